@@ -1,0 +1,207 @@
+//! Sending: where records go. One file a destination.
+//!
+//! A destination knows neither project nor plan nor journal: it is given batches of operations and says, record by
+//! record, what became of them. Order, retries, bisection and durability are [`crate::deliver`]'s. The shape fits local
+//! databases and remote HTTP APIs alike: many batches may be in flight, an answer may come later
+//! ([`Sent::Deferred`]), and each error says what may be done about it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::Result;
+use crate::manifest::sync::{Mode, OnNull, OnRemoved, Write};
+use crate::mapping::Record;
+
+/// What is done to one record at the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Insert, update or upsert, as the sync's mode says.
+    Send,
+    /// Empty the mapped fields (`on_removed: clear`).
+    Clear,
+    /// Delete the record (`mirror`, `on_removed: delete`).
+    Delete,
+}
+
+/// What a sync wants of a destination: fixed for a whole run.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Name of the sync.
+    pub sync: String,
+    /// The object: a table, a file stem, `user`, …
+    pub object: String,
+    /// What may happen there.
+    pub mode: Mode,
+    /// What happens to records of removed rows.
+    pub on_removed: OnRemoved,
+    /// Names of the identifiers records are matched by; positions as in [`Record::matching`].
+    pub matching: Vec<TargetField>,
+    /// The fields; positions as in [`Record::fields`].
+    pub fields: Vec<TargetField>,
+    /// Settings of the object, as in the manifest.
+    pub options: serde_json::Map<String, serde_json::Value>,
+    /// Id of the run, for names of files and staging tables.
+    pub run_id: String,
+}
+
+/// One identifier or field of the destination.
+#[derive(Debug, Clone)]
+pub struct TargetField {
+    /// Its name; dotted where nested.
+    pub name: String,
+    /// What null means for it.
+    pub on_null: OnNull,
+    /// When it is sent.
+    pub write: Write,
+    /// The Arrow type of the column it is made of, where it comes from a column without transforms; a hint for
+    /// destinations that create tables or typed files.
+    pub data_type: Option<arrow_schema::DataType>,
+}
+
+/// One record on its way.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// Position within the plan's operations of this sync: what journal and row log refer to.
+    pub ordinal: u64,
+    /// What to do.
+    pub action: Action,
+    /// True when the row is new to this sync, false when it was acknowledged before.
+    pub added: bool,
+    /// The row's primary key as shown to people: the value itself, or a JSON array for composite keys.
+    pub key: String,
+    /// Same for the same sync, key and payload after any retry, crash or re-plan: hex of 128 bits.
+    pub dedupe_id: String,
+    /// The record; for deletes, the identifiers and the fields as last sent.
+    pub record: Record,
+    /// True when an earlier attempt may already have arrived (in doubt): what is found there equal to the record counts
+    /// as ours.
+    pub in_doubt: bool,
+}
+
+/// Operations sent together.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Number of the batch within the run.
+    pub id: u64,
+    /// Never two with the same key, all of the same [`Action`].
+    pub operations: Vec<Operation>,
+}
+
+/// What became of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The destination confirmed it.
+    Succeeded,
+    /// The destination refused this record; final for this payload.
+    Rejected {
+        /// Code in the destination's words, e.g. `not_null_violation`.
+        code: String,
+        /// Message in the destination's words, free of secrets.
+        message: String,
+    },
+    /// Update-only, and the destination does not hold the record.
+    NoMatch,
+    /// Accepted without an answer per record.
+    Unverified,
+}
+
+/// The answer to a batch.
+#[derive(Debug)]
+pub enum Sent {
+    /// One outcome per operation, in their order.
+    Outcomes(Vec<Outcome>),
+    /// Taken, to be settled later; the handle is journaled so that a run after a crash can ask again.
+    Deferred {
+        /// What [`Writer::settle`] needs to find the batch again.
+        handle: String,
+    },
+}
+
+/// Why a batch has no outcomes.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// Nothing was executed; worth another try.
+    #[error("{message}")]
+    Transient {
+        /// What happened.
+        message: String,
+        /// When the destination said to come back.
+        retry_after: Option<Duration>,
+    },
+    /// The batch was refused as a whole because of some record in it, and nothing of it was executed: bisect.
+    #[error("{code}: {message}")]
+    Refused {
+        /// Code in the destination's words.
+        code: String,
+        /// Message in the destination's words.
+        message: String,
+    },
+    /// It may or may not have been executed.
+    #[error("{message}")]
+    Lost {
+        /// What happened.
+        message: String,
+    },
+    /// Nothing more can be sent in this run: credentials refused, table gone, disk full, quota used up.
+    #[error("{message}")]
+    Fatal {
+        /// What happened.
+        message: String,
+        /// What to do.
+        help: Option<String>,
+    },
+}
+
+/// How an operation whose answer was lost is resolved (DESIGN section 8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Class {
+    /// Idempotent by key: sent again.
+    A,
+    /// The destination keeps a dedupe id: sent again with the same one.
+    B,
+    /// Readable by key: looked up, then decided. Sent again with [`Operation::in_doubt`].
+    C,
+    /// Append-only: `delivery.on_doubt` decides.
+    D,
+}
+
+/// What a destination can do with an object.
+#[derive(Debug, Clone)]
+pub struct Capabilities {
+    /// The modes the object takes.
+    pub modes: Vec<Mode>,
+    /// What may happen to records of removed rows.
+    pub on_removed: Vec<OnRemoved>,
+    /// How an answer that was lost is resolved.
+    pub class: Class,
+    /// Records per batch unless the manifest says otherwise.
+    pub batch_size: u32,
+    /// Batches in flight unless the manifest says otherwise.
+    pub concurrency: u32,
+    /// Most batches per second; `None` where there is no limit. Estimates use it.
+    pub batches_per_second: Option<f64>,
+}
+
+/// Somewhere records go.
+#[async_trait]
+pub trait Destination: Send + Sync {
+    /// What it can do with this object in this mode; offline. The error names the modes or options that would work.
+    fn capabilities(&self, object: &str, mode: Mode) -> Result<Capabilities>;
+
+    /// Connects and checks that the object can take these fields (table and columns exist, types fit).
+    async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError>;
+}
+
+/// An open connection to one object of a destination.
+#[async_trait]
+pub trait Writer: Send + Sync {
+    /// Sends a batch. With `Outcomes`, the destination has made them durable.
+    async fn send(&self, batch: &Batch) -> Result<Sent, SendError>;
+
+    /// Ends the run's sending and settles what was deferred: outcomes by batch id, one per operation.
+    /// Called once after the last batch; also after a failure, so that what was sent is not left half-way.
+    async fn settle(&self, deferred: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError>;
+}

@@ -1,0 +1,31 @@
+//! syncline: sync-as-code.
+//!
+//! YAML manifests in git say what data leaves the warehouse, where it goes and how. `plan` shows, record by record and
+//! field by field, what would change at the destinations; `apply` makes it so. The modules stand in the order in which
+//! the data goes:
+//!
+//! ```text
+//!  files ──► manifest ──► project ──► sources ──► mapping ──► diff ──► plan ──► deliver ──► destinations
+//!            (spans)      (linked)    (Arrow)     (records)   (states)  (JSON)  (journal)   (outcomes)
+//!               │            │                                  ▲         │         │
+//!             render       secret                             state ◄─────┼─────────┘
+//!                                                     (snapshot, runs)  report ──► a person, a CI, a merge request
+//! ```
+
+#![forbid(unsafe_op_in_unsafe_fn)]
+
+pub mod cli;
+pub mod deliver;
+pub mod destinations;
+pub mod diff;
+pub mod manifest;
+pub mod mapping;
+pub mod plan;
+pub mod project;
+pub mod render;
+pub mod report;
+pub mod sources;
+pub mod state;
+
+pub mod diagnostic;
+pub mod secret;

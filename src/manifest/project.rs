@@ -1,0 +1,123 @@
+//! `syncline.yaml`: the project file.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::sync::Guards;
+
+/// The project file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    /// Name of the project.
+    pub name: String,
+    /// Values for templates: `{{ vars.NAME }}`.
+    #[serde(default)]
+    pub vars: Map<String, Value>,
+    /// Where the state is kept.
+    #[serde(default)]
+    pub state: StateBackend,
+    /// Environments by name; what an environment says goes over what the project says.
+    #[serde(default)]
+    pub environments: IndexMap<String, Environment>,
+    /// Guards for every sync that does not set its own.
+    #[serde(default)]
+    pub guards: Guards,
+    /// Budgets.
+    #[serde(default)]
+    pub usage: Usage,
+}
+
+/// One environment.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// Used when no `--env` is given. At most one environment is the default.
+    #[serde(default)]
+    pub default: bool,
+    /// Values that go over the project's `vars`.
+    #[serde(default)]
+    pub vars: Map<String, Value>,
+    /// Where the state of this environment is kept.
+    pub state: Option<StateBackend>,
+    /// Sources to swap: name used in models → manifest used in this environment.
+    #[serde(default)]
+    pub sources: IndexMap<String, String>,
+    /// Destinations to swap: name used in syncs → manifest used in this environment.
+    #[serde(default)]
+    pub destinations: IndexMap<String, String>,
+    /// Guards that go over the project's.
+    #[serde(default)]
+    pub guards: Guards,
+}
+
+/// Where the state is kept.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StateBackend {
+    /// The kind of store.
+    #[serde(rename = "type")]
+    pub kind: StateType,
+    /// Folder of a local state, relative to the project.
+    pub path: Option<String>,
+    /// What the snapshot keeps of each row: all used values, or fingerprints alone.
+    #[serde(default)]
+    pub values: StateValues,
+}
+
+impl Default for StateBackend {
+    fn default() -> Self {
+        Self { kind: StateType::Local, path: None, values: StateValues::Full }
+    }
+}
+
+/// Kinds of state store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StateType {
+    /// A folder on this machine.
+    Local,
+}
+
+/// What the snapshot keeps of each row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StateValues {
+    /// Key, fingerprint and the values of all used columns: plans show old and new values.
+    #[default]
+    Full,
+    /// Key and fingerprint alone: no personal data but the key's hash; plans show old values as unknown.
+    Fingerprint,
+}
+
+/// Budgets.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// Distinct primary keys read per model and calendar month.
+    pub monthly_queried_records: Option<Budget>,
+}
+
+/// A budget and what happens at its end.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// The most that may be used in a calendar month.
+    pub limit: u64,
+    /// What happens when a plan would go over it.
+    #[serde(default)]
+    pub on_exceed: OnExceed,
+}
+
+/// What happens when a plan would go over a budget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnExceed {
+    /// A warning in the plan.
+    #[default]
+    Warn,
+    /// The plan is refused.
+    Refuse,
+}

@@ -1,0 +1,55 @@
+//! `sources/NAME.yaml`: where rows come from.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// A source: where rows come from.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Name of the source; the same as the file name.
+    pub name: String,
+    /// What kind of system it is.
+    #[serde(rename = "type")]
+    pub kind: SourceType,
+    /// What a reader should know about it.
+    pub description: Option<String>,
+    /// How to reach it; the keys depend on `type`.
+    #[serde(default)]
+    pub connection: Map<String, Value>,
+    /// Where the diff is computed.
+    #[serde(default)]
+    pub planning: Planning,
+    /// The dbt project whose models this source holds.
+    pub dbt: Option<Dbt>,
+}
+
+/// What kind of system a source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceType {
+    /// A folder of CSV, JSON lines and Parquet files.
+    Files,
+    /// A SQLite database file.
+    Sqlite,
+    /// A PostgreSQL server.
+    Postgres,
+}
+
+/// Where the diff of rows against the snapshot is computed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Planning {
+    /// On this machine, streaming the model.
+    #[default]
+    Local,
+}
+
+/// A dbt project.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Dbt {
+    /// Path of dbt's `manifest.json`, relative to the project.
+    pub manifest: String,
+}

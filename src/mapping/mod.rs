@@ -1,0 +1,58 @@
+//! 5 · Row → record: columns, constants, templates and transforms. Pure: no clock, no environment, no I/O.
+
+pub mod value;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::sync::Field;
+pub use value::Value;
+
+/// All that decides what a row becomes, frozen into every plan and snapshot: the same spec and the same row always
+/// give the same record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MappingSpec {
+    /// The model's key columns, in manifest order.
+    pub primary_key: Vec<String>,
+    /// Destination identifier → model column.
+    pub matching: IndexMap<String, String>,
+    /// Destination field → how it is made.
+    pub fields: IndexMap<String, Field>,
+    /// What row templates can see beside `row`: `vars` and `environment`, only as far as some template uses them.
+    #[serde(default)]
+    pub scope: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What a row became, in destination terms. Positions follow the mapping's `matching` and `fields`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Values of the identifiers it is matched by.
+    pub matching: Vec<Value>,
+    /// Values of the fields; `None` where the field is left out (`on_null: omit`, or `write: if_added` on a row that is
+    /// not added).
+    pub fields: Vec<Option<Value>>,
+}
+
+/// Why a row cannot become a record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unmappable {
+    /// The destination field or identifier.
+    pub field: String,
+    /// What is wrong, without the value itself: ``transform `integer`: text is not a whole number``.
+    pub message: String,
+}
+
+/// Something in a mapping that can never work, found before any row is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    /// JSON pointer into the sync manifest, e.g. `/fields/plan/column`.
+    pub pointer: String,
+    /// Stable code of the diagnostic, e.g. `unknown-column`.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+    /// Byte range within the string at `pointer`, for faults inside a template.
+    pub range: Option<std::ops::Range<usize>>,
+}

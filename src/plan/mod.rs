@@ -1,0 +1,230 @@
+//! 7 · Change sets, configuration changes, guards and estimates → [`Plan`]: plain data with a stable JSON form.
+//!
+//! Every face of a plan (terminal, Markdown, HTML) is made from this form and from nothing else.
+
+pub mod operations;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+pub use crate::diff::{HeldCounts, Invalid};
+
+/// The plan, as `--format json` prints it. Readers ignore keys they do not know.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// `1.0`. A new minor adds keys; a new major is refused by readers.
+    pub format_version: String,
+    /// Unique; used once.
+    pub plan_id: String,
+    /// `sha256:` over the configuration this plan was made from (manifests as rendered, environment, SQL).
+    pub digest: String,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+    /// Name of the environment; empty when the project has none.
+    pub environment: String,
+    /// The project.
+    pub project: ProjectInfo,
+    /// False when `--select` left syncs out.
+    pub complete: bool,
+    /// What changed in the configuration (with `--against`).
+    pub configuration: Vec<ConfigurationChange>,
+    /// The syncs, in the order they are applied.
+    pub syncs: Vec<SyncPlan>,
+    /// Sums over all syncs.
+    pub totals: Totals,
+    /// What should be read before applying.
+    pub warnings: Vec<Notice>,
+    /// Why `apply` refuses this plan; empty when it does not.
+    pub refusals: Vec<Notice>,
+}
+
+/// The project a plan was made of.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProjectInfo {
+    /// Name in `syncline.yaml`.
+    pub name: String,
+    /// Commit of the work tree, if it is in git.
+    pub commit: Option<String>,
+    /// What it was compared with (`--against`).
+    pub against: Option<String>,
+}
+
+/// A change of one manifest.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfigurationChange {
+    /// `project`, `source`, `model`, `destination`, `sync`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// `added`, `changed`, `removed`.
+    pub change: String,
+    /// Its file.
+    pub file: String,
+    /// Unified diff of its text.
+    pub diff: String,
+    /// Syncs it touches.
+    pub affects: Vec<String>,
+}
+
+/// A warning or refusal.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Stable code, e.g. `max_removed`, `budget`.
+    pub code: String,
+    /// The sync it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync: Option<String>,
+    /// What is the matter.
+    pub message: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// `file:line:column` of what decides it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+}
+
+/// What would happen in one sync.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SyncPlan {
+    /// Name of the sync.
+    pub sync: String,
+    /// Its model.
+    pub model: String,
+    /// Its destination.
+    pub destination: String,
+    /// Object at the destination.
+    pub object: String,
+    /// Mode word.
+    pub mode: String,
+    /// Rows by state. `rows` = added + changed + unchanged + invalid; removed rows are no longer in the model.
+    pub counts: Counts,
+    /// Rows that are as the destination last answered, although it did not take them; part of `unchanged`.
+    pub held: HeldCounts,
+    /// What would be done at the destination.
+    pub operations: Operations,
+    /// Why rows are added or changed.
+    pub causes: Causes,
+    /// Destination field → rows in which it differs; only fields that differ somewhere.
+    pub fields: IndexMap<String, u64>,
+    /// Rows whose old values are not known (`state.values: fingerprint`): which fields differ cannot be said.
+    pub unknown_before: u64,
+    /// A few of the changes, chosen the same way every time.
+    pub samples: Vec<Sample>,
+    /// Rows that are never sent, by reason.
+    pub invalid: Vec<Invalid>,
+    /// The guards and what they say.
+    pub guards: Vec<Guard>,
+    /// What applying costs.
+    pub estimate: Estimate,
+}
+
+/// Rows by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Rows of the model.
+    pub rows: u64,
+    /// New against what was last acknowledged.
+    pub added: u64,
+    /// Different from what was last acknowledged.
+    pub changed: u64,
+    /// Acknowledged before, no longer in the model.
+    pub removed: u64,
+    /// The same.
+    pub unchanged: u64,
+    /// Never sent.
+    pub invalid: u64,
+}
+
+/// Operations by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operations {
+    /// Records inserted, updated or upserted.
+    pub send: u64,
+    /// Records deleted.
+    pub delete: u64,
+    /// Records whose mapped fields are emptied.
+    pub clear: u64,
+    /// Row changes that do nothing at the destination (a removed row with `on_removed: keep`, a changed row in `insert`).
+    pub none: u64,
+}
+
+/// Causes of added and changed rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Causes {
+    /// The rows themselves changed.
+    pub data: u64,
+    /// The mapping changed.
+    pub configuration: u64,
+    /// The sync never ran.
+    pub first_run: u64,
+    /// Sent again on `--retry` or `--full-refresh`.
+    pub retry: u64,
+}
+
+/// One change, field by field.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// `added`, `changed`, `removed`.
+    pub state: String,
+    /// The row's key.
+    pub key: String,
+    /// The fields that differ; all fields of an added row.
+    pub fields: Vec<FieldChange>,
+}
+
+/// One field before and after.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// Destination field.
+    pub name: String,
+    /// Value last acknowledged. Absent when there is none; see `before_unknown`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<serde_json::Value>,
+    /// Value to send. Absent when the field is not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<serde_json::Value>,
+    /// True when the old value was not kept (`fingerprint` state): it is unknown, not absent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before_unknown: bool,
+    /// True when the values come from columns that are not declared `sensitive: false`; masked outside the terminal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sensitive: bool,
+}
+
+/// One guard and what it says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Guard {
+    /// `max_added`, `max_changed`, `max_removed`, `max_invalid`, `min_rows`.
+    pub name: String,
+    /// As written: `5%`, `1000`.
+    pub limit: String,
+    /// Rows it counted.
+    pub actual: u64,
+    /// False when it refuses.
+    pub ok: bool,
+}
+
+/// What applying costs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Requests, or transactions of a database.
+    pub requests: u64,
+    /// Seconds by the destination's rate limits; 0 where there is none.
+    pub seconds: u64,
+    /// Distinct primary keys this plan reads (the measure of the monthly budget).
+    pub queried_records: u64,
+}
+
+/// Sums over all syncs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Added rows.
+    pub added: u64,
+    /// Changed rows.
+    pub changed: u64,
+    /// Removed rows.
+    pub removed: u64,
+    /// Invalid rows.
+    pub invalid: u64,
+}
