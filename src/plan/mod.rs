@@ -2,6 +2,9 @@
 //!
 //! Every face of a plan (terminal, Markdown, HTML) is made from this form and from nothing else.
 
+pub mod collect;
+pub mod file;
+pub mod guards;
 pub mod operations;
 
 use indexmap::IndexMap;
@@ -109,7 +112,9 @@ pub struct SyncPlan {
     pub fields: IndexMap<String, u64>,
     /// Rows whose old values are not known (`state.values: fingerprint`): which fields differ cannot be said.
     pub unknown_before: u64,
-    /// A few of the changes, chosen the same way every time.
+    /// True unless every key column is declared `sensitive: false`; keys are then masked outside the terminal.
+    pub key_sensitive: bool,
+    /// A few of the changes, chosen the same way every time: the lowest keys of each state.
     pub samples: Vec<Sample>,
     /// Rows that are never sent, by reason.
     pub invalid: Vec<Invalid>,
