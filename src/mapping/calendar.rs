@@ -181,10 +181,12 @@ mod tests {
         assert_eq!(duration_text(14, -3, 500_000_000), "P14M-3DT0.5S");
         assert_eq!(duration_text(0, 0, -1_500_000_000), "PT-1.5S");
         // Extremes must not panic.
-        let extremes = [i128::MIN, i128::MAX, i128::from(i64::MIN) * NANOS, i128::from(i64::MAX) * NANOS];
-        extremes.map(|nanos| timestamp_text(nanos, true));
-        [i64::MIN, i64::MAX].map(time_text);
-        [i32::MIN, i32::MAX].map(date_text);
+        for nanos in [i128::MIN, i128::MAX, i128::from(i64::MIN) * NANOS, i128::from(i64::MAX) * NANOS] {
+            assert!(timestamp_text(nanos, true).ends_with('Z'));
+        }
+        assert_eq!(date_text(i32::MIN), "-5877641-06-23");
+        assert_eq!(date_text(i32::MAX), "+5881580-07-11");
+        assert_eq!(time_text(i64::MIN), "-2562047:47:16.854775808");
     }
 
     #[test]

@@ -335,14 +335,11 @@ fn run_of(ends: &[usize], position: usize) -> usize {
     ends.partition_point(|end| *end <= position)
 }
 
-/// The double with the same shortest text: 0.1 stays 0.1.
+/// The double with the same shortest text: 0.1 stays 0.1. Small whole numbers have only one.
 fn short_float(float: f32) -> Value {
     let exact = f64::from(float);
-    Value::Float(if exact.is_finite() && exact.fract() != 0.0 {
-        float.to_string().parse().unwrap_or(exact)
-    } else {
-        exact
-    })
+    let only_one = !exact.is_finite() || (exact.fract() == 0.0 && exact.abs() < 16_777_216.0);
+    Value::Float(if only_one { exact } else { float.to_string().parse().unwrap_or(exact) })
 }
 
 fn decimal(unscaled: &str, scale: i8) -> Result<Value, String> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use arrow_schema::{DataType, Field};
 
 use super::*;
+use crate::manifest::model::ColumnType;
 
 fn schema() -> Schema {
     let json = HashMap::from([(MARK.to_owned(), "json".to_owned())]);
@@ -221,8 +222,6 @@ fn promises_of_the_model() {
         ["/columns/seats/type column-type: column `seats` is declared as `string`, but the model gives a whole number"]
     );
 }
-
-use crate::manifest::model::ColumnType;
 
 #[test]
 fn used_columns() {

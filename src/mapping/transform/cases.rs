@@ -171,11 +171,9 @@ fn table() {
         let (Some(names), Some(input), Some(expected)) = (cells.next(), cells.next(), cells.next()) else {
             panic!("three cells: {line}")
         };
-        let transforms: Vec<Transform> = names
-            .split_whitespace()
-            .inspect(|name| drop(seen.insert((*name).to_owned())))
-            .map(|name| serde_json::from_value(name.into()).expect(line))
-            .collect();
+        let transforms: Vec<Transform> =
+            names.split_whitespace().map(|name| serde_json::from_value(name.into()).expect(line)).collect();
+        seen.extend(names.split_whitespace());
         // Blanks at the end of a cell are the table's, blanks at its beginning the value's.
         let actual = match apply(&transforms, value(input.trim_end())) {
             Ok(value) => Ok(value),
