@@ -6,5 +6,6 @@ mod apply;
 mod cli;
 mod crash;
 mod house;
+mod html;
 mod plan;
 mod refusals;
