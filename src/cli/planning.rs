@@ -3,17 +3,18 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::{Selection, progress::Progress};
+use super::{Format, Selection, progress::Progress, terminal};
 use crate::diagnostic::{Diagnostic, Error, Result};
 use crate::diff::{self, snapshot::Layout};
-use crate::mapping::{Mapping, Used};
+use crate::mapping::{Mapping, Used, columns_of};
 use crate::plan::collect::{Collector, Rules};
 use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
 use crate::plan::{Estimate, Notice, Plan, ProjectInfo, SyncPlan, Totals, guards, operations};
 use crate::project::{Project, ResolvedModel, ResolvedSync};
 use crate::sources::{self, Source};
 use crate::state::State;
-use crate::{destinations, report};
+use crate::report::{self, Masked};
+use crate::destinations;
 
 /// Bytes of memory a diff stays within.
 const MEMORY: usize = 512 * 1024 * 1024;
@@ -124,8 +125,9 @@ impl Planner<'_> {
         if !faults.is_empty() {
             return Err(Error::Invalid(self.project.mapping_faults(sync, &faults)));
         }
-        let columns = match sync.mapping.columns() {
-            Used::Columns(columns) => Some(columns),
+        let used = sync.mapping.columns().map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
+        let columns: Option<Vec<String>> = match used {
+            Used::Columns(columns) => Some(columns.into_iter().collect()),
             Used::All => None,
         };
         let names = columns.clone().unwrap_or_else(|| schema.fields().iter().map(|f| f.name().clone()).collect());
@@ -246,7 +248,7 @@ fn open_fields(sync: &ResolvedSync, model: &ResolvedModel) -> HashSet<String> {
         Used::Columns(columns) => columns.iter().all(|column| !is_sensitive(model, column)),
         Used::All => false,
     };
-    let fields = sync.mapping.fields.iter().filter(|(_, field)| open(crate::mapping::field_columns(field)));
+    let fields = sync.mapping.fields.iter().filter(|(_, field)| open(columns_of(field)));
     let identifiers = sync.mapping.matching.iter().filter(|(_, column)| !is_sensitive(model, column));
     fields.map(|(name, _)| name.clone()).chain(identifiers.map(|(name, _)| name.clone())).collect()
 }
@@ -310,26 +312,14 @@ fn diff_failed(sync: &ResolvedSync, model: &ResolvedModel, error: diff::DiffErro
     }
 }
 
-/// The faces of a plan; values are masked wherever it may leave this terminal.
-pub(super) fn face(plan: &Plan, format: super::Format, show_values: bool) -> Result<String> {
-    let masked = report::mask::plan(plan, show_values);
-    Ok(match format {
-        super::Format::Text => {
-            let style = report::terminal::Style {
-                width: super::terminal::width(),
-                color: super::terminal::stdout_color(),
-                samples: usize::MAX,
-            };
-            // A person at a terminal sees values; a log of a CI does not.
-            if show_values || super::terminal::stdout_is_terminal() {
-                report::terminal::plan_text(plan, &style)
-            } else {
-                report::terminal::plan_text(&masked, &style)
-            }
-        }
-        super::Format::Json => report::json::plan(&masked),
-        super::Format::Markdown => report::markdown::plan(&masked, report::markdown::DEFAULT_BUDGET),
-        super::Format::Html => report::html::plan(&masked),
-    })
+/// The faces of a plan. Values of personal data are shown to a person at a terminal or who asks for them, and masked
+/// everywhere else.
+pub(super) fn face(plan: &Plan, format: Format, show_values: bool) -> Result<String> {
+    let masked = if show_values { Masked::shown_on_request(plan) } else { Masked::new(plan) };
+    match format {
+        Format::Text => Ok(report::plan_text(plan, &terminal::style(show_values))),
+        Format::Json => report::json::plan_json(masked.plan()),
+        Format::Markdown => Ok(report::plan_markdown(&masked, report::markdown::DEFAULT_BUDGET)),
+        Format::Html => report::plan_html(&masked),
+    }
 }
-

@@ -37,15 +37,15 @@ pub(super) fn stderr_color() -> bool {
     anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
 }
 
-/// Whether a person is reading stdout.
-pub(super) fn stdout_is_terminal() -> bool {
-    std::io::stdout().is_terminal()
-}
-
-/// Columns of the terminal, between 60 and 100; 100 where there is none.
-pub(super) fn width() -> usize {
+/// How text for people is shown on stdout: values only on a terminal or where they were asked for.
+pub(super) fn style(show_values: bool) -> report::Style {
     let columns = crate::secret::variable("COLUMNS").and_then(|c| c.parse().ok());
-    columns.unwrap_or(100usize).clamp(60, 100)
+    report::Style {
+        width: columns.unwrap_or(100),
+        color: stdout_color(),
+        show_values: show_values || std::io::stdout().is_terminal(),
+        ..report::Style::default()
+    }
 }
 
 /// Writes data to stdout. A closed pipe ends the program quietly, as for any command in a pipeline.

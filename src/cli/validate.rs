@@ -37,8 +37,8 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
             terminal::out(&format!("The project is valid: {syncs} {}.\n", if syncs == 1 { "sync" } else { "syncs" }))?;
         }
         Format::Text => terminal::out(&report::diagnostics::text(&diagnostics, terminal::stdout_color()))?,
-        Format::Json => terminal::out(&report::diagnostics::json(&diagnostics))?,
-        Format::Sarif => terminal::out(&report::diagnostics::sarif(&diagnostics))?,
+        Format::Json => terminal::out(&format!("{:#}\n", report::diagnostics::json(&diagnostics)))?,
+        Format::Sarif => terminal::out(&format!("{:#}\n", report::sarif::sarif(&diagnostics)))?,
     }
     Ok(if diagnostic::has_errors(&diagnostics) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
