@@ -10,7 +10,7 @@ use super::facts::{
 };
 use super::mask::Masked;
 use super::numbers::{count, percent};
-use super::page::{Part, Shown, json_for_script, number, numbers_together, parts, render};
+use super::page::{Part, Shown, headline, json_for_script, number, numbers_together, parts, render};
 use crate::diagnostic::Result;
 use crate::plan::{ConfigurationChange, FieldChange, Notice, Plan, Sample, SyncPlan};
 
@@ -135,7 +135,7 @@ impl Page {
         let notices = refusals.iter().map(|n| notice("refusal", "refused", n));
         Self {
             title: visible(&verdict(plan).replace('`', "")),
-            verdict: parts(&verdict(plan)),
+            verdict: headline(&verdict(plan)),
             refused: refused_line(plan),
             origin: origin(plan),
             totals: totals(plan),

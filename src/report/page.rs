@@ -55,6 +55,20 @@ pub(super) fn numbers_together(text: &str) -> String {
     chars.iter().enumerate().map(|(n, c)| if *c == ' ' && between(n) { '\u{202f}' } else { *c }).collect()
 }
 
+/// A verdict as parts; a number stays on one line with the word after it.
+pub(super) fn headline(text: &str) -> Vec<Part> {
+    let mut parts = parts(text);
+    for part in parts.iter_mut().filter(|p| !p.code) {
+        let mut out = String::with_capacity(part.text.len());
+        for c in part.text.chars() {
+            let after_number = c == ' ' && out.ends_with(|c: char| c.is_ascii_digit());
+            out.push(if after_number { '\u{a0}' } else { c });
+        }
+        part.text = out;
+    }
+    parts
+}
+
 /// A sentence as parts: text and code (between back-ticks).
 pub(super) fn parts(text: &str) -> Vec<Part> {
     let text = numbers_together(&visible(text));

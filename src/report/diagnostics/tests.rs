@@ -65,7 +65,7 @@ fn any_span_is_shown() {
                 let d = Diagnostic::error("any", "any", Some(at)).with_label("here");
                 let shown = text(std::slice::from_ref(&d), false);
                 assert!(shown.contains("[t.yaml:"), "{source:?} {start}..{end}: {shown}");
-                json(&[d.clone()]);
+                json(std::slice::from_ref(&d));
                 crate::report::sarif::sarif(&[d]);
             }
         }

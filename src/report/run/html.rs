@@ -9,7 +9,7 @@ use crate::report::escape::visible;
 use crate::report::html::{NoticeView, notice};
 use crate::report::mask::MaskedRun;
 use crate::report::numbers::{count, percent};
-use crate::report::page::{Part, json_for_script, number, numbers_together, parts, render};
+use crate::report::page::{Part, headline, json_for_script, number, numbers_together, parts, render};
 
 /// Keys of records that were refused alike, before the rest is counted.
 const KEYS: usize = 20;
@@ -81,7 +81,7 @@ impl Page {
         }
         Self {
             title: visible(&verdict(run).replace('`', "")),
-            verdict: parts(&verdict(run)),
+            verdict: headline(&verdict(run)),
             origin: origin(run).iter().map(|p| visible(p)).collect(),
             totals: outcome_views(&run.syncs),
             notices,

@@ -69,8 +69,8 @@ fn table(out: &mut String, syncs: &[&SyncRun], rows: usize) {
     if syncs.is_empty() {
         return;
     }
-    out.push_str("| sync | status | succeeded | rejected | no match | unverified | in doubt | retries |\n");
-    out.push_str("|:--|:--|--:|--:|--:|--:|--:|--:|\n");
+    out.push_str("| sync | status | succeeded | rejected | no match | unverified | in doubt | not sent | retries |\n");
+    out.push_str("|:--|:--|--:|--:|--:|--:|--:|--:|--:|\n");
     for sync in syncs.iter().take(rows) {
         out.push_str(&format!("| {} | {} |", code(&sync.sync, true), sentence(&sync.status)));
         for (.., n) in outcomes([*sync]) {

@@ -62,6 +62,8 @@ pub struct SyncRun {
     pub unverified: u64,
     /// Records sent whose answer was lost.
     pub in_doubt: u64,
+    /// Rows that were not sent.
+    pub pending: u64,
     /// Requests, or transactions of a database.
     pub requests: u64,
     /// Requests that were repeated.
@@ -131,16 +133,17 @@ impl Rows {
 type Outcome = (&'static str, char, &'static str, u64);
 
 /// The outcomes of some syncs, in a fixed order.
-fn outcomes<'a>(syncs: impl IntoIterator<Item = &'a SyncRun>) -> [Outcome; 5] {
+fn outcomes<'a>(syncs: impl IntoIterator<Item = &'a SyncRun>) -> [Outcome; 6] {
     let mut all = [
         ("succeeded", '✓', "added", 0),
         ("rejected", '✗', "removed", 0),
         ("no match", '!', "changed", 0),
         ("unverified", '?', "unchanged", 0),
         ("in doubt", '?', "invalid", 0),
+        ("not sent", '=', "unchanged", 0),
     ];
     for s in syncs {
-        let numbers = [s.succeeded.sum(), s.rejected, s.no_match, s.unverified, s.in_doubt];
+        let numbers = [s.succeeded.sum(), s.rejected, s.no_match, s.unverified, s.in_doubt, s.pending];
         all.iter_mut().zip(numbers).for_each(|(outcome, n)| outcome.3 += n);
     }
     all
@@ -230,7 +233,7 @@ fn origin(run: &Run) -> Vec<String> {
 
 /// What to do after a run, by its outcomes.
 fn next_steps(run: &Run) -> Vec<String> {
-    let [_, rejected, no_match, _, in_doubt] = outcomes(&run.syncs).map(|(_, _, _, n)| n);
+    let [_, rejected, no_match, _, in_doubt, pending] = outcomes(&run.syncs).map(|(_, _, _, n)| n);
     let id = if run.run_id.is_empty() { "ID" } else { &run.run_id };
     let mut steps = Vec::new();
     if rejected > 0 {
@@ -245,7 +248,7 @@ fn next_steps(run: &Run) -> Vec<String> {
     if in_doubt > 0 {
         steps.push("rows in doubt were sent, but the answer was lost; `delivery.on_doubt` of the sync decides what happens to them".into());
     }
-    if run.status == "failed" {
+    if run.status == "failed" || pending > 0 {
         steps.push("nothing is lost: the next `syncline apply` goes on where this one stopped".into());
     }
     steps

@@ -68,7 +68,8 @@ fn one(lines: &mut Vec<String>, sync: &SyncRun, paint: Paint, columns: usize) {
     lines.push(format!("  {}   {status}", paint.role(Role::Strong, &name)));
     lines.push(format!("        {}{}", paint.role(Role::Faint, &pad("planned", 12)), planned_words(sync)));
     // Succeeded, rejected, no match and in doubt are always said: a zero is what one looks for.
-    let shown = outcomes([sync]).into_iter().filter(|(word, _, _, n)| *n > 0 || *word != "unverified");
+    let shown =
+        outcomes([sync]).into_iter().filter(|(word, _, _, n)| *n > 0 || !matches!(*word, "unverified" | "not sent"));
     let words: Vec<String> = shown
         .map(|(word, symbol, _, n)| match symbol {
             '✓' | '✗' => format!("{symbol} {word} {}", group(n)),

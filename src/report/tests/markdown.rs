@@ -22,6 +22,11 @@ fn plans() {
     }
 }
 
+#[test]
+fn two_hundred_syncs_in_little_room() {
+    insta::assert_snapshot!("markdown_many", shown(&fixtures::many(200), 3_000));
+}
+
 /// A plan whose parts are all large enough to be left out one after the other.
 fn large(syncs: usize) -> Plan {
     let mut plan = fixtures::many(syncs);

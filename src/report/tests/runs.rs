@@ -20,12 +20,22 @@ fn verdicts() {
         ("failed", 1_500, 1_000, 0, "Apply to `prod` failed: 1 000 succeeded of 1 500 rows"),
         ("refused", 5, 0, 0, "Apply to `prod` was refused: nothing was sent"),
         ("running", 5, 2, 0, "Apply to `prod` is under way: 2 succeeded of 5 rows"),
+        ("aborted", 5, 4, 1, "Applied to `prod`: 4 succeeded, 1 rejected"),
     ] {
         let json = json!({ "environment": "prod", "status": status, "syncs": [
             { "sync": "users", "status": status, "planned": { "added": planned }, "succeeded": { "added": succeeded }, "rejected": rejected }] });
         let text = run_text(&json, &Style::default()).unwrap();
         assert_eq!(text.lines().next(), Some(verdict));
     }
+}
+
+#[test]
+fn rows_that_were_not_reached_are_said_to_be_safe() {
+    let json = json!({ "status": "partial", "syncs": [
+        { "sync": "users", "status": "partial", "planned": { "added": 5 }, "succeeded": { "added": 2 }, "pending": 3 }] });
+    let text = run_text(&json, &Style::default()).unwrap();
+    assert!(text.starts_with("Applied in part: 2 succeeded, 3 not sent\n"), "{text}");
+    assert!(text.contains("the next `syncline apply` goes on where this one stopped"), "{text}");
 }
 
 #[test]
