@@ -178,7 +178,7 @@ impl Planner<'_> {
         part.destination = sync.destination.clone();
         part.object = sync.sync.object.clone();
         part.mode = sync.sync.mode.word().into();
-        part.key_sensitive = model.primary_key.iter().any(|key| is_sensitive(model, key));
+        part.key_open = !model.primary_key.iter().any(|key| is_sensitive(model, key));
         part.guards = guards::evaluate(
             &sync.name,
             &sync.guards,

@@ -113,8 +113,9 @@ pub struct SyncPlan {
     pub fields: IndexMap<String, u64>,
     /// Rows whose old values are not known (`state.values: fingerprint`): which fields differ cannot be said.
     pub unknown_before: u64,
-    /// True unless every key column is declared `sensitive: false`; keys are then masked outside the terminal.
-    pub key_sensitive: bool,
+    /// True when every key column is declared `sensitive: false`; otherwise keys are masked outside the terminal.
+    #[serde(default)]
+    pub key_open: bool,
     /// A few of the changes, chosen the same way every time: the lowest keys of each state.
     pub samples: Vec<Sample>,
     /// Rows that are never sent, by reason.

@@ -25,6 +25,12 @@ pub fn run_schema() -> Value {
     schemars::schema_for!(Run).to_value()
 }
 
+/// The generated files of this module: path and text.
+pub fn schema_files() -> Vec<(String, String)> {
+    let file = |name: &str, schema: Value| (format!("schemas/{name}.schema.json"), format!("{schema:#}\n"));
+    vec![file("plan", plan_schema()), file("run", run_schema())]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,14 +16,10 @@ pub struct Masked {
 }
 
 impl Masked {
-    /// Masks values of sensitive fields, all keys, and addresses quoted in messages: the default outside a terminal.
+    /// Masks values of sensitive fields, keys unless they are declared `sensitive: false`, and addresses quoted in
+    /// messages: the default outside a terminal.
     pub fn new(plan: &Plan) -> Self {
-        Self { plan: mask_plan(plan, true), shown: false }
-    }
-
-    /// Like [`Masked::new`], but keys stay readable: for keys that are declared `sensitive: false`.
-    pub fn with_keys(plan: &Plan) -> Self {
-        Self { plan: mask_plan(plan, false), shown: false }
+        Self { plan: mask_plan(plan), shown: false }
     }
 
     /// Nothing is masked: only for a person who asked for it (`--show-values`).
@@ -81,9 +77,10 @@ impl MaskedRun {
     }
 }
 
-fn mask_plan(plan: &Plan, keys: bool) -> Plan {
+fn mask_plan(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
     for sync in &mut plan.syncs {
+        let keys = !sync.key_open;
         for sample in &mut sync.samples {
             if keys {
                 sample.key = key(&sample.key);
