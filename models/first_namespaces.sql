@@ -1,5 +1,5 @@
--- The namespace a person joined first. joined_at alone can tie (two invitations accepted with one click), so namespace_id
--- makes the order total.
+-- The namespace a person joined first. joined_at alone can tie (two invitations accepted with one click), so
+-- namespace_id makes the order total.
 with
 namespace as materialized (
   select namespace_id, name, path, plan, trial_ends_on, created_at from namespaces

@@ -184,7 +184,8 @@ def day_zero():
 
 def new_membership(dice, contact, namespace, before):
     low = max(contact["created_at"], namespace["created_at"])
-    when = stamp(moment(dice, datetime.datetime.strptime(low, "%Y-%m-%dT%H:%M:%SZ"), TODAY + datetime.timedelta(hours=1)))
+    low_moment = datetime.datetime.strptime(low, "%Y-%m-%dT%H:%M:%SZ")
+    when = stamp(moment(dice, low_moment, TODAY + datetime.timedelta(hours=1)))
     # Two invitations accepted with one click: the moment of joining alone does not say which namespace was first.
     if before and before["joined_at"] >= low and dice.chance(0.2):
         when = before["joined_at"]
