@@ -1,6 +1,7 @@
 //! One file a command; wiring only. Here: the command line, and the way from an error to an exit code.
 
 mod apply;
+mod delivering;
 mod init;
 mod plan;
 mod planning;

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Format, Global, Selection, planning, progress::Progress, terminal};
 use crate::diagnostic::Result;
-use crate::state::State;
+use crate::plan::guards;
 
 /// Exit code of a plan with changes under `--detailed-exitcode`.
 const CHANGES: u8 = 2;
@@ -37,10 +37,11 @@ pub(super) struct Options {
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let project = super::load(global)?;
-    let state = State::open(&project.root, &project.environment)?;
-    let folder = state.scratch()?;
+    let state = terminal::state(&project)?;
+    let folder = terminal::scratch(&project)?;
     let request = planning::Request { selection: &options.selection, samples: options.samples, folder: folder.path() };
-    let planned = planning::make(&project, &state, &request, &Progress::new())?;
+    let mut planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
+    guards::allow(&mut planned.plan, &options.selection.allow);
     terminal::out(&planning::face(&planned.plan, options.format, options.show_values)?)?;
     if let Some(out) = &options.out {
         planned.folder.pack(out)?;

@@ -3,16 +3,18 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use indexmap::IndexMap;
+
 use super::{Format, Selection, progress::Progress, terminal};
 use crate::diagnostic::{Diagnostic, Error, Result};
-use crate::diff::{self, snapshot::Layout};
+use crate::diff::{self, HashKey, snapshot::Layout};
 use crate::mapping::{Mapping, Used, columns_of};
 use crate::plan::collect::{Collector, Rules};
-use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
+use crate::plan::file::{Bound, FORMAT_VERSION, FrozenSync, PlanFolder};
 use crate::plan::{Estimate, Notice, Plan, ProjectInfo, SyncPlan, Totals, guards, operations};
 use crate::project::{Project, ResolvedModel, ResolvedSync};
 use crate::sources::{self, Source};
-use crate::state::State;
+use crate::state::Reading;
 use crate::report::{self, Masked};
 use crate::destinations;
 
@@ -37,14 +39,22 @@ pub(super) struct Planned {
 
 /// Plans the selected syncs. Faults of manifests against the model's columns end it with all of them listed; a source
 /// that fails takes only its own syncs along.
-pub(super) fn make(project: &Project, state: &State, request: &Request, progress: &Progress) -> Result<Planned> {
+pub(super) fn make(
+    project: &Project,
+    key: &HashKey,
+    state: &Reading,
+    request: &Request,
+    progress: &Progress,
+) -> Result<Planned> {
     let selected = project.select(&request.selection.select)?;
     let now = jiff::Timestamp::now();
     let folder = PlanFolder::new(request.folder);
     let mut planner = Planner {
         project,
+        key,
         state,
         request,
+        frozen: IndexMap::new(),
         folder: &folder,
         started_at: format!("{now:.0}"),
         sources: HashMap::new(),
@@ -99,6 +109,7 @@ pub(super) fn make(project: &Project, state: &State, request: &Request, progress
         environment: plan.environment.clone(),
         lineage: state.lineage().to_owned(),
         serial: state.serial(),
+        syncs: planner.frozen,
     };
     folder.write(&plan, &bound)?;
     Ok(Planned { plan, folder, failures })
@@ -106,7 +117,9 @@ pub(super) fn make(project: &Project, state: &State, request: &Request, progress
 
 struct Planner<'a> {
     project: &'a Project,
-    state: &'a State,
+    key: &'a HashKey,
+    state: &'a Reading,
+    frozen: IndexMap<String, FrozenSync>,
     request: &'a Request<'a>,
     folder: &'a PlanFolder,
     started_at: String,
@@ -138,7 +151,7 @@ impl Planner<'_> {
         let destination = destinations::open(kind, &connection)?;
         let capabilities = destination.capabilities(&sync.sync.object, sync.sync.mode)?;
 
-        let view = self.state.view(&sync.name, sync.sync.moved_from.as_deref(), capabilities.class, sync.sync.delivery.on_doubt)?;
+        let view = self.state.view(&sync.name, sync.sync.moved_from.as_deref())?;
         let acknowledged = view.snapshot.as_ref().map_or(0, |s| s.rows());
         let rules = Rules {
             mode: sync.sync.mode,
@@ -166,7 +179,7 @@ impl Planner<'_> {
             view.snapshot.as_ref(),
             view.doubt.as_ref(),
             &view.held,
-            self.state.hash_key(),
+            self.key,
             &options,
             &mut |batch| collector.take(&batch).map_err(|e| diff::DiffError::Sink(e.to_string())),
         )
@@ -179,20 +192,15 @@ impl Planner<'_> {
         part.object = sync.sync.object.clone();
         part.mode = sync.sync.mode.word().into();
         part.key_open = !model.primary_key.iter().any(|key| is_sensitive(model, key));
-        part.guards = guards::evaluate(
-            &sync.name,
-            &sync.guards,
-            &part.counts,
-            acknowledged,
-            view.first_run,
-            &self.request.selection.allow,
-        );
+        part.guards = guards::evaluate(&sync.guards, &part.counts, acknowledged, view.first_run);
         let batch = u64::from(sync.sync.delivery.batch_size.unwrap_or(capabilities.batch_size).max(1));
         let requests = [part.operations.send, part.operations.clear, part.operations.delete].map(|n| n.div_ceil(batch));
         let requests: u64 = requests.iter().sum();
         let seconds = capabilities.batches_per_second.map_or(0, |rate| (requests as f64 / rate).ceil() as u64);
         part.estimate = Estimate { requests, seconds, queried_records: queried };
         self.warn(sync, &part, nameless);
+        let frozen = FrozenSync { key: layout.key_types(), mapping: sync.mapping.clone(), started_at: self.started_at.clone() };
+        self.frozen.insert(sync.name.clone(), frozen);
         Ok(part)
     }
 

@@ -38,9 +38,9 @@ impl Progress {
         self.begin(step);
     }
 
-    /// So many more records are done.
-    pub(super) fn advance(&self, records: u64) {
-        self.bar.inc(records);
+    /// So many records are done.
+    pub(super) fn position(&self, records: u64) {
+        self.bar.set_position(records);
     }
 
     /// Takes the line away.

@@ -4,7 +4,10 @@ use std::io::{IsTerminal, Write};
 
 use super::{ColorChoice, Global, LogFormat};
 use crate::diagnostic::{Diagnostic, Error, Result};
-use crate::report;
+use crate::diff::HashKey;
+use crate::project::Project;
+use crate::state::State;
+use crate::{report, secret};
 
 /// Sets up colour and logging for the process.
 pub(super) fn start(global: &Global) {
@@ -39,7 +42,7 @@ pub(super) fn stderr_color() -> bool {
 
 /// How text for people is shown on stdout: values only on a terminal or where they were asked for.
 pub(super) fn style(show_values: bool) -> report::Style {
-    let columns = crate::secret::variable("COLUMNS").and_then(|c| c.parse().ok());
+    let columns = secret::variable("COLUMNS").and_then(|c| c.parse().ok());
     report::Style {
         width: columns.unwrap_or(100),
         color: stdout_color(),
@@ -102,4 +105,26 @@ pub(super) fn approve(auto_approve: bool, question: &str) -> Result<()> {
         ));
     }
     if confirm(question)? { Ok(()) } else { Err(Error::failed("not approved; nothing was changed")) }
+}
+
+/// The state of the project's environment. Its hash key may come from outside: `SYNCLINE_STATE_KEY`, 32 hex digits.
+pub(super) fn state(project: &Project) -> Result<State> {
+    const NAME: &str = "SYNCLINE_STATE_KEY";
+    let key = match secret::variable(NAME) {
+        None => None,
+        Some(text) => {
+            let mut key = [0; 16];
+            hex::decode_to_slice(text.trim(), &mut key)
+                .map_err(|_| Error::failed_help(format!("`{NAME}` is not a hash key"), "it must be 32 hex digits"))?;
+            Some(HashKey(key))
+        }
+    };
+    State::open(&project.environment.state, &project.root, &project.environment.name, key)
+}
+
+/// A folder for a plan in the making, beside the state so that nothing is copied across file systems; removed on drop.
+pub(super) fn scratch(project: &Project) -> Result<tempfile::TempDir> {
+    let folder = project.root.join(project.environment.state.path.as_deref().unwrap_or(".syncline"));
+    let made = std::fs::create_dir_all(&folder).and_then(|()| tempfile::Builder::new().prefix("plan-").tempdir_in(&folder));
+    made.map_err(|e| Error::failed(format!("cannot write to `{}`: {e}", folder.display())))
 }

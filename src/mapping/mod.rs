@@ -25,6 +25,7 @@ mod json;
 mod kind;
 mod number;
 mod scan;
+mod target;
 mod template;
 mod transform;
 pub mod value;
@@ -34,6 +35,7 @@ pub use compile::{Bound, Mapping};
 pub use difference::{Difference, differences, named};
 pub use json::nested_json;
 pub use scan::{Mention, mentions};
+pub use target::data_type;
 pub use value::Value;
 
 #[cfg(test)]
