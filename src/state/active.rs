@@ -39,6 +39,13 @@ pub struct ActiveSync {
     pub in_doubt: HashSet<Hash>,
 }
 
+impl ActiveSync {
+    /// True when an earlier run of the plan has settled this operation for good: it is left out.
+    pub fn settled(&self, ordinal: u64) -> bool {
+        self.done.as_ref().is_some_and(|done| fold::settled(&self.record, done.get(ordinal)))
+    }
+}
+
 /// How the delivery of a sync went, beyond its rows.
 #[derive(Debug, Clone, Default)]
 pub struct Effort {

@@ -57,7 +57,7 @@ pub(super) struct Share<'a> {
 }
 
 /// True when an earlier run of the plan has settled this operation for good.
-pub(crate) fn settled(record: &SyncRecord, mark: Mark) -> bool {
+pub(super) fn settled(record: &SyncRecord, mark: Mark) -> bool {
     match mark {
         Mark::Pending => false,
         Mark::InDoubt => record.class == Class::D && record.on_doubt != Policy::Resend,
