@@ -1,1 +1,3 @@
+//! All tests that run the real thing: the binary, real databases, real files. One test binary, so that it links once.
 
+mod destinations;

@@ -13,7 +13,7 @@ use super::format::{Changes, Format, Identity, hash, unreadable};
 use super::stage::failed;
 use crate::destinations::table::Columns;
 use crate::destinations::text::{finite, json, quote};
-use crate::destinations::{Batch, Operation, Outcome, SendError};
+use crate::destinations::{Action, Batch, Operation, Outcome, SendError};
 use crate::mapping::Value;
 
 type Object = IndexMap<String, Box<RawValue>>;
@@ -51,7 +51,7 @@ impl Format for JsonLines {
             identifiers
                 .chain(fields)
                 .map(|(column, value)| match value {
-                    Some(value) if !finite(value) => Err(Outcome::Rejected {
+                    Some(value) if !finite(value) && operation.action == Action::Send => Err(Outcome::Rejected {
                         code: "not_finite".into(),
                         message: format!("field `{}` is not a finite number, which JSON cannot hold", column.name),
                     }),

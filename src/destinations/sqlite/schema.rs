@@ -90,7 +90,7 @@ fn connect(path: &Path, create: bool) -> Result<Connection, SendError> {
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.busy_timeout(Duration::from_secs(3))?;
         connection.set_prepared_statement_cache_capacity(256);
         // An acknowledged batch must survive a power cut, also in WAL mode; constraints of the destination hold for us.
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;")?;

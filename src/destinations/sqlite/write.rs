@@ -111,7 +111,7 @@ impl Table {
 impl Sql {
     fn execute(&mut self, db: &Connection, operation: &Operation, known: Option<Found>) -> rusqlite::Result<Outcome> {
         let record = &operation.record;
-        if let Some(rejected) = table::unmatchable(operation, &self.columns).or_else(|| self.rounded(record)) {
+        if let Some(rejected) = table::unmatchable(operation, &self.columns).or_else(|| self.rounded(operation)) {
             return Ok(rejected);
         }
         let found = match known {
@@ -187,8 +187,12 @@ impl Sql {
                 .entry(n as usize)
                 .and_modify(|f| *f = if *f == Found::Nothing { Found::One(row) } else { Found::Several });
         }
+        // Whatever collation the columns have: what may be the same counts as the same.
+        let fold = |name: &String| format!("CASE typeof({name}) WHEN 'text' THEN rtrim(lower({name})) ELSE {name} END");
+        let folded = names.iter().map(fold).collect::<Vec<_>>().join(", ");
         let twins = format!(
-            "SELECT syncline_n FROM (SELECT syncline_n, count(*) OVER (PARTITION BY {list}) AS c FROM temp.syncline_batch)
+            "SELECT syncline_n FROM
+                 (SELECT syncline_n, count(*) OVER (PARTITION BY {folded}) AS c FROM temp.syncline_batch)
              WHERE c > 1"
         );
         let mut statement = db.prepare(&twins)?;
@@ -348,9 +352,11 @@ impl Sql {
     }
 
     /// The rejection of a number that its column would round.
-    fn rounded(&self, record: &Record) -> Option<Outcome> {
+    fn rounded(&self, operation: &Operation) -> Option<Outcome> {
+        let record = &operation.record;
+        let written = |c: &Column| c.field(record).filter(|_| operation.action == Action::Send);
         let identifiers = self.columns.matching.iter().map(|c| (c, Some(c.identifier(record)))).zip(&self.affinities.0);
-        let fields = self.columns.fields.iter().map(|c| (c, c.field(record))).zip(&self.affinities.1);
+        let fields = self.columns.fields.iter().map(|c| (c, written(c))).zip(&self.affinities.1);
         let rounded = |value: Option<&Value>, affinity| value.is_some_and(|v| rounds(v, affinity));
         let ((column, _), _) = identifiers.chain(fields).find(|((_, value), affinity)| rounded(*value, **affinity))?;
         Some(Outcome::Rejected {

@@ -20,7 +20,7 @@ use super::format::{Changes, Format, Identity, hash, unreadable};
 use super::stage::failed;
 use crate::destinations::table::Columns;
 use crate::destinations::text::text;
-use crate::destinations::{Batch, Operation, Outcome, SendError};
+use crate::destinations::{Action, Batch, Operation, Outcome, SendError};
 
 /// Rows read and written at a time.
 const ROWS: usize = 8192;
@@ -150,6 +150,7 @@ impl Format for Parquet {
     /// Each column of the batch is converted as a whole; a value that does not survive is its record's rejection.
     fn cells(&self, batch: &Batch, columns: &Columns) -> Vec<Result<Vec<Cell>, Outcome>> {
         let count = batch.operations.len();
+        let sends = |n: usize| batch.operations.get(n).is_some_and(|o| o.action == Action::Send);
         let mut rows: Vec<Result<Vec<Cell>, Outcome>> = (0..count).map(|_| Ok(Vec::new())).collect();
         for (i, (column, place)) in columns.all().zip(&self.places).enumerate() {
             let held = |operation: &Operation| match i < self.identifiers {
@@ -168,6 +169,8 @@ impl Format for Parquet {
                     (Some(None), _, _) => cells.push(Cell::Absent),
                     (_, None, _) => cells.push(Cell::Null),
                     (_, Some(_), Some(kept)) => cells.push(Cell::Text(kept.into())),
+                    // What is deleted or cleared needs no fields; those of a diff's removed records are shown as far as they fit.
+                    (_, Some(_), None) if i >= self.identifiers && !sends(n) => cells.push(Cell::Null),
                     (_, Some(_), None) => {
                         *row = Err(Outcome::Rejected {
                             code: "type_mismatch".into(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BinaryArray, StringArray};
+use arrow_array::{Array, ArrayRef, BinaryArray, StringArray, make_array};
 use arrow_cast::{CastOptions, cast, cast_with_options};
 use arrow_schema::DataType;
 
@@ -36,6 +36,9 @@ pub(super) fn from_text(texts: &StringArray, data_type: &DataType) -> Result<Arr
         let decoded: BinaryArray = texts.iter().map(bytes).collect();
         return Ok(Arc::new(decoded));
     }
+    if let Some(offset) = by_offset(data_type) {
+        return relabelled(&from_text(texts, &offset)?, data_type);
+    }
     let options = CastOptions { safe: true, ..CastOptions::default() };
     cast_with_options(texts, data_type, &options).map_err(|e| e.to_string())
 }
@@ -46,8 +49,27 @@ pub(super) fn to_text(column: &ArrayRef) -> Result<StringArray, String> {
         let text = |bytes: Option<&[u8]>| bytes.map(|b| format!("\\x{}", hex::encode(b)));
         return Ok(column.as_binary::<i32>().iter().map(text).collect());
     }
+    if let Some(offset) = by_offset(column.data_type()) {
+        return to_text(&relabelled(column, &offset)?);
+    }
     let texts = cast(column, &TEXT).map_err(|e| e.to_string())?;
     Ok(texts.as_string::<i32>().clone())
+}
+
+/// For instants labelled with the name of a zone, the same type labelled with an offset: an instant does not depend on
+/// the label, and names would need a zone database.
+fn by_offset(data_type: &DataType) -> Option<DataType> {
+    match data_type {
+        DataType::Timestamp(unit, Some(zone)) if &**zone != "+00:00" => {
+            Some(DataType::Timestamp(*unit, Some("+00:00".into())))
+        }
+        _ => None,
+    }
+}
+
+fn relabelled(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, String> {
+    let data = column.to_data().into_builder().data_type(data_type.clone()).build();
+    data.map(make_array).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]
