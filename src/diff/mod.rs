@@ -139,7 +139,7 @@ pub struct Summary {
 }
 
 /// Held rows by reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HeldCounts {
     /// Refused by the destination with this payload.
     pub rejected: u64,
@@ -150,7 +150,7 @@ pub struct HeldCounts {
 }
 
 /// Rows that are never sent, by reason.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Invalid {
     /// `null_key`, `duplicate_key`, `null_match`, `unmappable`.
     pub reason: String,

@@ -23,7 +23,7 @@ pub struct Sync {
     pub mode: Mode,
     /// Record matching: destination identifier → model column.
     #[serde(rename = "match")]
-    #[schemars(length(min = 1))]
+    #[schemars(extend("minProperties" = 1))]
     pub matching: IndexMap<String, String>,
     /// Destination field → how it is made. A dotted name is a nested object.
     #[serde(default)]
