@@ -154,7 +154,7 @@ impl<'a> Builder<'a> {
                     ScalarStyle::Literal => Style::Literal,
                     ScalarStyle::Folded => Style::Folded,
                 };
-                let text = self.has_text_tag(tag.as_deref(), &range);
+                let text = self.has_text_tag(tag.as_deref(), &span);
                 let value = if style != Style::Plain || text || self.expects_key() {
                     Value::Text(value.into_owned())
                 } else {
@@ -169,8 +169,14 @@ impl<'a> Builder<'a> {
                 };
                 self.complete(Node { value, span: range, style, size: 1, height: 0 }, anchor)?;
             }
-            Event::SequenceStart(style, anchor, _) => self.begin(Value::List(Vec::new()), style, anchor, range)?,
-            Event::MappingStart(style, anchor, _) => self.begin(Value::Map(Vec::new()), style, anchor, range)?,
+            Event::SequenceStart(style, anchor, tag) => {
+                self.has_text_tag(tag.as_deref(), &span);
+                self.begin(Value::List(Vec::new()), style, anchor, range)?;
+            }
+            Event::MappingStart(style, anchor, tag) => {
+                self.has_text_tag(tag.as_deref(), &span);
+                self.begin(Value::Map(Vec::new()), style, anchor, range)?;
+            }
             Event::SequenceEnd | Event::MappingEnd => self.end(range)?,
             Event::Alias(id) => {
                 self.aliases += 1;
@@ -216,15 +222,16 @@ impl<'a> Builder<'a> {
         self.fault("too-deep", format!("nested deeper than {MAX_DEPTH} levels"), range)
     }
 
-    fn has_text_tag(&mut self, tag: Option<&Tag>, range: &Range<usize>) -> bool {
-        match tag.and_then(|tag| tag.core_suffix()) {
-            Some("str") => true,
-            Some("int" | "float" | "bool" | "null") => false,
-            _ => {
-                if let Some(tag) = tag {
-                    let fault = self.fault("unknown-tag", format!("the tag `{tag}` means nothing here"), range.clone());
-                    self.faults.push(fault.with_help("remove the tag"));
-                }
+    /// True for `!!str`. Tags that would make something else of a value are refused.
+    fn has_text_tag(&mut self, tag: Option<&Tag>, span: &Span) -> bool {
+        match tag.map(|tag| (tag, tag.core_suffix())) {
+            Some((_, Some("str"))) => true,
+            None | Some((_, Some("int" | "float" | "bool" | "null" | "map" | "seq"))) => false,
+            Some((tag, _)) => {
+                let range = span.tag_span().and_then(|span| span.byte_range()).or_else(|| span.byte_range());
+                let message = format!("the tag `{tag}` means nothing here");
+                let fault = self.fault("unknown-tag", message, range.unwrap_or(0..0));
+                self.faults.push(fault.with_help("remove the tag"));
                 false
             }
         }
@@ -243,6 +250,12 @@ impl<'a> Builder<'a> {
     ) -> Result<(), Diagnostic> {
         self.spend(1, &range)?;
         if self.expects_key() {
+            if self.source.text.get(..range.start).is_some_and(|before| before.ends_with('{')) {
+                let template = range.start - 1..range.start + 1;
+                return Err(self
+                    .fault("yaml-syntax", "a value that starts with a template needs quotes", template)
+                    .with_help("write \"{{ … }}\""));
+            }
             return Err(self
                 .fault("complex-key", "a key must be text", range)
                 .with_help("write the key as plain text"));
@@ -316,9 +329,18 @@ impl<'a> Builder<'a> {
         let start = error.marker().byte_offset().unwrap_or_else(|| {
             text.char_indices().nth(error.marker().index()).map_or(text.len(), |(offset, _)| offset)
         });
-        let start = start.min(text.len());
-        let width =
-            text.get(start..).and_then(|rest| rest.chars().next()).filter(|c| *c != '\n').map_or(0, char::len_utf8);
+        let mut start = start.min(text.len());
+        let rest = text.get(start..).unwrap_or_default();
+        let mut width = rest.chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
+        match scalar::extent(error) {
+            // The parser stops behind the tab.
+            scalar::Extent::Tab if text.get(..start).is_some_and(|before| before.ends_with('\t')) => {
+                start -= 1;
+                width = 1;
+            }
+            scalar::Extent::Line => width = rest.lines().next().map_or(0, |line| line.trim_end().len()),
+            _ => {}
+        }
         scalar::complaint(error, |code, message, help| {
             let fault = self.fault(code, message, start..start + width);
             match help {

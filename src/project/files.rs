@@ -113,6 +113,10 @@ fn unreadable(path: &str, fault: &Fault) -> Diagnostic {
             Diagnostic::error("outside-project", format!("`{path}` leads out of the project"), Some(place))
                 .with_help("copy the file into the project; links and `..` must stay inside")
         }
+        Fault::Missing if path == PROJECT_FILE => {
+            Diagnostic::error("no-project", "there is no `syncline.yaml` here", None)
+                .with_help("start a project with `syncline init`, or go to its folder")
+        }
         fault => Diagnostic::error("unreadable-file", format!("cannot read `{path}`: {fault}"), Some(place)),
     }
 }

@@ -124,7 +124,9 @@ impl Reader<'_> {
             .map(|p| p.keys().map(String::as_str).collect())
             .unwrap_or_default();
         for key in unexpected {
-            let guess = closest(key, known.iter().copied());
+            // What is already there is not what was meant.
+            let present = |known: &&str| self.document.key_span(&format!("{pointer}/{known}")).is_some();
+            let guess = closest(key, known.iter().copied().filter(|known| !present(known)));
             let help = match guess {
                 Some(guess) => {
                     self.suggested.insert(format!("{pointer}/{guess}"));
