@@ -4,6 +4,9 @@
 //! the underlined text and the help below it. `UPDATE_EXPECTED=1` writes the files anew; without it they are compared,
 //! and a missing one is a failure. An `environment.txt` names the environment to load the project for.
 
+#[path = "manifests/hostile.rs"]
+mod hostile;
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 

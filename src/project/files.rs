@@ -102,7 +102,7 @@ pub(super) fn read_file(
 /// The text of a file.
 pub(super) fn read_text(tree: &dyn Tree, path: &str) -> Result<SourceText, Box<Diagnostic>> {
     let bytes = tree.read(path).map_err(|fault| unreadable(path, &fault))?;
-    Document::decode(Path::new(path), &bytes).map_err(Box::new)
+    Document::decode(Path::new(path), &bytes)
 }
 
 /// The diagnostic for a file that cannot be read.

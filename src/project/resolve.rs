@@ -99,7 +99,7 @@ fn typed<T: DeserializeOwned>(file: &File, out: &mut Vec<Diagnostic>) -> Option<
     if file.faulty || diagnostic_of(file, out) {
         return None;
     }
-    schema::typed(file.document.as_ref()?, &file.value).map_err(|fault| out.push(fault)).ok()
+    schema::typed(file.document.as_ref()?, &file.value).map_err(|fault| out.push(*fault)).ok()
 }
 
 /// True when something in the file has already been said: the typed form would only say it again.

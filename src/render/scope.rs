@@ -29,6 +29,9 @@ pub enum Block {
     Row,
 }
 
+/// Gives the value of an environment variable, if it is set.
+pub type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What `env` and `file` give.
 #[derive(Clone)]
 pub enum Outside {
@@ -39,7 +42,7 @@ pub enum Outside {
         /// The project's folder.
         root: PathBuf,
         /// Looks an environment variable up.
-        lookup: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+        lookup: Lookup,
     },
 }
 

@@ -45,7 +45,7 @@ pub fn faults(kind: Kind, document: &Document, value: &Value, unknown: &HashSet<
 ///
 /// # Errors
 /// What the schema cannot say, e.g. a number too large for the type, at its place.
-pub fn typed<T: DeserializeOwned>(document: &Document, value: &Value) -> Result<T, Diagnostic> {
+pub fn typed<T: DeserializeOwned>(document: &Document, value: &Value) -> Result<T, Box<Diagnostic>> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let mut pointer = String::new();
         for segment in error.path() {
@@ -56,7 +56,8 @@ pub fn typed<T: DeserializeOwned>(document: &Document, value: &Value) -> Result<
                 Segment::Enum { .. } | Segment::Unknown => {}
             }
         }
-        Diagnostic::error("invalid-value", error.into_inner().to_string(), Some(document.place(&pointer)))
+        let message = error.into_inner().to_string();
+        Box::new(Diagnostic::error("invalid-value", message, Some(document.place(&pointer))))
     })
 }
 
