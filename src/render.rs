@@ -57,6 +57,10 @@ pub fn is_template(text: &str) -> bool {
 /// Finds what can be found without rendering: syntax, and names that are not there. What only another environment
 /// defines is no fault here.
 pub fn check(text: &str, scope: &Scope) -> Vec<Fault> {
+    names(text, scope, false)
+}
+
+fn names(text: &str, scope: &Scope, here: bool) -> Vec<Fault> {
     let engine = engine(scope, None);
     let template = match engine.template_from_str(text) {
         Ok(template) => template,
@@ -65,7 +69,7 @@ pub fn check(text: &str, scope: &Scope) -> Vec<Fault> {
     let roots = template.undeclared_variables(false);
     let mut faults = Vec::new();
     for name in occurrences(text).into_iter().filter(|name| roots.contains(name.root())) {
-        faults.extend(scope.complaint(&name));
+        faults.extend(scope.complaint(&name, here));
     }
     faults
 }
@@ -87,7 +91,7 @@ pub fn render(text: &str, scope: &Scope) -> Result<Rendered, Vec<Fault>> {
             if !missing.is_empty() {
                 return Err(missing);
             }
-            let found = if error.kind() == ErrorKind::UndefinedError { check(text, scope) } else { Vec::new() };
+            let found = if error.kind() == ErrorKind::UndefinedError { names(text, scope, true) } else { Vec::new() };
             Err(if found.is_empty() { vec![fault(&error, offset, text.len(), &secrets)] } else { found })
         }
     }

@@ -9,5 +9,6 @@ mod crash;
 mod destinations;
 mod house;
 mod html;
+mod manifests;
 mod plan;
 mod refusals;

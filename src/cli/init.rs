@@ -36,7 +36,8 @@ pub(super) fn run(options: &Options) -> Result<ExitCode> {
             "choose an empty folder: syncline init NAME",
         ));
     }
-    let schemas = crate::manifest::schema::files().into_iter().filter(|(path, _)| path.starts_with("schemas/"));
+    let schemas = crate::manifest::schema::files().into_iter().filter(|(path, _)| path.starts_with("schemas"));
+    let schemas = schemas.map(|(path, text)| (path.to_string_lossy().into_owned(), text));
     let files = FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).chain(schemas);
     for (name, text) in files {
         let path = folder.join(&name);

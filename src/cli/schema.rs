@@ -21,14 +21,14 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<ExitCode> {
     let mut files = manifest::schema::files();
-    files.extend(report::json::schema_files());
+    files.extend(report::json::schema_files().into_iter().map(|(path, text)| (PathBuf::from(path), text)));
     if options.check {
         let stale: Vec<_> = files.iter().filter(|(path, text)| !is_current(&options.folder.join(path), text)).collect();
         if stale.is_empty() {
             terminal::out(&format!("{} generated files are up to date.\n", files.len()))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let names: Vec<_> = stale.iter().map(|(path, _)| format!("`{path}`")).collect();
+        let names: Vec<_> = stale.iter().map(|(path, _)| format!("`{}`", path.display())).collect();
         return Err(Error::failed_help(
             format!("out of date: {}", names.join(", ")),
             "run `syncline schema` and commit the result",

@@ -8,7 +8,7 @@ mod align;
 mod scalar;
 mod tree;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag};
@@ -30,10 +30,10 @@ impl Document {
     ///
     /// # Errors
     /// A diagnostic when the file is too large or not UTF-8; the place is the first bad byte.
-    pub fn decode(path: &std::path::Path, bytes: &[u8]) -> Result<SourceText, Diagnostic> {
+    pub fn decode(path: &std::path::Path, bytes: &[u8]) -> Result<SourceText, Box<Diagnostic>> {
         let source = |text: &str| SourceText { path: path.to_owned(), text: text.into() };
         if bytes.len() > MAX_BYTES {
-            return Err(too_large(&source("")));
+            return Err(Box::new(too_large(&source(""))));
         }
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(source(text)),
@@ -42,9 +42,11 @@ impl Document {
                 let good = String::from_utf8_lossy(bytes);
                 // Lossy text has the same bytes up to the first fault, so the place holds in it too.
                 let place = Place { source: source(&good), span: start..start + '\u{fffd}'.len_utf8() };
-                Err(Diagnostic::error("invalid-utf8", "the file is not UTF-8 text", Some(place))
-                    .with_label("these bytes are not UTF-8")
-                    .with_help("save the file as UTF-8"))
+                Err(Box::new(
+                    Diagnostic::error("invalid-utf8", "the file is not UTF-8 text", Some(place))
+                        .with_label("these bytes are not UTF-8")
+                        .with_help("save the file as UTF-8"),
+                ))
             }
         }
     }
@@ -66,10 +68,10 @@ impl Document {
         for event in Parser::new_from_str_with_options(&text, options) {
             let step = match event {
                 Ok((event, span)) => builder.take(event, span),
-                Err(error) => Err(builder.syntax(&error)),
+                Err(error) => Err(Box::new(builder.syntax(&error))),
             };
             if let Err(fatal) = step {
-                builder.faults.push(fatal);
+                builder.faults.push(*fatal);
                 return Err(builder.faults);
             }
         }
@@ -100,6 +102,8 @@ struct Open {
     flow: bool,
     /// The key that waits for its value.
     key: Option<Key>,
+    /// Where each key of the map is.
+    keys: HashMap<String, Range<usize>>,
     /// Maps named by `<<`, to be merged when the map ends.
     merges: Vec<Node>,
 }
@@ -133,16 +137,17 @@ impl<'a> Builder<'a> {
         Diagnostic::error(code, message, Some(Place { source: self.source.clone(), span }))
     }
 
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Diagnostic> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Box<Diagnostic>> {
         let range = span.byte_range().unwrap_or(0..0);
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
                     let end = (range.start + 3).min(self.source.text.len()).max(range.start);
-                    return Err(self
-                        .fault("second-document", "a second document starts here", range.start..end)
-                        .with_help("one manifest a file: move the second one to a file of its own"));
+                    return Err(Box::new(
+                        self.fault("second-document", "a second document starts here", range.start..end)
+                            .with_help("one manifest a file: move the second one to a file of its own"),
+                    ));
                 }
             }
             Event::Scalar(value, style, anchor, tag) => {
@@ -154,7 +159,7 @@ impl<'a> Builder<'a> {
                     ScalarStyle::Literal => Style::Literal,
                     ScalarStyle::Folded => Style::Folded,
                 };
-                let text = self.has_text_tag(tag.as_deref(), &range);
+                let text = self.has_text_tag(tag.as_deref(), &span);
                 let value = if style != Style::Plain || text || self.expects_key() {
                     Value::Text(value.into_owned())
                 } else {
@@ -169,16 +174,26 @@ impl<'a> Builder<'a> {
                 };
                 self.complete(Node { value, span: range, style, size: 1, height: 0 }, anchor)?;
             }
-            Event::SequenceStart(style, anchor, _) => self.begin(Value::List(Vec::new()), style, anchor, range)?,
-            Event::MappingStart(style, anchor, _) => self.begin(Value::Map(Vec::new()), style, anchor, range)?,
+            Event::SequenceStart(style, anchor, tag) => {
+                self.has_text_tag(tag.as_deref(), &span);
+                self.begin(Value::List(Vec::new()), style, anchor, range)?;
+            }
+            Event::MappingStart(style, anchor, tag) => {
+                self.has_text_tag(tag.as_deref(), &span);
+                self.begin(Value::Map(Vec::new()), style, anchor, range)?;
+            }
             Event::SequenceEnd | Event::MappingEnd => self.end(range)?,
             Event::Alias(id) => {
                 self.aliases += 1;
                 let Some(node) = self.anchors.get(&id) else {
-                    return Err(self.fault("recursive-alias", "this alias contains itself", range));
+                    return Err(Box::new(self.fault("recursive-alias", "this alias contains itself", range)));
                 };
                 if self.aliases > MAX_ALIASES {
-                    return Err(self.fault("too-many-aliases", format!("more than {MAX_ALIASES} aliases"), range));
+                    return Err(Box::new(self.fault(
+                        "too-many-aliases",
+                        format!("more than {MAX_ALIASES} aliases"),
+                        range,
+                    )));
                 }
                 let (size, height) = (node.size, node.height);
                 self.spend(size, &range)?;
@@ -193,21 +208,21 @@ impl<'a> Builder<'a> {
     }
 
     /// Counts values against the budget, before they are made.
-    fn spend(&mut self, nodes: usize, range: &Range<usize>) -> Result<(), Diagnostic> {
+    fn spend(&mut self, nodes: usize, range: &Range<usize>) -> Result<(), Box<Diagnostic>> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > MAX_NODES {
-            return Err(self.fault(
+            return Err(Box::new(self.fault(
                 "too-many-values",
                 format!("more than {MAX_NODES} values in one file"),
                 range.clone(),
-            ));
+            )));
         }
         Ok(())
     }
 
-    fn deepen(&self, height: usize, range: &Range<usize>) -> Result<(), Diagnostic> {
+    fn deepen(&self, height: usize, range: &Range<usize>) -> Result<(), Box<Diagnostic>> {
         if self.open.len() + height > MAX_DEPTH {
-            return Err(self.too_deep(range.clone()));
+            return Err(Box::new(self.too_deep(range.clone())));
         }
         Ok(())
     }
@@ -216,15 +231,16 @@ impl<'a> Builder<'a> {
         self.fault("too-deep", format!("nested deeper than {MAX_DEPTH} levels"), range)
     }
 
-    fn has_text_tag(&mut self, tag: Option<&Tag>, range: &Range<usize>) -> bool {
-        match tag.and_then(|tag| tag.core_suffix()) {
-            Some("str") => true,
-            Some("int" | "float" | "bool" | "null") => false,
-            _ => {
-                if let Some(tag) = tag {
-                    let fault = self.fault("unknown-tag", format!("the tag `{tag}` means nothing here"), range.clone());
-                    self.faults.push(fault.with_help("remove the tag"));
-                }
+    /// True for `!!str`. Tags that would make something else of a value are refused.
+    fn has_text_tag(&mut self, tag: Option<&Tag>, span: &Span) -> bool {
+        match tag.map(|tag| (tag, tag.core_suffix())) {
+            Some((_, Some("str"))) => true,
+            None | Some((_, Some("int" | "float" | "bool" | "null" | "map" | "seq"))) => false,
+            Some((tag, _)) => {
+                let range = span.tag_span().and_then(|span| span.byte_range()).or_else(|| span.byte_range());
+                let message = format!("the tag `{tag}` means nothing here");
+                let fault = self.fault("unknown-tag", message, range.unwrap_or(0..0));
+                self.faults.push(fault.with_help("remove the tag"));
                 false
             }
         }
@@ -240,21 +256,28 @@ impl<'a> Builder<'a> {
         style: StructureStyle,
         anchor: usize,
         range: Range<usize>,
-    ) -> Result<(), Diagnostic> {
+    ) -> Result<(), Box<Diagnostic>> {
         self.spend(1, &range)?;
         if self.expects_key() {
-            return Err(self
-                .fault("complex-key", "a key must be text", range)
-                .with_help("write the key as plain text"));
+            if self.source.text.get(..range.start).is_some_and(|before| before.ends_with('{')) {
+                let template = range.start - 1..range.start + 1;
+                return Err(Box::new(
+                    self.fault("yaml-syntax", "a value that starts with a template needs quotes", template)
+                        .with_help("write \"{{ … }}\""),
+                ));
+            }
+            return Err(Box::new(
+                self.fault("complex-key", "a key must be text", range).with_help("write the key as plain text"),
+            ));
         }
         self.deepen(1, &range)?;
         let node = Node { value, span: range, style: Style::Plain, size: 1, height: 1 };
         let flow = style == StructureStyle::Flow;
-        self.open.push(Open { node, anchor, flow, key: None, merges: Vec::new() });
+        self.open.push(Open { node, anchor, flow, key: None, keys: HashMap::new(), merges: Vec::new() });
         Ok(())
     }
 
-    fn end(&mut self, range: Range<usize>) -> Result<(), Diagnostic> {
+    fn end(&mut self, range: Range<usize>) -> Result<(), Box<Diagnostic>> {
         let Some(mut open) = self.open.pop() else { return Ok(()) };
         if open.flow {
             open.node.span.end = range.end.max(open.node.span.start);
@@ -268,7 +291,7 @@ impl<'a> Builder<'a> {
         self.complete(open.node, open.anchor)
     }
 
-    fn complete(&mut self, node: Node, anchor: usize) -> Result<(), Diagnostic> {
+    fn complete(&mut self, node: Node, anchor: usize) -> Result<(), Box<Diagnostic>> {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -283,11 +306,11 @@ impl<'a> Builder<'a> {
             Value::Map(entries) => match open.key.take() {
                 None => {
                     let Value::Text(text) = node.value else {
-                        return Err(self.fault("complex-key", "a key must be text", node.span));
+                        return Err(Box::new(self.fault("complex-key", "a key must be text", node.span)));
                     };
                     let merge = text == "<<" && node.style == Style::Plain;
-                    if !merge && let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
-                        let place = Place { source: self.source.clone(), span: first.span.clone() };
+                    if !merge && let Some(first) = open.keys.insert(text.clone(), node.span.clone()) {
+                        let place = Place { source: self.source.clone(), span: first };
                         let message = format!("the key `{text}` is given twice");
                         let place_again = Place { source: self.source.clone(), span: node.span.clone() };
                         self.faults.push(
@@ -301,7 +324,7 @@ impl<'a> Builder<'a> {
                 Some(key) if key.text == "<<" => match node.value {
                     Value::Map(_) => open.merges.push(node),
                     Value::List(maps) => open.merges.extend(maps),
-                    _ => return Err(self.fault("bad-merge", "`<<` takes a map or a list of maps", key.span)),
+                    _ => return Err(Box::new(self.fault("bad-merge", "`<<` takes a map or a list of maps", key.span))),
                 },
                 Some(key) => entries.push((key, node)),
             },
@@ -316,9 +339,18 @@ impl<'a> Builder<'a> {
         let start = error.marker().byte_offset().unwrap_or_else(|| {
             text.char_indices().nth(error.marker().index()).map_or(text.len(), |(offset, _)| offset)
         });
-        let start = start.min(text.len());
-        let width =
-            text.get(start..).and_then(|rest| rest.chars().next()).filter(|c| *c != '\n').map_or(0, char::len_utf8);
+        let mut start = start.min(text.len());
+        let rest = text.get(start..).unwrap_or_default();
+        let mut width = rest.chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
+        match scalar::extent(error) {
+            // The parser stops behind the tab.
+            scalar::Extent::Tab if text.get(..start).is_some_and(|before| before.ends_with('\t')) => {
+                start -= 1;
+                width = 1;
+            }
+            scalar::Extent::Line => width = rest.lines().next().map_or(0, |line| line.trim_end().len()),
+            _ => {}
+        }
         scalar::complaint(error, |code, message, help| {
             let fault = self.fault(code, message, start..start + width);
             match help {
@@ -332,10 +364,7 @@ impl<'a> Builder<'a> {
 /// YAML's `<<`: keys of the other map, where this one does not have them.
 fn merge(into: &mut Node, from: Node) {
     if let (Value::Map(entries), Value::Map(others)) = (&mut into.value, from.value) {
-        for (key, value) in others {
-            if !entries.iter().any(|(have, _)| have.text == key.text) {
-                entries.push((key, value));
-            }
-        }
+        let have: HashSet<String> = entries.iter().map(|(key, _)| key.text.clone()).collect();
+        entries.extend(others.into_iter().filter(|(key, _)| !have.contains(&key.text)));
     }
 }

@@ -127,6 +127,9 @@ fn tidy(schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(tidy),
         Value::Object(map) => {
             map.values_mut().for_each(tidy);
+            if map.get("format").and_then(Value::as_str) == Some("uint32") {
+                map.entry("maximum").or_insert_with(|| u32::MAX.into());
+            }
             if map.get("format").and_then(Value::as_str).is_some_and(|f| f.starts_with("uint") || f.starts_with("int"))
             {
                 map.shift_remove("format");

@@ -84,6 +84,29 @@ pub(super) fn choose(
     })
 }
 
+/// What a faulty project file still says about variables and swaps. `None` when its variables cannot be read: nothing
+/// can be said about templates then.
+pub(super) fn salvage(value: &Value) -> Option<Project> {
+    let object = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => Some(Value::Object(Map::new())),
+        Some(value) if value.is_object() => Some(value.clone()),
+        Some(_) => None,
+    };
+    value.as_object()?;
+    let mut environments = Map::new();
+    for (name, environment) in object(value.get("environments"))?.as_object()? {
+        let mut kept = Map::new();
+        for key in ["default", "vars", "sources", "destinations"] {
+            if let Some(part) = environment.get(key) {
+                kept.insert(key.into(), part.clone());
+            }
+        }
+        environments.insert(name.clone(), kept.into());
+    }
+    let project = serde_json::json!({ "name": "", "vars": object(value.get("vars"))?, "environments": environments });
+    serde_json::from_value(project).ok()
+}
+
 /// Guards over guards, key by key.
 pub(super) fn over(top: &Guards, base: &Guards) -> Guards {
     Guards {

@@ -102,7 +102,7 @@ pub(super) fn read_file(
 /// The text of a file.
 pub(super) fn read_text(tree: &dyn Tree, path: &str) -> Result<SourceText, Box<Diagnostic>> {
     let bytes = tree.read(path).map_err(|fault| unreadable(path, &fault))?;
-    Document::decode(Path::new(path), &bytes).map_err(Box::new)
+    Document::decode(Path::new(path), &bytes)
 }
 
 /// The diagnostic for a file that cannot be read.
@@ -112,6 +112,10 @@ fn unreadable(path: &str, fault: &Fault) -> Diagnostic {
         Fault::Outside => {
             Diagnostic::error("outside-project", format!("`{path}` leads out of the project"), Some(place))
                 .with_help("copy the file into the project; links and `..` must stay inside")
+        }
+        Fault::Missing if path == PROJECT_FILE => {
+            Diagnostic::error("no-project", "there is no `syncline.yaml` here", None)
+                .with_help("start a project with `syncline init`, or go to its folder")
         }
         fault => Diagnostic::error("unreadable-file", format!("cannot read `{path}`: {fault}"), Some(place)),
     }

@@ -39,7 +39,9 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     let mut project = read_file(tree, Kind::Project, "syncline", PROJECT_FILE, out);
     project.render(None, out);
     let typed = typed::<manifest::project::Project>(&project, out);
-    let environment = typed.as_ref().and_then(|typed| environment::choose(typed, &project, wanted, out));
+    // A faulty project file may still say what templates need, so that the other files are checked all the same.
+    let salvaged = if typed.is_none() { environment::salvage(&project.value) } else { None };
+    let environment = typed.as_ref().or(salvaged.as_ref()).and_then(|p| environment::choose(p, &project, wanted, out));
     let mut files = Files {
         project,
         sources: read_kind(tree, Kind::Source, out),
@@ -97,7 +99,7 @@ fn typed<T: DeserializeOwned>(file: &File, out: &mut Vec<Diagnostic>) -> Option<
     if file.faulty || diagnostic_of(file, out) {
         return None;
     }
-    schema::typed(file.document.as_ref()?, &file.value).map_err(|fault| out.push(fault)).ok()
+    schema::typed(file.document.as_ref()?, &file.value).map_err(|fault| out.push(*fault)).ok()
 }
 
 /// True when something in the file has already been said: the typed form would only say it again.

@@ -43,6 +43,13 @@ impl Directory {
     /// Where a path really leads, links followed; it must stay in the project.
     fn inside(&self, path: &str) -> Result<PathBuf, Fault> {
         let root = self.root.canonicalize().map_err(fault)?;
+        let mut depth = 0_i32;
+        for part in Path::new(path).components() {
+            depth += if part == std::path::Component::ParentDir { -1 } else { 1 };
+            if depth < 0 {
+                return Err(Fault::Outside);
+            }
+        }
         let full = root.join(path).canonicalize().map_err(fault)?;
         if full.starts_with(&root) { Ok(full) } else { Err(Fault::Outside) }
     }

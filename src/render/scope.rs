@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use minijinja::value::{Enumerator, Object, Serde};
@@ -28,6 +29,9 @@ pub enum Block {
     Row,
 }
 
+/// Gives the value of an environment variable, if it is set.
+pub type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What `env` and `file` give.
 #[derive(Clone)]
 pub enum Outside {
@@ -38,7 +42,7 @@ pub enum Outside {
         /// The project's folder.
         root: PathBuf,
         /// Looks an environment variable up.
-        lookup: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+        lookup: Lookup,
     },
 }
 
@@ -95,7 +99,8 @@ impl Scope {
     }
 
     /// What is wrong with a name, when it is a free variable of a template that stands in this scope.
-    pub(super) fn complaint(&self, name: &Occurrence) -> Option<Fault> {
+    /// With `here`, also what only other environments define is missing.
+    pub(super) fn complaint(&self, name: &Occurrence, here: bool) -> Option<Fault> {
         let root = name.root();
         let make = |message: String, help: Option<String>| {
             Some(Fault { code: "undefined-name", message, help, range: name.range.clone() })
@@ -135,7 +140,9 @@ impl Scope {
         for (depth, attribute) in attributes.iter().enumerate() {
             let Value::Object(map) = &value else { return None };
             if depth == 0 && root == "vars" && self.elsewhere.contains(attribute) && !map.contains_key(attribute) {
-                return None;
+                let help = "another environment does: define it for this one too, or under the project's `vars`";
+                let message = format!("this environment does not define `vars.{attribute}`");
+                return if here { make(message, Some(help.into())) } else { None };
             }
             let Some(next) = map.get(attribute) else {
                 let help = did_you_mean(attribute, &prefix, map.keys().map(String::as_str)).or_else(|| {
@@ -177,7 +184,7 @@ impl Scope {
             let outside = self.outside.clone();
             engine.add_function("file", move |path: String| {
                 let text = read(&outside, &path).map_err(|message| Error::new(ErrorKind::InvalidOperation, message))?;
-                asked.note(&text);
+                asked.note(&outside, &text);
                 Ok(text)
             });
         }
@@ -205,12 +212,18 @@ const PLACEHOLDER: &str = "unknown";
 /// What a template asked of the outside while it was rendered.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
+    any: AtomicBool,
     secrets: Mutex<Vec<Secret>>,
     missing: Mutex<BTreeSet<String>>,
 }
 
 impl Asked {
-    fn note(&self, text: &str) {
+    /// Takes note of what was given; a placeholder is no secret.
+    fn note(&self, outside: &Outside, text: &str) {
+        self.any.store(true, Ordering::Relaxed);
+        if matches!(outside, Outside::Unknown) {
+            return;
+        }
         if let Ok(mut secrets) = self.secrets.lock() {
             secrets.push(Secret::new(text));
         }
@@ -221,8 +234,7 @@ impl Asked {
     }
 
     pub(super) fn any(&self) -> bool {
-        self.secrets.lock().is_ok_and(|secrets| !secrets.is_empty())
-            || self.missing.lock().is_ok_and(|missing| !missing.is_empty())
+        self.any.load(Ordering::Relaxed)
     }
 
     /// Environment variables that were asked for and are not set, where they stand in the text.
@@ -257,10 +269,11 @@ impl Object for Env {
         };
         match value {
             Some(text) => {
-                self.asked.note(&text);
+                self.asked.note(&self.outside, &text);
                 Some(minijinja::Value::from(text))
             }
             None => {
+                self.asked.any.store(true, Ordering::Relaxed);
                 if let Ok(mut missing) = self.asked.missing.lock() {
                     missing.insert(name.to_owned());
                 }

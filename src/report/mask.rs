@@ -137,7 +137,7 @@ fn characters(text: &str, other: &str) -> String {
 }
 
 /// A key as shown to people: its parts are masked one by one, so that a composite key keeps its shape.
-pub(super) fn key(text: &str) -> String {
+pub fn key(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     loop {
@@ -192,7 +192,7 @@ fn addresses(text: &str) -> String {
 }
 
 /// A destination's answer: it may quote the record. The key, addresses and long numbers (telephones, ids) go.
-fn answer(text: &str, row_key: &str) -> String {
+pub fn answer(text: &str, row_key: &str) -> String {
     let mut text = text.to_owned();
     if row_key.chars().count() >= 3 {
         text = text.replace(row_key, &key(row_key));

@@ -51,6 +51,24 @@ fn is_fraction(text: &str) -> bool {
     fraction && exponent.is_none_or(|e| digits(e.strip_prefix(['+', '-']).unwrap_or(e)))
 }
 
+/// How much is underlined for a complaint.
+pub(super) enum Extent {
+    /// The character the parser stopped at.
+    Character,
+    /// The tab before it.
+    Tab,
+    /// The rest of the line.
+    Line,
+}
+
+pub(super) fn extent(error: &ScanError) -> Extent {
+    match error.kind() {
+        ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => Extent::Tab,
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => Extent::Line,
+        _ => Extent::Character,
+    }
+}
+
 /// Words for what stopped the parser.
 pub(super) fn complaint(
     error: &ScanError,

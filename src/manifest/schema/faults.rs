@@ -45,7 +45,7 @@ pub fn faults(kind: Kind, document: &Document, value: &Value, unknown: &HashSet<
 ///
 /// # Errors
 /// What the schema cannot say, e.g. a number too large for the type, at its place.
-pub fn typed<T: DeserializeOwned>(document: &Document, value: &Value) -> Result<T, Diagnostic> {
+pub fn typed<T: DeserializeOwned>(document: &Document, value: &Value) -> Result<T, Box<Diagnostic>> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let mut pointer = String::new();
         for segment in error.path() {
@@ -56,7 +56,8 @@ pub fn typed<T: DeserializeOwned>(document: &Document, value: &Value) -> Result<
                 Segment::Enum { .. } | Segment::Unknown => {}
             }
         }
-        Diagnostic::error("invalid-value", error.into_inner().to_string(), Some(document.place(&pointer)))
+        let message = error.into_inner().to_string();
+        Box::new(Diagnostic::error("invalid-value", message, Some(document.place(&pointer))))
     })
 }
 
@@ -124,7 +125,9 @@ impl Reader<'_> {
             .map(|p| p.keys().map(String::as_str).collect())
             .unwrap_or_default();
         for key in unexpected {
-            let guess = closest(key, known.iter().copied());
+            // What is already there is not what was meant.
+            let present = |known: &&str| self.document.key_span(&format!("{pointer}/{known}")).is_some();
+            let guess = closest(key, known.iter().copied().filter(|known| !present(known)));
             let help = match guess {
                 Some(guess) => {
                     self.suggested.insert(format!("{pointer}/{guess}"));
