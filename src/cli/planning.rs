@@ -144,7 +144,7 @@ impl Planner<'_> {
             Used::All => None,
         };
         let names = columns.clone().unwrap_or_else(|| schema.fields().iter().map(|f| f.name().clone()).collect());
-        let layout = Layout::new(&schema, &names, &model.primary_key).map_err(|e| Error::failed(e.to_string()))?;
+        let layout = Layout::new(&schema, &names, &model.primary_key).map_err(|e| diff_failed(sync, model, e))?;
         let mapping = Mapping::new(&sync.mapping, &layout.schema, &self.started_at)
             .map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
         let (kind, connection) = self.project.destination_connection(&sync.destination)?;
@@ -181,7 +181,7 @@ impl Planner<'_> {
             &view.held,
             self.key,
             &options,
-            &mut |batch| collector.take(&batch).map_err(|e| diff::DiffError::Sink(e.to_string())),
+            &mut |batch| Ok(collector.take(&batch)?),
         )
         .map_err(|e| diff_failed(sync, model, e))?;
         let queried = summary.keys;
@@ -304,20 +304,16 @@ fn budget(project: &Project, plan: &mut Plan) {
 }
 
 fn diff_failed(sync: &ResolvedSync, model: &ResolvedModel, error: diff::DiffError) -> Error {
-    match error {
-        diff::DiffError::Source(message) => Error::failed_help(
-            format!("model `{}`: {message}", model.name),
-            "nothing was concluded from the rows that did come; mend the source and plan again",
-        ),
-        diff::DiffError::KeyChanged { before, now } => Error::Refused {
-            message: format!("sync `{}`: the key changed from {before} to {now}; every row would be sent again", sync.name),
+    if let diff::DiffError::KeyChanged { .. } = error {
+        let name = &sync.name;
+        return Error::Refused {
+            message: format!("sync `{name}`: the key changed: {error}; every row would be sent again"),
             help: Some(format!(
-                "keep what was acknowledged: `syncline state move --rekey {name}`; or start anew: `syncline state forget {name}`",
-                name = sync.name
+                "keep what was acknowledged: `syncline state move {name} --rekey`; or start anew: `syncline state forget {name}`"
             )),
-        },
-        other => Error::failed(format!("sync `{}`: {other}", sync.name)),
+        };
     }
+    Error::from(error).context(format!("sync `{}`, model `{}`", sync.name, model.name))
 }
 
 /// The faces of a plan. Values of personal data are shown to a person at a terminal or who asks for them, and masked

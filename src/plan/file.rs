@@ -165,7 +165,7 @@ impl PlanFolder {
         for index in 0..archive.len() {
             let mut entry = archive.by_index(index).map_err(|e| failed(&e))?;
             // `enclosed_name` refuses absolute paths and `..`: an archive can never write outside the folder.
-            let name = entry.enclosed_name().ok_or_else(|| failed(&format!("entry `{}` leaves the archive", entry.name())))?;
+            let name = entry.enclosed_name().ok_or_else(|| failed(&format!("entry {index} leaves the archive")))?;
             let path = folder.join(name);
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent).map_err(|e| failed(&e))?;
