@@ -47,7 +47,7 @@ pub(super) enum Cells {
     /// difference, else as text.
     Huge { narrow: Vec<Option<(i128, u8)>>, text: StringArray },
     /// Positions in a list of distinct values; [`NO_KEY`] is null.
-    Dictionary { keys: Vec<u32>, values: Box<Cells>, dictionary: ArrayRef },
+    Dictionary { keys: Vec<u32>, values: Box<Cells> },
     /// Lists and maps: where the items of each row are.
     List { offsets: Vec<usize>, items: Box<Cells>, nulls: Option<NullBuffer> },
     /// Objects.
@@ -106,9 +106,7 @@ impl Cells {
             }
             Dictionary(..) => {
                 let array = array.as_any_dictionary();
-                let dictionary = array.values().clone();
-                let keys = keys(array);
-                Cells::Dictionary { keys, values: Box::new(Cells::new(&dictionary)?), dictionary }
+                Cells::Dictionary { keys: keys(array), values: Box::new(Cells::new(array.values())?) }
             }
             List(f) | LargeList(f) | FixedSizeList(f, _) => {
                 let list = convert(array, &LargeList(f.clone()))?;

@@ -69,14 +69,6 @@ impl Layout {
             .map(|f| batch.column_by_name(f.name()).cloned().ok_or_else(|| DiffError::MissingColumn(f.name().clone())))
             .collect()
     }
-
-    /// The used columns of a batch in the types they are kept in.
-    pub(super) fn project(&self, batch: &RecordBatch) -> Result<RecordBatch, DiffError> {
-        let columns = self.columns(batch)?;
-        let columns = columns.iter().zip(self.schema.fields()).map(|(c, f)| convert(c, f.data_type()));
-        let rows = arrow_array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns.collect::<Result<_, _>>()?, &rows)?)
-    }
 }
 
 /// The array in another type; a value that does not fit is an error, never a null.

@@ -18,3 +18,25 @@ pub(super) fn all<T: Send>(
         results.into_iter().map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }
+
+/// Works on all items, each on a thread of its own, while `beside` runs on this one; returns what was made of the items
+/// in their order. With one thread, one is done after the other.
+pub(super) fn beside<I: Sync, T: Send>(
+    beside: impl FnOnce() -> Result<(), DiffError>,
+    threads: usize,
+    items: &[I],
+    work: impl Fn(&I) -> Result<T, DiffError> + Sync,
+) -> Result<Vec<T>, DiffError> {
+    if threads <= 1 {
+        beside()?;
+        return items.iter().map(work).collect();
+    }
+    std::thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> = items.iter().map(|item| scope.spawn(move || work(item))).collect();
+        let done = beside();
+        let results: Vec<_> = running.into_iter().map(|thread| thread.join()).collect();
+        done?;
+        results.into_iter().map(|result| result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}
