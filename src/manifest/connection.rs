@@ -1,7 +1,7 @@
 //! What stands in `connection`, by type. Sources and destinations take these typed forms once everything is rendered.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::secret::Secret;
 
@@ -50,7 +50,7 @@ pub struct PostgresConnection {
 }
 
 /// Whether a connection is encrypted and what is checked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SslMode {
     /// Never encrypted.

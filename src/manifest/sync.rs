@@ -375,7 +375,7 @@ pub struct Delivery {
 }
 
 /// What to do with records whose answer was lost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDoubt {
     /// Wait for a human: nothing is sent again.

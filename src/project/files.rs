@@ -77,6 +77,8 @@ pub(super) fn read_kind(tree: &dyn Tree, kind: Kind, diagnostics: &mut Vec<Diagn
             files.push(read_file(tree, kind, stem, &format!("{folder}/{name}"), diagnostics));
         }
     }
+    // By name, not by file name: `a-b.yaml` sorts before `a.yaml`.
+    files.sort_by(|a, b| a.stem.cmp(&b.stem));
     files
 }
 

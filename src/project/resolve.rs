@@ -247,6 +247,10 @@ impl Linker<'_> {
             let Origin::Template(template) = &field.origin else { continue };
             for name in render::occurrences(template) {
                 match (name.root(), name.path.get(1)) {
+                    // `vars.items()` looks at all of them.
+                    ("vars", Some(_)) if name.called && name.path.len() == 2 => {
+                        vars.extend(self.environment.vars.clone())
+                    }
                     ("vars", Some(var)) => {
                         if let Some(value) = self.environment.vars.get(var) {
                             vars.insert(var.clone(), value.clone());
