@@ -59,6 +59,43 @@ async fn what_the_server_refuses_is_told_without_secrets() {
     }
 }
 
+#[tokio::test]
+async fn tls_is_used_and_the_server_has_to_be_who_it_says() {
+    let Some(server) = server::server() else { return };
+    let Some(ca_file) = &server.ca_file else { return };
+    let (client, name) = server.database().await;
+    client.batch_execute(TABLE).await.unwrap();
+    // Host, sslmode, whether the authority is named, what happens.
+    let cases = [
+        ("localhost", "require", true, "encrypted"),
+        ("localhost", "verify-full", true, "encrypted"),
+        ("localhost", "prefer", false, "encrypted"),
+        ("localhost", "disable", false, "plain"),
+        ("localhost", "require", false, "refused"),
+        ("127.0.0.1", "require", true, "refused"), // the certificate is for the name
+    ];
+    for (host, sslmode, named, expected) in cases {
+        let mut settings = server.settings(&name);
+        settings["host"] = host.into();
+        settings["sslmode"] = sslmode.into();
+        if named {
+            settings["ca_file"] = ca_file.display().to_string().into();
+        }
+        let destination = connect(DestinationType::Postgres, settings);
+        let found = match destination.open(&target("users", Mode::Upsert, serde_json::json!({}))).await {
+            Err(SendError::Fatal { help: Some(help), .. }) if help.contains("ca_file") => "refused",
+            Err(error) => panic!("{host} {sslmode}: {error:?}"),
+            Ok(_writer) => {
+                let sql = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+                    WHERE application_name = 'syncline' AND datname = $1 ORDER BY backend_start DESC LIMIT 1";
+                let ssl: bool = client.query_one(sql, &[&name]).await.unwrap().get(0);
+                if ssl { "encrypted" } else { "plain" }
+            }
+        };
+        assert_eq!(found, expected, "{host} {sslmode}");
+    }
+}
+
 /// Passes bytes on to the server until the client sends `word`; then both sides are cut, before the server sees it or
 /// after it has answered.
 async fn cutting_proxy(server: u16, word: &'static str, after: bool) -> SocketAddr {
@@ -110,6 +147,7 @@ async fn a_connection_lost_before_the_commit_changed_nothing_and_one_lost_in_it_
         let (client, name) = server.database().await;
         client.batch_execute(TABLE).await.unwrap();
         let mut settings = server.settings(&name);
+        settings["sslmode"] = "disable".into();
         settings["port"] = cutting_proxy(server.port, word, after).await.port().into();
         let destination = connect(DestinationType::Postgres, settings);
         let target = target("users", Mode::Upsert, serde_json::json!({}));

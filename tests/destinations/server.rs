@@ -10,6 +10,8 @@ pub const PASSWORD: &str = "correct-horse-battery";
 
 pub struct Server {
     pub port: u16,
+    /// PEM file of the authority that signed its certificate (for `localhost`), where openssl is there to make one.
+    pub ca_file: Option<PathBuf>,
     _folder: tempfile::TempDir,
 }
 
@@ -52,6 +54,7 @@ fn start() -> Option<Server> {
     let data = folder.path().join("data");
     let password = folder.path().join("password");
     std::fs::write(&password, PASSWORD).ok()?;
+    let ca_file = certificate(folder.path());
     own(folder.path());
     let port = std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
     let made = as_server(&bin.join("initdb"))
@@ -62,10 +65,23 @@ fn start() -> Option<Server> {
         .stdout(Stdio::null())
         .status();
     assert!(made.ok()?.success(), "initdb failed");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let tls = match ca_file {
+        Some(_) => vec![
+            "-c".to_owned(),
+            "ssl=on".to_owned(),
+            "-c".to_owned(),
+            format!("ssl_cert_file={}", path("server.crt")),
+            "-c".to_owned(),
+            format!("ssl_key_file={}", path("server.key")),
+        ],
+        None => vec![],
+    };
     let mut child = as_server(&bin.join("postgres"))
+        .args(tls)
         .arg("-D")
         .arg(&data)
-        .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"])
+        .args(["-p", &port.to_string(), "-c", "listen_addresses=localhost", "-c", "fsync=off"])
         .args(["-c", "max_connections=200", "-c"])
         .arg(format!("unix_socket_directories={}", folder.path().display()))
         .stdout(Stdio::null())
@@ -79,7 +95,19 @@ fn start() -> Option<Server> {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     stop_with_us(&mut child, &data);
-    Some(Server { port, _folder: folder })
+    Some(Server { port, ca_file, _folder: folder })
+}
+
+/// An authority and a certificate for `localhost` signed by it.
+fn certificate(folder: &Path) -> Option<PathBuf> {
+    let script = "openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=authority' &&
+        openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj '/CN=localhost' &&
+        printf 'subjectAltName=DNS:localhost' > san &&
+        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out server.crt -days 2 -extfile san &&
+        chmod 600 server.key && chmod 755 .";
+    let mut openssl = Command::new("sh");
+    openssl.args(["-c", script]).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+    openssl.status().is_ok_and(|s| s.success()).then(|| folder.join("ca.pem"))
 }
 
 fn binaries() -> Option<PathBuf> {

@@ -75,7 +75,7 @@ async fn tables_without_row_ids_and_with_columns_called_rowid() {
 #[tokio::test]
 async fn create_makes_file_table_and_columns() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("new.sqlite");
+    let path = folder.path().join("out/new.sqlite");
     let destination = connect(DestinationType::Sqlite, serde_json::json!({ "path": path }));
     let plain = target("users", Mode::Upsert, serde_json::json!({}));
     let error = run(&*destination, &plain, &[]).await.unwrap_err();

@@ -6,6 +6,7 @@ mod copy;
 mod merge;
 mod refusal;
 mod schema;
+mod tls;
 
 use std::sync::{Mutex, PoisonError};
 

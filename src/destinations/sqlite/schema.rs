@@ -86,6 +86,11 @@ fn connect(path: &Path, create: bool) -> Result<Connection, SendError> {
             "check `connection.path` of the destination, or set `options: { create: true }` in the sync",
         ));
     }
+    if let Some(folder) = path.parent().filter(|folder| create && !folder.exists()) {
+        std::fs::create_dir_all(folder).map_err(|e| {
+            fatal(format!("{}: {e}", folder.display()), "the folder of `connection.path` cannot be made")
+        })?;
+    }
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
     let open = || {
