@@ -23,6 +23,7 @@ mod layout;
 mod mappings;
 mod merge;
 mod old;
+mod rekey;
 mod removed;
 mod run;
 mod runs;
@@ -44,6 +45,7 @@ use crate::mapping::Record;
 pub use error::DiffError;
 pub use layout::{Layout, logical_type, stored_type};
 pub use merge::{Acknowledged, Entry, Kind, merge};
+pub use rekey::rekey;
 pub use run::diff;
 
 /// A keyed 128-bit hash of a key or of a row. Ordered as a number; stored big-endian, so that bytes sort the same way.
