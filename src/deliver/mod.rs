@@ -14,9 +14,13 @@ pub mod mapper;
 pub mod retry;
 pub mod stop;
 
-#[cfg(any())]
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod fake;
-#[cfg(any())]
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashSet;

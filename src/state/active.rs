@@ -130,7 +130,7 @@ impl<'a> ActiveRun<'a> {
         let backend = self.locked.backend();
         let done = recover::done(backend, &self.earlier, &record.sync)?;
         let before = recover::before(&self.locked.document(), &record.sync, &|name| backend.get(name))?;
-        let keys = before.doubt.map(|doubt| doubt.keys()).transpose()?.unwrap_or_default();
+        let keys = before.doubt.as_ref().map(fold::hashes).transpose()?.unwrap_or_default();
         self.journal.queue(&Record::Sync(record.clone()))?;
         Ok(ActiveSync { record, done, in_doubt: keys.into_iter().map(|(key, _)| key).collect() })
     }

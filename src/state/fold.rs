@@ -2,7 +2,7 @@
 //!
 //! The end of a run and the recovery of a dead one go through here, so that both come to the same state.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -82,8 +82,8 @@ pub(super) fn fold(
         mappings,
     };
     let in_doubt = match &before.doubt {
-        Some(doubt) => doubt.keys()?.into_iter().map(|(key, _)| key).collect(),
-        None => HashSet::new(),
+        Some(doubt) => hashes(doubt)?.into_iter().collect(),
+        None => HashMap::new(),
     };
     let log = RowLog::create(out.join(format!("{}.rows", record.sync)), &record.sync, share.run_id, record.values)?;
     let mut pass = Pass {
@@ -140,6 +140,11 @@ pub(super) fn fold(
     Ok(Folded { snapshot, rows, held, rows_held, doubt, rows_in_doubt, row_log, mapping, run })
 }
 
+/// Key and row hashes of a small snapshot.
+pub(crate) fn hashes(snapshot: &Snapshot) -> Result<Vec<(Hash, Hash)>> {
+    snapshot.keys()
+}
+
 /// The mappings of the snapshot with this run's among them, and its number.
 fn mappings(before: &Before, record: &SyncRecord) -> (BTreeMap<u32, crate::mapping::MappingSpec>, u32) {
     let mut mappings = BTreeMap::new();
@@ -159,8 +164,8 @@ struct Pass<'a, I> {
     mapping: u32,
     held: HeldRows,
     held_changed: bool,
-    /// Keys that are in doubt.
-    in_doubt: HashSet<Hash>,
+    /// Rows in doubt: key hash → row hash.
+    in_doubt: HashMap<Hash, Hash>,
     /// Changes of the rows in doubt.
     doubts: Vec<Acknowledged>,
     log: RowLog,
@@ -262,9 +267,10 @@ impl<I> Pass<'_, I> {
                     count: 0,
                 });
                 group.count += 1;
-                // An earlier attempt that is in doubt stays so: what it left behind is still not known.
                 self.hold(head, HeldOutcome::Rejected, Some(reason));
-                [None, None]
+                // What an earlier attempt with another payload left behind is still not known.
+                let same = self.in_doubt.get(&head.key_hash) == Some(&head.row_hash);
+                [None, self.resolved(head.key_hash, same)]
             }
             Mark::InDoubt => {
                 self.run.in_doubt += 1;
@@ -279,7 +285,7 @@ impl<I> Pass<'_, I> {
     }
 
     fn resolved(&mut self, key: Hash, resolved: bool) -> Option<Kind> {
-        (resolved && self.in_doubt.contains(&key)).then_some(Kind::Remove)
+        (resolved && self.in_doubt.contains_key(&key)).then_some(Kind::Remove)
     }
 
     fn release(&mut self, key: Hash) {

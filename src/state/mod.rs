@@ -31,7 +31,7 @@ mod surgery;
 mod transfer;
 
 #[cfg(test)]
-mod tests {}
+mod tests;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -40,6 +40,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
 
 pub use active::{ActiveRun, ActiveSync, Effort};
+#[cfg(test)]
+pub(crate) use fold::hashes;
 pub use lease::LockRequest;
 pub use reading::{Reading, SyncView};
 pub use surgery::Adoption;
