@@ -80,7 +80,7 @@ async fn one(
     };
     let todo = part.operations.send + part.operations.clear + part.operations.delete;
     // Where nothing is to be done, the destination is left alone: the state alone takes note.
-    let writer: Box<dyn destinations::Writer> = if todo == 0 {
+    let writer: Box<dyn destinations::Writer> = if todo == 0 && !capabilities.always_opened {
         Box::new(Untouched)
     } else {
         let target = target(sync, frozen, operations::schema(&folder)?, &run.run_id());

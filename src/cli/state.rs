@@ -217,3 +217,14 @@ fn unknown(project: &Project, sync: &str) -> Error {
     let help = near.map_or("`syncline state list` shows what the state knows".into(), |near| format!("did you mean `{near}`?"));
     Error::failed_help(format!("there is no sync `{sync}`"), help)
 }
+
+fn rekey(project: &Project, state: &State, sync: &str, approve: impl Fn(String) -> Result<()>) -> Result<String> {
+    let resolved = project.syncs.get(sync).ok_or_else(|| unknown(project, sync))?;
+    let model = project.models.get(&resolved.model).ok_or_else(|| unknown(project, sync))?;
+    let key = model.primary_key.join(", ");
+    approve(format!("Carry the rows of `{sync}` over to the primary key `{key}`? Held rows are sent again, nothing else."))?;
+    let locked = lock(state, "state move --rekey")?;
+    let scratch = terminal::scratch(project)?;
+    let rows = locked.rekey(sync, &model.primary_key, scratch.path())?;
+    Ok(format!("The {rows} rows of `{sync}` have the primary key `{key}` now; nothing is sent again.\n"))
+}

@@ -191,6 +191,8 @@ pub struct Capabilities {
     pub concurrency: u32,
     /// Most batches per second; `None` where there is no limit. Estimates use it.
     pub batches_per_second: Option<f64>,
+    /// True when a run without changes still leaves something there, e.g. the three empty files of `content: diff`.
+    pub always_opened: bool,
 }
 
 /// Somewhere records go.

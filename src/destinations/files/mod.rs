@@ -68,6 +68,7 @@ impl Destination for Files {
             batch_size: 10_000,
             concurrency: 1,
             batches_per_second: None,
+            always_opened: true,
         })
     }
 

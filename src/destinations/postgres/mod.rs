@@ -42,6 +42,7 @@ impl Destination for Postgres {
             batch_size: 5_000,
             concurrency: 2,
             batches_per_second: None,
+            always_opened: false,
         })
     }
 

@@ -52,6 +52,7 @@ impl Destination for Sqlite {
             batch_size: 10_000,
             concurrency: 1, // one writer is all a SQLite file takes
             batches_per_second: None,
+            always_opened: false,
         })
     }
 
