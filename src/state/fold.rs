@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 
@@ -14,11 +15,10 @@ use super::journal::{Policy, SyncRecord};
 use super::marks::{Mark, Marks};
 use super::rowlog::RowLog;
 use super::runs::{Rejection, SyncRun, Usage};
-use super::stand_in::{Acknowledged, Entry, Kind, Snapshot, merge};
 use crate::destinations::{Action, Class};
 use crate::diagnostic::{Error, Result};
-use crate::diff::snapshot::Meta;
-use crate::diff::{Hash, RowState};
+use crate::diff::snapshot::{KEY_HASH, Meta, ROW_HASH, Snapshot};
+use crate::diff::{Acknowledged, Entry, Hash, Kind, RowState, merge};
 use crate::plan::operations::{Frozen, Head};
 
 /// Bytes of memory a merge stays within.
@@ -73,14 +73,8 @@ pub(super) fn fold(
     out: &Path,
 ) -> Result<Folded> {
     let record = share.record;
-    let (mappings, mapping) = mappings(&before, record);
-    let meta = Meta {
-        format_version: "1.0".into(),
-        sync: record.sync.clone(),
-        key: record.key.clone(),
-        values: record.values,
-        mappings,
-    };
+    let (meta, mapping) = meta(before.snapshot.as_ref(), record);
+    let (doubt_meta, doubt_mapping) = self::meta(before.doubt.as_ref(), record);
     let in_doubt = match &before.doubt {
         Some(doubt) => hashes(doubt)?.into_iter().collect(),
         None => HashMap::new(),
@@ -89,7 +83,7 @@ pub(super) fn fold(
     let mut pass = Pass {
         share,
         operations,
-        mapping,
+        mappings: [mapping, doubt_mapping],
         held: before.held,
         held_changed: false,
         in_doubt,
@@ -110,7 +104,7 @@ pub(super) fn fold(
         Some(first) => {
             let path = out.join(format!("{}.snapshot", record.sync));
             let parts = std::iter::once(Ok(first)).chain(&mut pass);
-            rows = merge(before.snapshot.as_ref(), parts, meta.clone(), &path, MEMORY, out)?;
+            rows = merge(before.snapshot.as_ref(), parts, meta, record.values, &path, MEMORY, out)?;
             Some(path)
         }
     };
@@ -119,8 +113,8 @@ pub(super) fn fold(
         None
     } else {
         let path = out.join(format!("{}.doubt", record.sync));
-        let doubts = std::mem::take(&mut pass.doubts).into_iter().map(Ok);
-        rows_in_doubt = merge(before.doubt.as_ref(), doubts, meta, &path, MEMORY, out)?;
+        let doubts = std::mem::take(&mut pass.doubts).into_iter().map(Ok::<_, Error>);
+        rows_in_doubt = merge(before.doubt.as_ref(), doubts, doubt_meta, record.values, &path, MEMORY, out)?;
         Some(path)
     };
     let held = if pass.held_changed {
@@ -142,26 +136,39 @@ pub(super) fn fold(
 
 /// Key and row hashes of a small snapshot.
 pub(crate) fn hashes(snapshot: &Snapshot) -> Result<Vec<(Hash, Hash)>> {
-    snapshot.keys()
+    let mut hashes = Vec::new();
+    for batch in snapshot.batches()? {
+        let batch = batch?;
+        let column = |name| batch.column_by_name(name).and_then(|c| c.as_fixed_size_binary_opt());
+        let (Some(keys), Some(rows)) = (column(KEY_HASH), column(ROW_HASH)) else {
+            return Err(Error::failed(format!("a snapshot of sync `{}` has no hashes", snapshot.meta().sync)));
+        };
+        let hash = |bytes: Option<&[u8]>| bytes.and_then(|b| b.try_into().ok()).map_or(0, Hash::from_be_bytes);
+        hashes.extend(keys.iter().zip(rows.iter()).map(|(key, row)| (hash(key), hash(row))));
+    }
+    Ok(hashes)
 }
 
-/// The mappings of the snapshot with this run's among them, and its number.
-fn mappings(before: &Before, record: &SyncRecord) -> (BTreeMap<u32, crate::mapping::MappingSpec>, u32) {
-    let mut mappings = BTreeMap::new();
-    for snapshot in [&before.doubt, &before.snapshot].into_iter().flatten() {
-        mappings.extend(snapshot.meta().mappings.clone());
-    }
-    let known = mappings.iter().find(|(_, spec)| **spec == record.mapping).map(|(number, _)| *number);
-    let number = known.unwrap_or_else(|| mappings.keys().next_back().map_or(1, |last| last.saturating_add(1)));
-    mappings.insert(number, record.mapping.clone());
-    (mappings, number)
+/// What the next snapshot says of itself, and the number this run's mapping has in it.
+fn meta(old: Option<&Snapshot>, record: &SyncRecord) -> (Meta, u32) {
+    let mut meta = Meta {
+        format_version: "1.0".into(),
+        sync: record.sync.clone(),
+        key: record.key.clone(),
+        values: record.values,
+        mappings: old.map(|old| old.meta().mappings.clone()).unwrap_or_default(),
+        columns: BTreeMap::new(),
+    };
+    let number = meta.number(&record.mapping);
+    (meta, number)
 }
 
 /// One pass over the operations: yields what was acknowledged, and takes note of all else on the way.
 struct Pass<'a, I> {
     share: &'a Share<'a>,
     operations: I,
-    mapping: u32,
+    /// Numbers of the run's mapping in the snapshot and among the rows in doubt.
+    mappings: [u32; 2],
     held: HeldRows,
     held_changed: bool,
     /// Rows in doubt: key hash → row hash.
@@ -206,12 +213,13 @@ impl<I> Pass<'_, I> {
         }
         let [acknowledged, doubts] = entries;
         let [rows, doubt_rows] = chosen;
+        let [mapping, doubt_mapping] = self.mappings;
         if !doubts.is_empty() {
             let rows = filter(&frozen.rows, doubt_rows)?;
-            self.doubts.push(Acknowledged { rows, entries: doubts, mapping: self.mapping });
+            self.doubts.push(Acknowledged { rows, entries: doubts, mapping: doubt_mapping });
         }
         let rows = if acknowledged.len() == frozen.heads.len() { frozen.rows.clone() } else { filter(&frozen.rows, rows)? };
-        Ok(Acknowledged { rows, entries: acknowledged, mapping: self.mapping })
+        Ok(Acknowledged { rows, entries: acknowledged, mapping })
     }
 
     /// Takes note of one row. Returns what becomes of it in the snapshot and among the rows in doubt.

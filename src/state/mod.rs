@@ -26,7 +26,6 @@ mod reading;
 mod recover;
 pub mod rowlog;
 pub mod runs;
-mod stand_in;
 mod surgery;
 mod transfer;
 

@@ -9,9 +9,9 @@ use tempfile::TempDir;
 use super::backend::Backend;
 use super::document::{Document, SyncEntry};
 use super::recover;
-use super::stand_in::Snapshot;
 use crate::diagnostic::{Error, Result};
 use crate::diff::Held;
+use crate::diff::snapshot::Snapshot;
 
 /// The state at one moment.
 pub struct Reading {

@@ -11,9 +11,9 @@ use super::held::HeldRows;
 use super::journal::{self, Policy, Record, SyncRecord};
 use super::marks::{self, Mark, Marks, Proof};
 use super::runs::{Run, Status};
-use super::stand_in::Snapshot;
 use crate::destinations::Class;
 use crate::diagnostic::{Error, Result};
+use crate::diff::snapshot::Snapshot;
 use crate::plan::operations;
 
 /// Finds files by their names in the state.
