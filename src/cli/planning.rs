@@ -81,6 +81,10 @@ pub(super) fn make(
                 plan.syncs.push(part);
             }
             Err(Error::Invalid(diagnostics)) => planner.diagnostics.extend(diagnostics),
+            Err(Error::Refused { message, help }) => {
+                let place = place(sync, "/model");
+                plan.refusals.push(Notice { code: "key_changed".into(), sync: Some(name), message, help, place });
+            }
             Err(error) => failures.push((name, error)),
         }
     }
@@ -199,7 +203,12 @@ impl Planner<'_> {
         let seconds = capabilities.batches_per_second.map_or(0, |rate| (requests as f64 / rate).ceil() as u64);
         part.estimate = Estimate { requests, seconds, queried_records: queried };
         self.warn(sync, &part, nameless);
-        let frozen = FrozenSync { key: layout.key_types(), mapping: sync.mapping.clone(), started_at: self.started_at.clone() };
+        // The types of an empty model are a guess; what the state has stays true.
+        let key = match &view.snapshot {
+            Some(snapshot) if part.counts.rows == 0 => snapshot.meta().key.clone(),
+            _ => layout.key_types(),
+        };
+        let frozen = FrozenSync { key, mapping: sync.mapping.clone(), started_at: self.started_at.clone() };
         self.frozen.insert(sync.name.clone(), frozen);
         Ok(part)
     }

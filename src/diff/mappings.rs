@@ -73,15 +73,6 @@ pub(super) fn same_record(a: &Named, b: &Named) -> bool {
     a.len() == b.len() && pairs(&sorted(a), &sorted(b))
 }
 
-/// True when both records of one mapping are the same.
-pub(super) fn same_positions(a: &Record, b: &Record) -> bool {
-    let field = |(a, b): (&Option<Value>, &Option<Value>)| match (a, b) {
-        (Some(a), Some(b)) => a.same(b),
-        (a, b) => a.is_none() && b.is_none(),
-    };
-    a.matching.iter().zip(&b.matching).all(|(a, b)| a.same(b)) && a.fields.iter().zip(&b.fields).all(field)
-}
-
 /// A record with its names, as [`super::Before::Known`] holds it.
 pub(super) fn by_name(record: &Record, mapping: &Mapping) -> Named {
     named(record, mapping)

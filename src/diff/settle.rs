@@ -10,14 +10,14 @@ use arrow_select::take::take_record_batch;
 
 use super::doubt::Doubt;
 use super::invalid::Tally;
-use super::mappings::{Named, Sent, Sents, by_name, same_positions, same_record};
+use super::mappings::{Named, Sent, Sents, by_name, same_record};
 use super::runs::{Merged, sort_numbers};
 use super::scan::{HEAD, NOWHERE};
 use super::snapshot::{self, Layout, Snapshot};
 use super::{
     Before, Cause, Change, ChangeBatch, DiffError, Hash, Held, HeldCounts, HeldReason, Options, RowState, Summary,
 };
-use crate::mapping::{Bound, Mapping, Record};
+use crate::mapping::{Bound, Mapping, Record, differences};
 
 /// All that is needed to decide.
 pub(super) struct Settle<'a> {
@@ -224,6 +224,11 @@ impl Settle<'_> {
         }
     }
 
+    /// True when sending the record would change something: fields that are left out now stay as they are.
+    fn differs(&self, old: &Named, record: &Record) -> bool {
+        !differences(old, record, self.mapping).is_empty()
+    }
+
     /// What was last acknowledged for a row, and why it differs now; no cause when it does not.
     fn compare(&self, row: &Row, bounds: &Bounds<'_>, record: &Record) -> (Before, Option<Cause>) {
         let Some(then) = bounds.then.get(&row.number) else { return (Before::Unknown, Some(Cause::Configuration)) };
@@ -240,8 +245,9 @@ impl Settle<'_> {
                 .zip(row.old_row)
                 .and_then(|((old, mapping), at)| Some((old.record(at, false).ok()?, *mapping)));
             let Some((old, mapping)) = old else { return (Before::Unknown, Some(Cause::Data)) };
-            let cause = (!same_positions(&old, record)).then_some(Cause::Data);
-            return (Before::Known(by_name(&old, mapping)), cause);
+            let old = by_name(&old, mapping);
+            let cause = self.differs(&old, record).then_some(Cause::Data);
+            return (Before::Known(old), cause);
         }
         let made = |bound: &Option<(Bound<'_>, &Mapping)>, row| {
             let (bound, mapping) = bound.as_ref()?;
@@ -258,7 +264,7 @@ impl Settle<'_> {
             row.old_row.and_then(|at| made(&then.old, at)).flatten()
         };
         let Some(old) = old else { return (Before::Unknown, Some(Cause::Configuration)) };
-        if same_record(&old, &by_name(record, self.mapping)) {
+        if !self.differs(&old, record) {
             return (Before::Known(old), None);
         }
         let cause = match made(&then.new, row.row) {

@@ -55,7 +55,7 @@ pub(super) fn verdict(plan: &Plan) -> String {
 
 fn no_changes(plan: &Plan) -> String {
     if plan.syncs.is_empty() {
-        return "No changes. No syncs were planned.".into();
+        return "No syncs were planned.".into();
     }
     let unchanged: u64 = plan.syncs.iter().map(|s| s.counts.unchanged).sum();
     let rows = format!("{} {} as last acknowledged", count(unchanged, "row", "rows"), are(unchanged));
