@@ -8,12 +8,13 @@ mod sql;
 mod sqlite;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array, RecordBatch};
+use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::Schema;
+use arrow_schema::{DataType, Schema, TimeUnit};
 use serde_json::{Value, json};
 use syncline::diagnostic::Error;
 use syncline::manifest::source::SourceType;
@@ -62,13 +63,23 @@ fn rows(source: &dyn Source, query: &Query) -> Vec<String> {
     let options = FormatOptions::new().with_null("∅");
     let mut lines = Vec::new();
     for batch in read(source, query).unwrap_or_else(|e| panic!("{e}; {}", e.help().unwrap_or(""))) {
-        let columns: Vec<_> =
-            batch.columns().iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
+        let columns: Vec<_> = batch.columns().iter().map(without_zone_names).collect();
+        let columns: Vec<_> = columns.iter().map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
         for row in 0..batch.num_rows() {
             lines.push(columns.iter().map(|c| c.value(row).to_string()).collect::<Vec<_>>().join("|"));
         }
     }
     lines
+}
+
+/// Arrow formats times of a named zone only with a database of zones.
+fn without_zone_names(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => {
+            Arc::new(array.as_primitive::<TimestampMicrosecondType>().clone().with_timezone("+00:00"))
+        }
+        _ => array.clone(),
+    }
 }
 
 /// The columns of a query: `name type`, and the mark of the text where there is one.

@@ -1,6 +1,39 @@
 //! 6 · Rows against the snapshot → change set. Pure (no tokio, clock or environment), streaming, bounded memory.
+//!
+//! ```text
+//!  model ──► layout ──► cells ──► hash ──┐                        ┌── added, changed ──► settle (old and new records)
+//!            (columns)  (values)  (keys, ├──► scan (candidates) ──┤
+//!  snapshot ───────────────────► index ──┘    spilled in runs     └── removed
+//!     ▲                      (fingerprints)                                                     │
+//!     └────────── merge ◄──────────────────────── acknowledged ◄───────────── delivery ◄────────┘
+//! ```
+//!
+//! The model is read once. Rows that are as the snapshot has them are only counted; the others are *candidates*: set
+//! aside in the order they came in, joined with their old values, mapped, and only then added, changed, unchanged after
+//! all, or invalid.
 
+mod cells;
+mod doubt;
+mod error;
+mod hash;
+mod index;
+mod invalid;
+mod keys;
+mod layout;
+mod mappings;
+mod merge;
+mod old;
+mod rekey;
+mod removed;
+mod run;
+mod runs;
+mod scan;
+mod settle;
 pub mod snapshot;
+mod threads;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,6 +42,11 @@ use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use crate::mapping::Record;
+pub use error::DiffError;
+pub use layout::{Layout, logical_type, stored_type};
+pub use merge::{Acknowledged, Entry, Kind, merge};
+pub use rekey::rekey;
+pub use run::diff;
 
 /// A keyed 128-bit hash of a key or of a row. Ordered as a number; stored big-endian, so that bytes sort the same way.
 pub type Hash = u128;
@@ -139,7 +177,7 @@ pub struct Summary {
 }
 
 /// Held rows by reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HeldCounts {
     /// Refused by the destination with this payload.
     pub rejected: u64,
@@ -150,7 +188,7 @@ pub struct HeldCounts {
 }
 
 /// Rows that are never sent, by reason.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Invalid {
     /// `null_key`, `duplicate_key`, `null_match`, `unmappable`.
     pub reason: String,

@@ -1,12 +1,45 @@
 //! 5 · Row → record: columns, constants, templates and transforms. Pure: no clock, no environment, no I/O.
+//!
+//! ```text
+//!  MappingSpec ──check──► faults         schema ─┐
+//!       └────────────── Mapping::new ◄───────────┘──bind(batch)──► Bound ──record(row)──► Record | Unmappable
+//! ```
+//!
+//! A [`MappingSpec`] is what a sync says; [`MappingSpec::check`] tells what in it can never work. [`Mapping`] is the same
+//! made ready for one schema, [`Bound`] that for one batch of rows. [`Value`] is the one form all Arrow types, constants
+//! and templates come down to.
 
-pub mod value;
+use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::sync::Field;
+
+mod calendar;
+mod check;
+pub mod column;
+mod compile;
+mod difference;
+mod json;
+mod kind;
+mod number;
+mod scan;
+mod target;
+mod template;
+mod transform;
+pub mod value;
+
+pub use check::columns_of;
+pub use compile::{Bound, Mapping};
+pub use difference::{Difference, differences, named};
+pub use json::nested_json;
+pub use scan::{Mention, mentions};
+pub use target::data_type;
 pub use value::Value;
+
+#[cfg(test)]
+mod laws;
 
 /// All that decides what a row becomes, frozen into every plan and snapshot: the same spec and the same row always
 /// give the same record.
@@ -33,13 +66,61 @@ pub struct Record {
     pub fields: Vec<Option<Value>>,
 }
 
+/// A key as shown to people: the value itself, or a JSON array of a composite key's values.
+pub fn key_text(key: &[Value]) -> String {
+    match key {
+        [only] => only.text().into_owned(),
+        _ => Value::List(key.to_vec()).text().into_owned(),
+    }
+}
+
 /// Why a row cannot become a record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unmappable {
     /// The destination field or identifier.
     pub field: String,
+    /// What kind of fault it is.
+    pub reason: Reason,
     /// What is wrong, without the value itself: ``transform `integer`: text is not a whole number``.
     pub message: String,
+}
+
+/// Why a row cannot become a record, as a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// An identifier the record would be matched by is null.
+    NullMatch,
+    /// A value that cannot become what the field asks for.
+    Unmappable,
+}
+
+impl Reason {
+    /// The word in plans: `null_match`, `unmappable`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::NullMatch => "null_match",
+            Reason::Unmappable => "unmappable",
+        }
+    }
+}
+
+/// The model columns a mapping uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Used {
+    /// All of them: a template uses `row` as a whole.
+    All,
+    /// These, sorted by name.
+    Columns(BTreeSet<String>),
+}
+
+impl Used {
+    /// True when the column is used.
+    pub fn contains(&self, column: &str) -> bool {
+        match self {
+            Used::All => true,
+            Used::Columns(columns) => columns.contains(column),
+        }
+    }
 }
 
 /// Something in a mapping that can never work, found before any row is read.

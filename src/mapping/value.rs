@@ -1,5 +1,14 @@
 //! The values a record is made of.
 
+use std::borrow::Cow;
+
+use arrow_array::Array;
+use arrow_schema::Field;
+use base64::Engine;
+
+use super::column::Column;
+use super::{calendar, number};
+
 /// One value of a record: what a column, constant or template yields.
 ///
 /// Numbers never lose digits: whole numbers and decimals are exact, and [`Value::write_json`] writes them as they are.
@@ -13,7 +22,7 @@ pub enum Value {
     Int(i64),
     /// A whole number above `i64::MAX`.
     UInt(u64),
-    /// A floating point number; never NaN or infinite in JSON (see [`Value::write_json`]).
+    /// A floating point number; never NaN or infinite in a record (see [`Value::is_finite`]).
     Float(f64),
     /// An exact decimal as canonical text: no exponent, no trailing zeros after the point.
     Decimal(Box<str>),
@@ -37,4 +46,68 @@ pub enum Value {
     List(Vec<Value>),
     /// An object, in the order given.
     Object(Vec<(Box<str>, Value)>),
+}
+
+impl Value {
+    /// The value of one row of an Arrow array of any type. The one normaliser: what two encodings of the same data give
+    /// (plain, dictionary, view, run-end; 32 or 64 bits) is the same value.
+    ///
+    /// The field's metadata `syncline.type` = `decimal` or `json` marks text that holds an exact decimal or JSON.
+    /// For more than a few rows bind a [`Column`] once instead.
+    ///
+    /// # Errors
+    /// A type without a meaning in records (union), a text that is not what the metadata says, a date or time out of
+    /// range, a row that is not there. The message goes after the name of a column and does not hold the value.
+    pub fn at(array: &dyn Array, field: Option<&Field>, row: usize) -> Result<Value, String> {
+        Column::new(array, field)?.at(row)
+    }
+
+    /// True for null.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+
+    /// False when the value is, or holds, a floating point number that is NaN or infinite: no destination takes those,
+    /// and JSON cannot say them.
+    pub fn is_finite(&self) -> bool {
+        match self {
+            Value::Float(float) => float.is_finite(),
+            Value::List(items) => items.iter().all(Value::is_finite),
+            Value::Object(entries) => entries.iter().all(|(_, value)| value.is_finite()),
+            _ => true,
+        }
+    }
+
+    /// The value as shown to people and as key text: text itself, numbers with all their digits, dates and times in
+    /// ISO 8601, bytes in base64, lists and objects as JSON, `null`.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Value::Null => Cow::Borrowed("null"),
+            Value::Bool(true) => Cow::Borrowed("true"),
+            Value::Bool(false) => Cow::Borrowed("false"),
+            Value::Int(int) => Cow::Owned(int.to_string()),
+            Value::UInt(uint) => Cow::Owned(uint.to_string()),
+            Value::Float(float) => Cow::Owned(number::float_text(*float)),
+            Value::Decimal(text) | Value::Text(text) => Cow::Borrowed(text),
+            Value::Binary(bytes) => Cow::Owned(base64::engine::general_purpose::STANDARD.encode(bytes)),
+            Value::Date(days) => Cow::Owned(calendar::date_text(*days)),
+            Value::Time(nanos) => Cow::Owned(calendar::time_text(*nanos)),
+            Value::Timestamp { nanos, zoned } => Cow::Owned(calendar::timestamp_text(*nanos, *zoned)),
+            Value::List(_) | Value::Object(_) => {
+                let mut out = Vec::new();
+                self.write_json(&mut out);
+                Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+            }
+        }
+    }
+
+    /// True when both are the same value at a destination: equal, or numbers of different types with the same digits
+    /// (a column that became `numeric` is not a change of its values).
+    pub fn same(&self, other: &Value) -> bool {
+        self == other || (self.is_number() && other.is_number() && self.text() == other.text())
+    }
+
+    fn is_number(&self) -> bool {
+        matches!(self, Value::Int(_) | Value::UInt(_) | Value::Float(_) | Value::Decimal(_))
+    }
 }

@@ -33,8 +33,8 @@ fn what_sql_gives() {
         ),
         (
             "computed columns have the type of their values",
-            "select seats * 2 as twice, seats / 2.0 as half, upper(plan) as plan, null as nothing from contacts",
-            &["twice Int64", "half Float64", "plan Utf8", "nothing Utf8"],
+            "select seats * 2 as twice, seats / 2.0 as half, upper(plan) as plan, null as nil from contacts",
+            &["twice Int64", "half Float64", "plan Utf8", "nil Utf8"],
             &["10|2.5|FREE|∅", "∅|∅|PREMIUM|∅", "24|6.0|PREMIUM|∅"],
         ),
         (
@@ -91,7 +91,12 @@ fn what_sql_refuses() {
         ("select * from contcats", "no table `contcats`", "did you mean `contacts`?"),
         ("select emial from contacts", "no such column: emial at line 1, column 8", "did you mean `email`?"),
         ("select \"emial\" from contacts", "no such column", ""),
-        ("select email\nfrom contacts\nwhere", "line 3", "correct the SQL"),
+        ("select email\nfrom contacts\nwhere", "incomplete input", "correct the SQL"),
+        (
+            "select email\nfrom contacts\nwhere order",
+            "near \"order\": syntax error at line 3, column 7",
+            "correct the SQL",
+        ),
         ("delete from contacts", "does not start with `select`", "one `select`"),
         ("with x as (select 1) delete from contacts", "", ""),
         ("select 1; select 2", "more than one statement", "one `select`"),

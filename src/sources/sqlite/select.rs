@@ -205,6 +205,8 @@ pub(in crate::sources) fn explain(error: rusqlite::Error, sql: &str, fault: &Fau
                 rusqlite::ErrorCode::DatabaseCorrupt => {
                     Error::failed_help(message, "the database is damaged: `pragma integrity_check` says where")
                 }
+                // What SQLite has no narrower word for are faults of the statement.
+                rusqlite::ErrorCode::Unknown => Error::failed_help(message, "correct the SQL of the model"),
                 _ => Error::failed(message),
             }
         }

@@ -1,0 +1,214 @@
+//! Keyed 128-bit hashes of keys and rows: of values, not of encodings.
+//!
+//! *Key hash*: SipHash-1-3 with 128 bits over the canonical bytes of the key columns, each with its kind and, where it
+//! varies, its length.
+//!
+//! *Row hash*: two steps, so that the cost is a few multiplications a value. First the row is folded to 128 bits by a
+//! universal hash: every column has, by its name, secret random numbers `m0, m1, …`; a value with the words `w1, w2, …`
+//! adds `m0·t + m1·w1 + m2·w2 + …` modulo 2¹²⁸, where `t` holds kind and length. This is Lemire and Kaser's
+//! multilinear hashing (*Strongly universal string hashing is fast*, 2014): two rows that differ anywhere, be it in one
+//! column having another kind, fold to the same number with a probability of at most 2⁻⁶⁴ over the choice of the secret
+//! numbers. Then SipHash keyed with another secret makes of it what is stored: whoever has the hashes and not the key
+//! sees the output of a pseudorandom function, from which neither the folded number nor a secret number can be got
+//! (the Carter-Wegman construction). Text longer than [`LONGEST`] bytes is first hashed itself.
+//!
+//! Values of a dictionary are folded once per dictionary. The order of columns, their encoding, the width of integers
+//! and the scale of decimals make no difference; which columns there are does.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::{ArrowError, DataType};
+use siphasher::sip128::SipHasher13;
+
+use super::cells::{Cell, Cells, NO_KEY, keys, tag};
+use super::{DiffError, Hash, HashKey, Layout};
+
+/// Bytes of text folded directly.
+const LONGEST: usize = 128;
+/// Secret numbers a column: one for kind and length, one a word.
+const NUMBERS: usize = LONGEST / 8 + 1;
+
+/// Hashes rows of one layout.
+pub(super) struct Hasher {
+    columns: Vec<Column>,
+    key: Vec<usize>,
+    key_sip: SipHasher13,
+    row_sip: SipHasher13,
+}
+
+/// The secrets of one column.
+struct Column {
+    numbers: [u128; NUMBERS],
+    long_sip: SipHasher13,
+}
+
+/// What is kept from batch to batch: the folded values of the last dictionary of each column.
+#[derive(Default)]
+pub(super) struct Folded(Vec<Option<(ArrayRef, Vec<u128>)>>);
+
+/// The hashes of a batch.
+pub(super) struct Hashes {
+    /// Of the key columns; meaningless where the key is null.
+    pub key: Vec<Hash>,
+    /// Of all used columns.
+    pub row: Vec<Hash>,
+    /// Rows with a null in a key column, ascending.
+    pub null_keys: Vec<usize>,
+}
+
+impl Hasher {
+    /// A hasher for the columns of `layout`.
+    pub(super) fn new(layout: &Layout, key: &HashKey) -> Hasher {
+        let root = SipHasher13::new_with_key(&key.0);
+        let secret = |purpose: &str, name: &str, number: usize| -> u128 {
+            let lengths = [purpose.len(), name.len(), number].map(|n| (n as u64).to_le_bytes()).concat();
+            root.hash(&[lengths.as_slice(), purpose.as_bytes(), name.as_bytes()].concat()).as_u128()
+        };
+        let sip = |purpose: &str, name: &str| SipHasher13::new_with_key(&secret(purpose, name, 0).to_le_bytes());
+        let columns = layout.schema.fields().iter().map(|field| Column {
+            numbers: std::array::from_fn(|i| secret("number", field.name(), i)),
+            long_sip: sip("long", field.name()),
+        });
+        Hasher { columns: columns.collect(), key: layout.key.clone(), key_sip: sip("key", ""), row_sip: sip("row", "") }
+    }
+
+    /// Hashes the used columns of a batch, given in the order of the layout, in any encoding.
+    pub(super) fn hash(&self, columns: &[ArrayRef], rows: usize, folded: &mut Folded) -> Result<Hashes, DiffError> {
+        folded.0.resize_with(self.columns.len(), || None);
+        let mut sums = vec![0u128; rows];
+        for ((secrets, array), folded) in self.columns.iter().zip(columns).zip(&mut folded.0) {
+            secrets.fold(array, &mut sums, folded)?;
+        }
+        let row = sums.iter().map(|sum| self.row_sip.hash(&sum.to_le_bytes()).as_u128()).collect();
+        let (key, null_keys) = self.keys(columns, rows)?;
+        Ok(Hashes { key, row, null_keys })
+    }
+
+    fn keys(&self, columns: &[ArrayRef], rows: usize) -> Result<(Vec<Hash>, Vec<usize>), DiffError> {
+        let cells: Vec<Cells> = self.key.iter().map(|&i| Cells::new(&columns[i])).collect::<Result<_, _>>()?;
+        let mut hashes = Vec::with_capacity(rows);
+        let mut null_keys = Vec::new();
+        let mut bytes = Vec::with_capacity(64);
+        for row in 0..rows {
+            bytes.clear();
+            let mut null = false;
+            for cells in &cells {
+                null |= matches!(cells.get(row), Cell::Null);
+                cells.write(row, &mut bytes);
+            }
+            if null {
+                null_keys.push(row);
+            }
+            hashes.push(self.key_sip.hash(&bytes).as_u128());
+        }
+        Ok((hashes, null_keys))
+    }
+}
+
+impl Column {
+    /// Adds the column's share to the sum of each row.
+    fn fold(
+        &self,
+        array: &ArrayRef,
+        sums: &mut [u128],
+        folded: &mut Option<(ArrayRef, Vec<u128>)>,
+    ) -> Result<(), ArrowError> {
+        let plain = array.null_count() == 0;
+        match array.data_type() {
+            DataType::Dictionary(..) => {
+                let array = array.as_any_dictionary();
+                let same = |known: &ArrayRef| known.to_data().ptr_eq(&array.values().to_data());
+                if !folded.as_ref().is_some_and(|(known, _)| same(known)) {
+                    let mut shares = vec![0u128; array.values().len()];
+                    self.fold(array.values(), &mut shares, &mut None)?;
+                    *folded = Some((array.values().clone(), shares));
+                }
+                let shares = folded.as_ref().map_or(&[][..], |(_, shares)| shares);
+                let null = self.share(Cell::Null);
+                for (sum, key) in sums.iter_mut().zip(keys(array)) {
+                    let share = if key == NO_KEY { null } else { shares[key as usize] };
+                    *sum = sum.wrapping_add(share);
+                }
+            }
+            DataType::Utf8 if plain => {
+                let array = array.as_string::<i32>();
+                let bytes = array.value_data();
+                for (sum, ends) in sums.iter_mut().zip(array.value_offsets().windows(2)) {
+                    *sum = sum.wrapping_add(self.text(tag::TEXT, &bytes[ends[0] as usize..ends[1] as usize]));
+                }
+            }
+            DataType::Utf8View if plain => {
+                for (sum, text) in sums.iter_mut().zip(array.as_string_view().bytes_iter()) {
+                    *sum = sum.wrapping_add(self.text(tag::TEXT, text));
+                }
+            }
+            _ => self.fold_cells(&Cells::new(array)?, sums),
+        }
+        Ok(())
+    }
+
+    fn fold_cells(&self, cells: &Cells, sums: &mut [u128]) {
+        if let Cells::Words { tag, values, nulls: None } = cells {
+            let kind = self.numbers[0].wrapping_mul(u128::from(*tag));
+            for (sum, word) in sums.iter_mut().zip(values) {
+                *sum = sum.wrapping_add(kind).wrapping_add(self.numbers[1].wrapping_mul(u128::from(*word)));
+            }
+            return;
+        }
+        let mut bytes = Vec::new();
+        for (row, sum) in sums.iter_mut().enumerate() {
+            let share = match cells.get(row) {
+                Cell::Nested => {
+                    bytes.clear();
+                    cells.write(row, &mut bytes);
+                    self.text(tag::LIST, &bytes)
+                }
+                cell => self.share(cell),
+            };
+            *sum = sum.wrapping_add(share);
+        }
+    }
+
+    fn share(&self, cell: Cell<'_>) -> u128 {
+        let number = |i: usize, word: u64| self.numbers[i].wrapping_mul(u128::from(word));
+        match cell {
+            // Nested values are written out by the caller, who has the rows they consist of.
+            Cell::Null | Cell::Nested => number(0, u64::from(tag::NULL)),
+            Cell::Words(tag, word) => number(0, u64::from(tag)).wrapping_add(number(1, word)),
+            Cell::Wide(tag, value, scale) => number(0, u64::from(tag) | u64::from(scale) << 8)
+                .wrapping_add(number(1, value as u64))
+                .wrapping_add(number(2, (value >> 64) as u64)),
+            Cell::Bytes(tag, bytes) => self.text(tag, bytes),
+        }
+    }
+
+    /// Given its length, bytes are told apart by their words of eight, the last of which may overlap the one before.
+    #[inline]
+    fn text(&self, tag: u8, bytes: &[u8]) -> u128 {
+        let number = |i: usize, word: u64| self.numbers[i].wrapping_mul(u128::from(word));
+        let kind = u64::from(tag) | (bytes.len() as u64) << 8;
+        if bytes.len() > LONGEST {
+            let hash = self.long_sip.hash(bytes).as_u128();
+            return number(0, kind | u64::from(tag::HASHED))
+                .wrapping_add(number(1, hash as u64))
+                .wrapping_add(number(2, (hash >> 64) as u64));
+        }
+        let mut sum = number(0, kind);
+        if let Some(last) = bytes.last_chunk::<8>() {
+            let (words, _) = bytes.as_chunks::<8>();
+            for (i, word) in words.iter().enumerate() {
+                sum = sum.wrapping_add(number(i + 1, u64::from_le_bytes(*word)));
+            }
+            if words.len() * 8 < bytes.len() {
+                sum = sum.wrapping_add(number(words.len() + 1, u64::from_le_bytes(*last)));
+            }
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            let word = u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+            sum = sum.wrapping_add(number(1, word));
+        } else if let (Some(first), Some(last)) = (bytes.first(), bytes.last()) {
+            let word = u64::from(*first) | u64::from(bytes[bytes.len() / 2]) << 8 | u64::from(*last) << 16;
+            sum = sum.wrapping_add(number(1, word));
+        }
+        sum
+    }
+}

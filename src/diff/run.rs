@@ -1,0 +1,96 @@
+//! The diff as a whole: scan, settle, list what was removed.
+
+use super::doubt::Doubt;
+use super::hash::Hasher;
+use super::layout::same_key;
+use super::mappings::{Sents, current};
+use super::removed::Removed;
+use super::runs::{Merged, Run};
+use super::scan::Scan;
+use super::settle::{Settle, Settled, Unit, Units};
+use super::snapshot::{Layout, Snapshot};
+use super::{ChangeBatch, DiffError, HashKey, Held, Options, Summary, threads};
+use crate::mapping::Mapping;
+use crate::sources::BatchStream;
+
+/// Compares a model with what was last acknowledged, and hands every change to `sink`.
+///
+/// `model` are the rows, in parts whose order is the order of the rows; batches may hold more columns than the layout,
+/// in any order and encoding. `doubt` holds rows whose answer was lost: their keys are always emitted. The changes come
+/// in a fixed order: added and changed rows as the model has them, then removed rows by key hash; the number of threads
+/// and the memory make no difference.
+///
+/// Removed rows are listed only after the whole model was read without an error. Whatever `sink` returns as an error
+/// ends the diff.
+#[allow(clippy::too_many_arguments)]
+pub fn diff(
+    model: Vec<BatchStream>,
+    layout: &Layout,
+    mapping: &Mapping,
+    snapshot: Option<&Snapshot>,
+    doubt: Option<&Snapshot>,
+    held: &Held,
+    key: &HashKey,
+    options: &Options,
+    sink: &mut dyn FnMut(ChangeBatch) -> Result<(), DiffError>,
+) -> Result<Summary, DiffError> {
+    let now = layout.key_types();
+    for file in snapshot.iter().chain(&doubt) {
+        if !same_key(&file.meta().key, &now) {
+            return Err(DiffError::KeyChanged { before: file.meta().key.clone(), now });
+        }
+    }
+    let mapping = &current(mapping, layout, &options.started_at)?;
+    let sents = &Sents::new(snapshot, mapping, layout, &options.started_at);
+    let doubt_sents = &Sents::new(doubt, mapping, layout, &options.started_at);
+    let doubt = doubt.map(Doubt::read).transpose()?;
+    let doubt = doubt.as_ref();
+    let threads = options.threads.max(1);
+
+    let scan = Scan {
+        layout,
+        hasher: Hasher::new(layout, key),
+        snapshot,
+        doubt,
+        mapping,
+        same: sents.same(),
+        known: sents.known(),
+        everything: options.full_refresh,
+        memory: options.memory,
+        threads,
+        scratch: &options.scratch,
+    };
+    let mut scanned = scan.run(model)?;
+    let mut summary =
+        Summary { rows: scanned.rows, unchanged: scanned.unchanged, keys: scanned.keys, ..Summary::default() };
+    let candidates = merge_all(std::mem::take(&mut scanned.candidates))?;
+    let old = merge_all(std::mem::take(&mut scanned.old))?;
+    let duplicates = &scanned.duplicates;
+    let settle = Settle { layout, mapping, snapshot, sents, doubt, held, duplicates, options };
+    let mut units = Units::new(candidates, old);
+    // While the changes of some units are taken, the next units are worked on.
+    let mut ready: Vec<Settled> = Vec::new();
+    loop {
+        let group: Vec<Unit> = units.by_ref().take(threads).collect::<Result<_, _>>()?;
+        let last = group.is_empty();
+        let mut take = |settled: Settled| {
+            settled.add_to(&mut summary);
+            scanned.invalid.merge(settled.invalid);
+            settled.changes.map_or(Ok(()), &mut *sink)
+        };
+        let next =
+            threads::beside(|| ready.drain(..).try_for_each(&mut take), threads, &group, |unit| settle.settle(unit))?;
+        ready = next;
+        if last {
+            break;
+        }
+    }
+    let removed = Removed { snapshot, sents, doubt, doubt_sents, held, options };
+    removed.emit(&scanned.unseen, &scanned.duplicates, &mut summary, sink)?;
+    summary.invalid = scanned.invalid.finish();
+    Ok(summary)
+}
+
+fn merge_all(runs: Vec<Run>) -> Result<Merged, DiffError> {
+    Merged::new(runs.into_iter().map(Run::read).collect::<Result<_, _>>()?)
+}

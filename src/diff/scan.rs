@@ -1,0 +1,383 @@
+//! Reading the model: every row is hashed and looked up; what is not as the snapshot has it is set aside as a candidate.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Mutex;
+
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_select::take::take;
+
+use super::doubt::Doubt;
+use super::hash::{Folded, Hasher};
+use super::index::{ENTRY_BYTES, Index, Mark};
+use super::invalid::Tally;
+use super::keys::{KeyList, repeated};
+use super::layout::convert;
+use super::runs::{Gauge, ROWS, Run, RunWriter, sort_numbers};
+use super::snapshot::{Layout, Snapshot, hash_array, hash_field, hashes};
+use super::{DiffError, Hash, old, threads};
+use crate::mapping::Mapping;
+use crate::sources::BatchStream;
+
+/// Columns of a candidate before the used ones: order, key hash, row hash, position, mapping, sameness.
+pub(super) const HEAD: usize = 6;
+/// The position of a row the snapshot does not have.
+pub(super) const NOWHERE: u64 = u64::MAX;
+
+/// Slices a snapshot is cut into when its fingerprints do not fit into memory: each needs a file per thread.
+const MOST_SLICES: usize = 200;
+
+/// All that is needed to read a model.
+pub(super) struct Scan<'a> {
+    pub layout: &'a Layout,
+    pub hasher: Hasher,
+    pub snapshot: Option<&'a Snapshot>,
+    pub doubt: Option<&'a Doubt<'a>>,
+    /// The mapping in force, for naming keys.
+    pub mapping: &'a Mapping,
+    /// Numbers of the mapping in force in the snapshot.
+    pub same: Vec<u32>,
+    /// Numbers of mappings whose old records can be made.
+    pub known: Vec<u32>,
+    /// Every row is a candidate.
+    pub everything: bool,
+    pub memory: usize,
+    pub threads: usize,
+    pub scratch: &'a Path,
+}
+
+/// What reading a model gives.
+#[derive(Default)]
+pub(super) struct Scanned {
+    /// Candidates, each run in the order of the rows.
+    pub candidates: Vec<Run>,
+    /// Old values of those that have some, in the same order.
+    pub old: Vec<Run>,
+    /// Keys that occur more than once.
+    pub duplicates: HashSet<Hash>,
+    /// Rows with null or repeated keys.
+    pub invalid: Tally,
+    /// Rows read.
+    pub rows: u64,
+    /// Rows as the snapshot has them.
+    pub unchanged: u64,
+    /// Different keys.
+    pub keys: u64,
+    /// Rows of the snapshot that are not in the model, slice by slice.
+    pub unseen: Vec<BooleanBuffer>,
+}
+
+/// What one thread has to hand.
+struct Lane<'a> {
+    candidates: RunWriter<'a>,
+    new_keys: KeyList<'a>,
+    /// Positions of old values to fetch, and the order of the row they are for.
+    fetch: Vec<(u64, u64)>,
+    repeats: u64,
+    rows: u64,
+    invalid: Tally,
+}
+
+/// Rows that have been hashed.
+struct Hashed<'a> {
+    columns: &'a [ArrayRef],
+    order: &'a [u64],
+    keys: &'a [Hash],
+    rows: &'a [Hash],
+    null_keys: &'a [usize],
+}
+
+/// A row set aside.
+struct Candidate {
+    row: u32,
+    position: u64,
+    number: u32,
+    same: bool,
+}
+
+impl Scan<'_> {
+    /// Reads the model to its end.
+    pub(super) fn run(&self, model: Vec<BatchStream>) -> Result<Scanned, DiffError> {
+        let rows = self.snapshot.map_or(0, |s| usize::try_from(s.rows()).unwrap_or(usize::MAX));
+        let slices = (rows.saturating_mul(ENTRY_BYTES)).div_ceil((self.memory / 20 * 11).max(1));
+        let slices = slices.clamp(1, rows.clamp(1, MOST_SLICES));
+        let index_bytes = (rows / slices).saturating_mul(ENTRY_BYTES);
+        let rest = self.memory.saturating_sub(index_bytes);
+        let gauge = Gauge::new(rest / 3);
+        let parts = Mutex::new(model.into_iter().enumerate());
+        let next = || parts.lock().map_or(None, |mut parts| parts.next());
+        let mut scanned = Scanned::default();
+        if slices == 1 {
+            let index = self.index(0..rows)?;
+            let lanes = threads::all(self.threads, |_| {
+                let mut lane = self.lane(&gauge, rest);
+                self.read(&next, |hashed, tally| {
+                    lane.invalid.merge(tally);
+                    lane.rows += hashed.keys.len() as u64;
+                    self.classify(index.as_ref(), hashed, &mut lane)
+                })?;
+                lane.new_keys.sort();
+                Ok(lane)
+            })?;
+            self.close(lanes, index, rest, &mut scanned)?;
+            return Ok(scanned);
+        }
+        let bounds = old::bounds(self.snapshot, rows, slices)?;
+        let dealt = threads::all(self.threads, |_| self.deal(&next, &bounds))?;
+        let mut dealt: Vec<_> = dealt
+            .into_iter()
+            .map(|(runs, rows, tally)| {
+                scanned.rows += rows;
+                scanned.invalid.merge(tally);
+                runs.into_iter()
+            })
+            .collect();
+        for slice in 0..slices {
+            let index = self.index(rows * slice / slices..rows * (slice + 1) / slices)?;
+            let runs = Mutex::new(dealt.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>());
+            let lanes = threads::all(self.threads, |_| {
+                let mut lane = self.lane(&gauge, rest);
+                // Each run into a run of its own: another thread's rows would not be in order with these.
+                let Some(run) = runs.lock().map_or(None, |mut runs| runs.pop()) else { return Ok(lane) };
+                for batch in run.read()? {
+                    self.classify_dealt(index.as_ref(), &batch?, &mut lane)?;
+                }
+                lane.new_keys.sort();
+                Ok(lane)
+            })?;
+            self.close(lanes, index, rest, &mut scanned)?;
+        }
+        Ok(scanned)
+    }
+
+    fn index(&self, range: std::ops::Range<usize>) -> Result<Option<Index>, DiffError> {
+        let index = self.snapshot.map(|s| Index::load(s, range, self.threads)).transpose()?;
+        Ok(index.map(|mut index| {
+            self.doubt.iter().for_each(|doubt| doubt.distrust(&mut index));
+            index
+        }))
+    }
+
+    fn lane<'g>(&'g self, gauge: &'g Gauge, rest: usize) -> Lane<'g> {
+        Lane {
+            candidates: RunWriter::new(self.scratch, gauge),
+            new_keys: KeyList::new(self.scratch, rest / 3 / self.threads.max(1)),
+            fetch: Vec::new(),
+            repeats: 0,
+            rows: 0,
+            invalid: Tally::default(),
+        }
+    }
+
+    /// Reads parts of the model until there are no more.
+    fn read(
+        &self,
+        next: &(dyn Fn() -> Option<(usize, BatchStream)> + Sync),
+        mut with: impl FnMut(&Hashed<'_>, Tally) -> Result<(), DiffError>,
+    ) -> Result<(), DiffError> {
+        let mut folded = Folded::default();
+        let mut order = Vec::new();
+        while let Some((part, stream)) = next() {
+            let mut at = (part as u64) << 40;
+            for batch in stream {
+                let batch = batch.map_err(DiffError::Source)?;
+                let columns = self.layout.columns(&batch)?;
+                let hashes = self.hasher.hash(&columns, batch.num_rows(), &mut folded)?;
+                order.clear();
+                order.extend(at..at + batch.num_rows() as u64);
+                at += batch.num_rows() as u64;
+                let tally = self.null_keys(&columns, &hashes.null_keys)?;
+                let (keys, rows, null_keys) = (&hashes.key, &hashes.row, &hashes.null_keys);
+                with(&Hashed { columns: &columns, order: &order, keys, rows, null_keys }, tally)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn null_keys(&self, columns: &[ArrayRef], rows: &[usize]) -> Result<Tally, DiffError> {
+        let mut tally = Tally::default();
+        tally.null_keys(rows.len() as u64);
+        // Of a key of several columns the others may be known.
+        if !rows.is_empty() && self.layout.key.len() > 1 {
+            let indices = UInt32Array::from_iter_values(rows.iter().map(|r| *r as u32));
+            let batch = RecordBatch::try_new(self.layout.schema.clone(), self.take(columns, &indices)?)?;
+            let bound = self.mapping.bind(&batch)?;
+            (0..batch.num_rows()).for_each(|row| tally.null_key_sample(bound.key_text(row)));
+        }
+        Ok(tally)
+    }
+
+    /// Some rows, in the types of the layout.
+    fn take(&self, columns: &[ArrayRef], rows: &UInt32Array) -> Result<Vec<ArrayRef>, DiffError> {
+        let fields = self.layout.schema.fields().iter();
+        let taken = columns.iter().zip(fields).map(|(c, f)| convert(&take(c.as_ref(), rows, None)?, f.data_type()));
+        Ok(taken.collect::<Result<_, _>>()?)
+    }
+
+    fn classify(&self, index: Option<&Index>, hashed: &Hashed<'_>, lane: &mut Lane<'_>) -> Result<(), DiffError> {
+        let mut found = vec![None; hashed.keys.len()];
+        if let Some(index) = index {
+            index.find_all(hashed.keys, &mut found);
+        }
+        let mut null_keys = hashed.null_keys.iter().peekable();
+        let mut candidates = Vec::new();
+        for (row, found) in found.iter().enumerate() {
+            if null_keys.next_if_eq(&&row).is_some() {
+                continue;
+            }
+            let (key, row_hash) = (hashed.keys[row], hashed.rows[row]);
+            let mut candidate = Candidate { row: row as u32, position: NOWHERE, number: 0, same: false };
+            match (index, *found) {
+                (Some(index), Some(at)) => {
+                    let same = index.same(at, row_hash);
+                    let number = index.number(at);
+                    let unchanged = same && !self.everything && self.same.contains(&number);
+                    let first = index.mark(at, if unchanged { Mark::Same } else { Mark::Candidate });
+                    lane.repeats += u64::from(!first);
+                    if unchanged && first {
+                        continue;
+                    }
+                    candidate = Candidate { position: index.position(at), number, same, ..candidate };
+                    if first && !same && self.known.contains(&number) {
+                        lane.fetch.push((candidate.position, hashed.order[row]));
+                    }
+                }
+                _ => lane.new_keys.push(key)?,
+            }
+            self.doubt.iter().for_each(|doubt| doubt.saw(key));
+            candidates.push(candidate);
+        }
+        for some in candidates.chunks(ROWS) {
+            lane.candidates.push(self.candidates(hashed, some)?)?;
+        }
+        Ok(())
+    }
+
+    fn candidates(&self, hashed: &Hashed<'_>, some: &[Candidate]) -> Result<RecordBatch, DiffError> {
+        let rows = || some.iter().map(|c| c.row as usize);
+        let mut columns: Vec<ArrayRef> = vec![
+            hash_array(rows().map(|r| u128::from(hashed.order[r]))),
+            hash_array(rows().map(|r| hashed.keys[r])),
+            hash_array(rows().map(|r| hashed.rows[r])),
+            std::sync::Arc::new(UInt64Array::from_iter_values(some.iter().map(|c| c.position))),
+            std::sync::Arc::new(UInt32Array::from_iter_values(some.iter().map(|c| c.number))),
+            std::sync::Arc::new(some.iter().map(|c| Some(c.same)).collect::<BooleanArray>()),
+        ];
+        let indices = UInt32Array::from_iter_values(some.iter().map(|c| c.row));
+        columns.extend(self.take(hashed.columns, &indices)?);
+        Ok(RecordBatch::try_new(candidate_schema(self.layout), columns)?)
+    }
+
+    /// Sets all rows aside by the slice of the snapshot their key belongs to.
+    fn deal(
+        &self,
+        next: &(dyn Fn() -> Option<(usize, BatchStream)> + Sync),
+        bounds: &[Hash],
+    ) -> Result<(Vec<Run>, u64, Tally), DiffError> {
+        let nothing = Gauge::new(0);
+        let mut slices: Vec<RunWriter<'_>> =
+            (0..=bounds.len()).map(|_| RunWriter::new(self.scratch, &nothing)).collect();
+        let mut invalid = Tally::default();
+        let mut count = 0;
+        self.read(next, |hashed, tally| {
+            invalid.merge(tally);
+            count += hashed.keys.len() as u64;
+            let mut rows = vec![Vec::new(); slices.len()];
+            let mut null_keys = hashed.null_keys.iter().peekable();
+            for (row, key) in hashed.keys.iter().enumerate() {
+                if null_keys.next_if_eq(&&row).is_none() {
+                    rows[bounds.partition_point(|bound| bound <= key)].push(row as u32);
+                }
+            }
+            for (slice, rows) in slices.iter_mut().zip(rows) {
+                for rows in rows.chunks(ROWS) {
+                    let each = || rows.iter().map(|r| *r as usize);
+                    let mut columns = vec![
+                        hash_array(each().map(|r| u128::from(hashed.order[r]))),
+                        hash_array(each().map(|r| hashed.keys[r])),
+                        hash_array(each().map(|r| hashed.rows[r])),
+                    ];
+                    columns.extend(self.take(hashed.columns, &UInt32Array::from(rows.to_vec()))?);
+                    let schema = with_head(&candidate_head()[..3], self.layout);
+                    slice.push(RecordBatch::try_new(schema, columns)?)?;
+                }
+            }
+            Ok(())
+        })?;
+        let runs = slices.into_iter().map(RunWriter::finish).collect::<Result<_, _>>()?;
+        Ok((runs, count, invalid))
+    }
+
+    fn classify_dealt(&self, index: Option<&Index>, batch: &RecordBatch, lane: &mut Lane<'_>) -> Result<(), DiffError> {
+        let order: Vec<u64> = sort_numbers(batch)?.into_iter().map(|n| n as u64).collect();
+        let column = |i: usize| -> Vec<Hash> { hashes(batch.column(i)).into_iter().flatten().collect() };
+        let (keys, rows) = (column(1), column(2));
+        let columns = &batch.columns()[3..];
+        self.classify(index, &Hashed { columns, order: &order, keys: &keys, rows: &rows, null_keys: &[] }, lane)
+    }
+
+    /// Counts what all lanes found in one slice, and fetches old values.
+    fn close(
+        &self,
+        lanes: Vec<Lane<'_>>,
+        index: Option<Index>,
+        rest: usize,
+        scanned: &mut Scanned,
+    ) -> Result<(), DiffError> {
+        let (mut lists, mut fetch, mut duplicate_rows) = (Vec::new(), Vec::new(), 0);
+        for lane in lanes {
+            scanned.candidates.push(lane.candidates.finish()?);
+            scanned.rows += lane.rows;
+            scanned.invalid.merge(lane.invalid);
+            duplicate_rows += lane.repeats;
+            lists.push(lane.new_keys);
+            fetch.extend(lane.fetch);
+        }
+        if let Some(index) = &index {
+            let mut twice = HashSet::new();
+            for (at, (key, mark)) in index.marks().enumerate() {
+                scanned.keys += u64::from(mark != Mark::Unseen);
+                scanned.unchanged += u64::from(mark == Mark::Same);
+                if mark == Mark::Twice {
+                    duplicate_rows += 1;
+                    scanned.duplicates.insert(key);
+                    twice.insert(index.position(at));
+                }
+            }
+            fetch.retain(|(position, _)| !twice.contains(position));
+            scanned.unseen.push(index.unseen());
+        }
+        // Sorting and fetching need the memory the index has.
+        drop(index);
+        let new = repeated(lists)?;
+        scanned.keys += new.distinct;
+        scanned.duplicates.extend(new.keys);
+        scanned.invalid.duplicates(duplicate_rows + new.rows);
+        if let Some(snapshot) = self.snapshot {
+            scanned.old.extend(old::fetch(snapshot, fetch, self.threads, rest / 3, self.scratch)?);
+        }
+        Ok(())
+    }
+}
+
+fn candidate_head() -> [Field; HEAD] {
+    [
+        hash_field("_order"),
+        hash_field("_key_hash"),
+        hash_field("_row_hash"),
+        Field::new("_position", DataType::UInt64, false),
+        Field::new("_mapping", DataType::UInt32, false),
+        Field::new("_same", DataType::Boolean, false),
+    ]
+}
+
+fn candidate_schema(layout: &Layout) -> SchemaRef {
+    with_head(&candidate_head(), layout)
+}
+
+fn with_head(head: &[Field], layout: &Layout) -> SchemaRef {
+    let fields = layout.schema.fields().iter().map(|f| f.as_ref().clone());
+    std::sync::Arc::new(Schema::new(head.iter().cloned().chain(fields).collect::<Vec<_>>()))
+}

@@ -1,0 +1,88 @@
+//! When the mapping changes: whose doing each difference is.
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn exactly_the_records_that_differ_are_changed_by_the_configuration() {
+    let world = World::after(&plain(), &[row(1, "free", 1), row(2, "FREE", 2), row(3, "free", 3)]);
+    let lower = spec(json!({ "plan": { "column": "plan", "transform": "lower" }, "seats": "seats" }));
+    let outcome = world.diff(&lower, &[row(1, "free", 1), row(2, "FREE", 2), row(3, "premium", 3), row(4, "free", 4)]);
+    let expected = [
+        "changed configuration: 2,FREE,2 → 2,free,2",
+        "changed data: 3,free,3 → 3,premium,3",
+        "added data: - → 4,free,4",
+    ];
+    assert_eq!(outcome.lines(), expected);
+    assert_eq!(outcome.summary.unchanged, 1);
+}
+
+#[test]
+fn the_order_of_fields_is_no_difference() {
+    let world = World::after(&plain(), &[row(1, "free", 1)]);
+    let other = spec(json!({ "seats": "seats", "plan": "plan" }));
+    assert_eq!(world.diff(&other, &[row(1, "free", 1)]).summary.unchanged, 1);
+}
+
+#[test]
+fn a_new_column_is_the_configurations_doing_and_gone_columns_are_too() {
+    let narrow = spec(json!({ "plan": "plan" }));
+    let world = World::after(&narrow, &[row(1, "free", 1), row(2, "free", 2)]);
+    let outcome = world.diff(&plain(), &[row(1, "free", 1), row(2, "premium", 2)]);
+    let expected = ["changed configuration: 1,free → 1,free,1", "changed data: 2,free → 2,premium,2"];
+    assert_eq!(outcome.lines(), expected);
+
+    let world = World::after(&plain(), &[row(1, "free", 1)]);
+    let outcome = world.diff(&narrow, &[row(1, "premium", 1)]);
+    assert_eq!(outcome.lines(), ["changed configuration: 1,free,1 → 1,premium"]);
+}
+
+#[test]
+fn rows_of_several_mappings_stand_side_by_side() {
+    let mut world = World::after(&plain(), &[row(1, "free", 1), row(2, "free", 2)]);
+    let narrow = spec(json!({ "level": "plan" }));
+    let mut outcome = world.diff(&narrow, &[row(1, "free", 1), row(2, "free", 2)]);
+    assert_eq!(outcome.lines().len(), 2);
+    // Only the first record gets through.
+    for batch in &mut outcome.batches {
+        batch.changes.truncate(1);
+        batch.rows = batch.rows.slice(0, 1);
+    }
+    outcome.batches.truncate(1);
+    world.apply(&narrow, &outcome);
+    assert_eq!(world.snapshot.as_ref().unwrap().meta().mappings.len(), 2);
+    let outcome = world.diff(&narrow, &[row(1, "free", 1), row(2, "free", 2)]);
+    assert_eq!(outcome.lines(), ["changed configuration: 2,free,2 → 2,free"]);
+    let mut gone = world.diff(&narrow, &[]).lines();
+    gone.sort();
+    assert_eq!(gone, ["removed data: 1,free → 1,free", "removed data: 2,free,2 → 2,free,2"]);
+    let outcome = world.diff(&narrow, &[row(1, "free", 1), row(2, "free", 2)]);
+    world.apply(&narrow, &outcome);
+    assert_eq!(world.snapshot.as_ref().unwrap().meta().mappings.len(), 1);
+    assert!(world.diff(&narrow, &[row(1, "free", 1), row(2, "free", 2)]).lines().is_empty());
+}
+
+#[test]
+fn fingerprints_say_unknown_and_never_none() {
+    let mut world = World::new();
+    world.values = false;
+    let first = world.diff(&plain(), &[row(1, "free", 1), row(2, "free", 2), row(3, "free", 3)]);
+    world.apply(&plain(), &first);
+    let schema = world.snapshot.as_ref().unwrap().schema().clone();
+    assert_eq!(schema.fields().len(), 3, "no values are kept");
+
+    let outcome = world.diff(&plain(), &[row(1, "free", 1), row(2, "premium", 2)]);
+    assert_eq!(outcome.lines(), ["changed data: ? → 2,premium,2", "removed data: ? → ?"]);
+    // Another mapping of the same columns.
+    let lower = spec(json!({ "plan": { "column": "plan", "transform": "lower" }, "seats": "seats" }));
+    let outcome = world.diff(&lower, &[row(1, "free", 1), row(2, "premium", 2), row(3, "free", 3)]);
+    let expected =
+        ["changed configuration: ? → 1,free,1", "changed data: ? → 2,premium,2", "changed configuration: ? → 3,free,3"];
+    assert_eq!(outcome.lines(), expected);
+    // Other columns: the fingerprints say nothing about them.
+    let narrow = spec(json!({ "plan": "plan" }));
+    let outcome = world.diff(&narrow, &[row(1, "free", 1), row(2, "x", 2), row(3, "free", 3)]);
+    assert!(outcome.lines().iter().all(|line| line.starts_with("changed configuration: ?")));
+    assert_eq!(outcome.summary.changed, 3);
+}

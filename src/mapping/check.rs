@@ -1,0 +1,296 @@
+//! What in a mapping can never work, found before any row is read; and which columns it uses.
+
+use std::collections::BTreeSet;
+
+use arrow_schema::Schema;
+use indexmap::IndexMap;
+
+use super::column::MARK;
+use super::kind::{Kind, word};
+use super::scan::{self, Mention};
+use super::template::Templates;
+use super::{Fault, MappingSpec, Used, Value, transform};
+use crate::diagnostic::closest;
+use crate::manifest::model::Column;
+use crate::manifest::sync::{Field, Origin, Transform};
+
+/// Filters worth suggesting for a misspelt one.
+const FILTERS: [&str; 24] = [
+    "abs",
+    "capitalize",
+    "default",
+    "first",
+    "float",
+    "format",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "max",
+    "min",
+    "replace",
+    "round",
+    "sort",
+    "split",
+    "string",
+    "title",
+    "tojson",
+    "trim",
+    "upper",
+];
+
+/// The model's columns one field is made of.
+pub fn columns_of(field: &Field) -> Used {
+    match &field.origin {
+        Origin::Column(column) => Used::Columns([column.clone()].into()),
+        Origin::Value(_) => Used::Columns(BTreeSet::new()),
+        Origin::Template(template) => {
+            let of_row = scan::mentions(template).into_iter().filter(|mention| mention.root == "row");
+            of_row.map(|mention| mention.member).collect::<Option<_>>().map_or(Used::All, Used::Columns)
+        }
+    }
+}
+
+impl MappingSpec {
+    /// The model's columns this mapping uses: of the key, the match, the fields, and those its templates read.
+    ///
+    /// # Errors
+    /// The faults of templates that cannot be read ([`MappingSpec::check_templates`]).
+    pub fn columns(&self) -> Result<Used, Vec<Fault>> {
+        let faults = self.check_templates();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let mut used: BTreeSet<String> = self.primary_key.iter().chain(self.matching.values()).cloned().collect();
+        for field in self.fields.values() {
+            match columns_of(field) {
+                Used::All => return Ok(Used::All),
+                Used::Columns(columns) => used.extend(columns),
+            }
+        }
+        Ok(Used::Columns(used))
+    }
+
+    /// Faults of the templates that need no schema to be seen: syntax, names and filters that do not exist.
+    pub fn check_templates(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (name, field) in &self.fields {
+            if let Origin::Template(template) = &field.origin {
+                self.check_template(template, &pointer(&["fields", name, "template"]), &mut faults);
+            }
+        }
+        faults
+    }
+
+    /// Everything in the mapping that can never work with a model of this schema. `columns` is what the model's manifest
+    /// promises about its columns; promises about columns that are not used are not looked at.
+    ///
+    /// Pointers are into the sync manifest, except `/primary_key/N` (codes `unknown-key-column`, `key-type`) and
+    /// `/columns/NAME/type` (code `column-type`), which are into the model's. A short field `plan: plan` is pointed at
+    /// as `/fields/plan/column` too.
+    pub fn check(&self, schema: &Schema, columns: &IndexMap<String, Column>) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (position, column) in self.primary_key.iter().enumerate() {
+            let at = format!("/primary_key/{position}");
+            if let Some(kind) = lookup(schema, column, &at, "unknown-key-column", &mut faults) {
+                let json =
+                    schema.field_with_name(column).is_ok_and(|f| f.metadata().get(MARK).is_some_and(|m| m == "json"));
+                if json || matches!(kind, Kind::Float | Kind::Nested) {
+                    let what = if json { "JSON" } else { kind.words() };
+                    let message = format!("column `{column}` is {what}, which cannot be a primary key");
+                    let help = "use a column of whole numbers or text, or cast it in the model";
+                    faults.push(fault(at, "key-type", message, Some(help.into())));
+                }
+            }
+        }
+        for (identifier, column) in &self.matching {
+            let at = pointer(&["match", identifier]);
+            if let Some(Kind::Nested) = lookup(schema, column, &at, "unknown-column", &mut faults) {
+                let message = format!("column `{column}` is a list or an object, which no record can be matched by");
+                faults.push(fault(at, "match-type", message, None));
+            }
+        }
+        for (name, field) in &self.fields {
+            let made = self.check_field(schema, name, field, &mut faults);
+            self.check_nesting(name, made, &mut faults);
+        }
+        check_promises(self, schema, columns, &mut faults);
+        faults
+    }
+
+    /// The kind of the field's values, after its transforms.
+    fn check_field(&self, schema: &Schema, name: &str, field: &Field, faults: &mut Vec<Fault>) -> Kind {
+        let (from, kind) = match &field.origin {
+            Origin::Column(column) => {
+                let at = pointer(&["fields", name, "column"]);
+                let Some(kind) = lookup(schema, column, &at, "unknown-column", faults) else { return Kind::Any };
+                (format!("column `{column}`"), kind)
+            }
+            Origin::Value(json) => {
+                let value = Value::from_json(json);
+                let kind = Kind::of_value(&value);
+                let chain = check_chain("the constant", kind, &field.transform);
+                if let (Ok(_), Err(reason)) = (&chain, transform::apply(&field.transform, value)) {
+                    let at = pointer(&["fields", name, "transform"]);
+                    faults.push(fault(at, "transform-type", format!("the constant does not fit: {reason}"), None));
+                }
+                ("the constant".to_owned(), kind)
+            }
+            Origin::Template(template) => {
+                let at = pointer(&["fields", name, "template"]);
+                self.check_template(template, &at, faults);
+                for mention in scan::mentions(template).into_iter().filter(|mention| mention.root == "row") {
+                    let Some(column) = &mention.member else { continue };
+                    let known = faults.len();
+                    lookup(schema, column, &at, "unknown-column", faults);
+                    faults.iter_mut().skip(known).for_each(|fault| fault.range = Some(mention.range.clone()));
+                }
+                ("the template".to_owned(), Kind::Text)
+            }
+        };
+        check_chain(&from, kind, &field.transform).unwrap_or_else(|(message, help)| {
+            faults.push(fault(pointer(&["fields", name, "transform"]), "transform-type", message, help));
+            Kind::Any
+        })
+    }
+
+    /// `a` and `a.b` cannot both be sent when `a` is not an object.
+    fn check_nesting(&self, name: &str, made: Kind, faults: &mut Vec<Fault>) {
+        if matches!(made, Kind::Any | Kind::Nested) {
+            return;
+        }
+        let inside = |other: &&String| other.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        if let Some(inner) = self.fields.keys().find(inside) {
+            let message =
+                format!("field `{inner}` lies within field `{name}`, which is {} and not an object", made.words());
+            faults.push(fault(pointer(&["fields", inner]), "field-conflict", message, None));
+        }
+    }
+
+    fn check_template(&self, template: &str, at: &str, faults: &mut Vec<Fault>) {
+        let mut templates = Templates::new();
+        if let Err(error) = templates.add(0, template) {
+            let message = format!("the template cannot be read: {}", error.detail().unwrap_or("syntax error"));
+            faults.push(Fault { range: error.range(), ..fault(at.into(), "template-syntax", message, None) });
+            return;
+        }
+        let found = scan::scan(template);
+        let undeclared = templates.get(0).map(|t| t.undeclared_variables(false)).unwrap_or_default();
+        let mut put = |code, message: String, help, range| {
+            faults.push(Fault { range: Some(range), ..fault(at.into(), code, message, help) });
+        };
+        for Mention { root, member, range } in found.names {
+            match (root.as_str(), member) {
+                ("vars", Some(member)) => {
+                    let known: Vec<&str> = match self.scope.get("vars") {
+                        Some(serde_json::Value::Object(vars)) => vars.keys().map(String::as_str).collect(),
+                        _ => Vec::new(),
+                    };
+                    if !known.contains(&member.as_str()) {
+                        let help = closest(&member, known).map(|near| format!("did you mean `{near}`?"));
+                        put("unknown-variable", format!("there is no variable `vars.{member}`"), help, range);
+                    }
+                }
+                ("run", Some(member)) if member != "started_at" => {
+                    let help = Some("a template can use `run.started_at`".to_owned());
+                    put("unknown-variable", format!("there is no `run.{member}`"), help, range);
+                }
+                ("row" | "vars" | "environment" | "run", _) => {}
+                (root, _) if undeclared.contains(root) && !templates.has_global(root) => {
+                    let help = "a template of a field sees `row`, `vars`, `environment` and `run.started_at`; a column is \
+                                `row.NAME`";
+                    put("unknown-variable", format!("there is no `{root}` here"), Some(help.into()), range);
+                }
+                _ => {}
+            }
+        }
+        for (filter, range) in found.filters {
+            if !templates.has_filter(&filter) {
+                let help = closest(&filter, FILTERS).map(|near| format!("did you mean `{near}`?"));
+                put("unknown-filter", format!("there is no filter `{filter}`"), help, range);
+            }
+        }
+    }
+}
+
+fn check_promises(spec: &MappingSpec, schema: &Schema, columns: &IndexMap<String, Column>, faults: &mut Vec<Fault>) {
+    let used = spec.columns().unwrap_or(Used::All);
+    for (name, column) in columns.iter().filter(|(name, _)| used.contains(name)) {
+        if let (Some(declared), Ok(field)) = (column.kind, schema.field_with_name(name))
+            && !Kind::of(field).keeps(declared)
+        {
+            let declared = format!("{declared:?}").to_lowercase();
+            let message =
+                format!("column `{name}` is declared as `{declared}`, but the model gives {}", Kind::of(field).words());
+            faults.push(fault(pointer(&["columns", name, "type"]), "column-type", message, None));
+        }
+    }
+}
+
+/// Follows the kinds through the transforms. The error is message and help.
+fn check_chain(from: &str, mut kind: Kind, transforms: &[Transform]) -> Result<Kind, (String, Option<String>)> {
+    let mut from = from.to_owned();
+    for transform in transforms {
+        let name = word(*transform);
+        kind = kind.after(*transform).ok_or_else(|| {
+            let help = match transform {
+                Transform::Trim | Transform::Lower | Transform::Upper | Transform::Title | Transform::E164 => {
+                    Some(format!("`{name}` takes text; put `string` before it"))
+                }
+                Transform::EpochS | Transform::EpochMs | Transform::Iso8601 | Transform::Date => {
+                    Some(format!("`{name}` takes a date, a timestamp or ISO 8601 text"))
+                }
+                _ => None,
+            };
+            (format!("transform `{name}` cannot take {}: {from} is {}", kind.words(), kind.words()), help)
+        })?;
+        from = format!("the result of `{name}`");
+    }
+    Ok(kind)
+}
+
+/// The kind of a column, or a fault that there is no such column, or more than one.
+fn lookup(schema: &Schema, column: &str, at: &str, code: &'static str, faults: &mut Vec<Fault>) -> Option<Kind> {
+    let mut found = schema.fields().iter().filter(|field| field.name() == column);
+    match (found.next(), found.next()) {
+        (Some(field), None) => Some(Kind::of(field)),
+        (Some(_), Some(_)) => {
+            let message = format!("the model has more than one column `{column}`");
+            let help = "give each column of the query its own name with `as`";
+            faults.push(fault(at.into(), "ambiguous-column", message, Some(help.into())));
+            None
+        }
+        (None, _) => {
+            faults.push(fault(at.into(), code, format!("the model has no column `{column}`"), near(schema, column)));
+            None
+        }
+    }
+}
+
+fn near(schema: &Schema, column: &str) -> Option<String> {
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    if let Some(other_case) = names.iter().find(|name| name.to_lowercase() == column.to_lowercase()) {
+        return Some(format!("the column is `{other_case}`"));
+    }
+    if let Some(near) = closest(column, names.iter().copied()) {
+        return Some(format!("did you mean `{near}`?"));
+    }
+    let listed: Vec<String> = names.iter().take(12).map(|name| format!("`{name}`")).collect();
+    let more = if names.len() > listed.len() { ", …" } else { "" };
+    (!listed.is_empty()).then(|| format!("its columns are {}{more}", listed.join(", ")))
+}
+
+fn fault(pointer: String, code: &'static str, message: String, help: Option<String>) -> Fault {
+    Fault { pointer, code, message, help, range: None }
+}
+
+/// A JSON pointer (RFC 6901).
+fn pointer(parts: &[&str]) -> String {
+    parts.iter().map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).collect()
+}
+
+#[cfg(test)]
+mod tests;
