@@ -23,7 +23,11 @@ fn main() {
     let (second, second_memory) = run(folder.path(), &["plan", "--format", "json"]);
     let millions = rows as f64 / 1e6;
     let row = |what: &str, wall: Duration, memory: u64| {
-        println!("{what:<28} {:>7.2} s {memory:>6} MiB {:>9.0} rows/s", wall.as_secs_f64(), rows as f64 / wall.as_secs_f64());
+        println!(
+            "{what:<28} {:>7.2} s {memory:>6} MiB {:>9.0} rows/s",
+            wall.as_secs_f64(),
+            rows as f64 / wall.as_secs_f64()
+        );
     };
     row("first plan, --out", first, first_memory);
     row("apply to SQLite", apply, apply_memory);

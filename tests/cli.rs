@@ -8,7 +8,10 @@ fn a_new_project_works_at_once() {
     project.run(&["init", "mine"]).code(0);
     project.run(&["-C", "mine", "validate"]).code(0);
     project.run(&["-C", "mine", "apply", "--auto-approve"]).code(0);
-    assert_eq!(project.rows("mine/out/local.db", "select first_name from contacts order by email"), ["Ada", "Grace", "Linus"]);
+    assert_eq!(
+        project.rows("mine/out/local.db", "select first_name from contacts order by email"),
+        ["Ada", "Grace", "Linus"]
+    );
     project.run(&["-C", "mine", "plan", "--detailed-exitcode"]).code(0);
     let again = project.run(&["init", "mine"]).code(1);
     assert!(again.stderr.contains("exists already"), "{}", again.stderr);

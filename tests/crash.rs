@@ -8,7 +8,8 @@ use crate::project::{Project, people_csv};
 const ROWS: usize = 1500;
 
 fn project(mode: &str) -> Project {
-    let project = Project::people(mode, "fields:\n  name: name\n  plan: plan\n  seats: seats\ndelivery: { batch_size: 50 }\n");
+    let project =
+        Project::people(mode, "fields:\n  name: name\n  plan: plan\n  seats: seats\ndelivery: { batch_size: 50 }\n");
     project.write("data/people.csv", &people_csv(ROWS));
     // No unique index: a record sent twice would stand there twice.
     project.sql("out/crm.db", "create table people (email text, name text, plan text, seats integer)");
@@ -19,7 +20,8 @@ fn project(mode: &str) -> Project {
 fn check(project: &Project, expected: &str, what: &str) {
     let ran = project.apply(&[]);
     assert_eq!(ran.code, 0, "{what}: {}\n{}", ran.stdout, ran.stderr);
-    let rows = project.rows("out/crm.db", "select count(*), count(distinct email), sum(seats), sum(plan = 'free') from people");
+    let rows = project
+        .rows("out/crm.db", "select count(*), count(distinct email), sum(seats), sum(plan = 'free') from people");
     assert_eq!(rows, [expected], "{what}");
     project.run(&["plan", "--detailed-exitcode"]).code(0);
     assert!(!project.path(".syncline/default/lock.json").exists(), "{what}: a lock stayed behind");
@@ -71,7 +73,8 @@ fn killed_again_and_again_it_still_gets_there() {
     }
     check(&project, &summary(ROWS), "ten kills in a row");
     project.write("data/people.csv", &people_csv(ROWS - 40));
-    let mut child = project.command(&["apply", "--auto-approve"]).stdout(Stdio::null()).spawn().expect("the binary runs");
+    let mut child =
+        project.command(&["apply", "--auto-approve"]).stdout(Stdio::null()).spawn().expect("the binary runs");
     std::thread::sleep(Duration::from_millis(60));
     child.kill().expect("a kill");
     child.wait().expect("an end");

@@ -8,19 +8,52 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ("diff", PURE, "the diff is pure and deterministic"),
     ("plan", PURE, "a plan is pure and deterministic"),
     ("mapping", PURE, "a mapping is pure and deterministic"),
-    ("manifest", &["crate::project", "crate::cli", "crate::plan", "crate::deliver", "crate::state", "crate::report"], "a file says what it says, whoever asks"),
-    ("sources", &["crate::project", "crate::plan", "crate::cli", "crate::state", "crate::deliver", "crate::report"], "a source knows neither project nor plan"),
-    ("destinations", &["crate::project", "crate::plan", "crate::cli", "crate::state", "crate::deliver", "crate::report"], "a destination knows neither project nor plan"),
-    ("diff", &["crate::plan", "crate::state", "crate::project", "crate::cli", "crate::deliver", "crate::destinations"], "the diff stands before the plan"),
-    ("mapping", &["crate::diff", "crate::plan", "crate::state", "crate::project", "crate::cli", "crate::deliver"], "the mapping stands before the diff"),
-    ("plan", &["crate::cli", "crate::state", "crate::deliver", "crate::report", "crate::project"], "a plan is made, not fetched"),
-    ("project", &["crate::cli", "crate::plan", "crate::state", "crate::deliver", "crate::report", "crate::diff"], "the project comes first"),
+    (
+        "manifest",
+        &["crate::project", "crate::cli", "crate::plan", "crate::deliver", "crate::state", "crate::report"],
+        "a file says what it says, whoever asks",
+    ),
+    (
+        "sources",
+        &["crate::project", "crate::plan", "crate::cli", "crate::state", "crate::deliver", "crate::report"],
+        "a source knows neither project nor plan",
+    ),
+    (
+        "destinations",
+        &["crate::project", "crate::plan", "crate::cli", "crate::state", "crate::deliver", "crate::report"],
+        "a destination knows neither project nor plan",
+    ),
+    (
+        "diff",
+        &["crate::plan", "crate::state", "crate::project", "crate::cli", "crate::deliver", "crate::destinations"],
+        "the diff stands before the plan",
+    ),
+    (
+        "mapping",
+        &["crate::diff", "crate::plan", "crate::state", "crate::project", "crate::cli", "crate::deliver"],
+        "the mapping stands before the diff",
+    ),
+    (
+        "plan",
+        &["crate::cli", "crate::state", "crate::deliver", "crate::report", "crate::project"],
+        "a plan is made, not fetched",
+    ),
+    (
+        "project",
+        &["crate::cli", "crate::plan", "crate::state", "crate::deliver", "crate::report", "crate::diff"],
+        "the project comes first",
+    ),
     ("deliver", &["crate::cli", "crate::project", "crate::report"], "delivery carries out a plan, whoever made it"),
     ("state", &["crate::cli", "crate::report", "crate::sources"], "the state is below the commands"),
-    ("report", &["crate::cli", "crate::project", "crate::state", "crate::deliver", "crate::sources"], "a report is made from the JSON form alone"),
+    (
+        "report",
+        &["crate::cli", "crate::project", "crate::state", "crate::deliver", "crate::sources"],
+        "a report is made from the JSON form alone",
+    ),
 ];
 
-const PURE: &[&str] = &["tokio", "std::env", "SystemTime", "Instant::now", "Timestamp::now", "std::net", "println!", "reqwest"];
+const PURE: &[&str] =
+    &["tokio", "std::env", "SystemTime", "Instant::now", "Timestamp::now", "std::net", "println!", "reqwest"];
 
 /// Only these may print, read the environment, or name the YAML parser.
 const ONLY: &[(&str, &[&str])] = &[

@@ -66,7 +66,10 @@ fn a_changed_mapping_changes_exactly_the_records_whose_output_differs() {
     assert_eq!(causes(&plan), [0, 2, 0, 0]);
     assert_eq!(plan.pointer("/syncs/0/fields").unwrap(), &serde_json::json!({ "name": 2 }));
     // Data and configuration at once: each row has one cause.
-    project.write("data/people.csv", &csv.replace("9,p9@example.com,Person 9,premium,", "9,p9@example.com,Person 9,free,"));
+    project.write(
+        "data/people.csv",
+        &csv.replace("9,p9@example.com,Person 9,premium,", "9,p9@example.com,Person 9,free,"),
+    );
     let plan = project.plan(&[]);
     assert_eq!((counts(&plan)[2], causes(&plan)), (3, [1, 2, 0, 0]));
     project.apply(&[]).code(0);
@@ -114,7 +117,9 @@ fn null_and_duplicate_keys_are_counted_and_never_sent() {
     let plan = project.plan(&[]);
     assert_eq!(counts(&plan), [5, 1, 0, 0, 0, 4]);
     let reasons: Vec<_> = plan["syncs"][0]["invalid"].as_array().unwrap().iter().collect();
-    let count = |reason: &str| reasons.iter().filter(|r| r["reason"] == reason).map(|r| r["count"].as_u64().unwrap()).sum::<u64>();
+    let count = |reason: &str| {
+        reasons.iter().filter(|r| r["reason"] == reason).map(|r| r["count"].as_u64().unwrap()).sum::<u64>()
+    };
     assert_eq!((count("null_key"), count("duplicate_key"), count("null_match")), (1, 2, 1));
     project.apply(&[]).code(0);
     assert_eq!(project.rows("out/crm.db", "select email from people"), ["a@example.com"]);

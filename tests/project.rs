@@ -157,7 +157,8 @@ impl Project {
 
 /// `id,email,name,plan,seats` for ids `1..=n`.
 pub fn people_csv(n: usize) -> String {
-    let rows = (1..=n).map(|id| format!("{id},p{id}@example.com,Person {id},{},{}\n", ["free", "premium"][id % 2], id % 50));
+    let rows =
+        (1..=n).map(|id| format!("{id},p{id}@example.com,Person {id},{},{}\n", ["free", "premium"][id % 2], id % 50));
     "id,email,name,plan,seats\n".chars().chain(rows.collect::<String>().chars()).collect()
 }
 

@@ -41,8 +41,16 @@ fn bad_input_ends_in_one_clear_message_and_nothing_is_lost() {
         ("a row is cut", |p| p.edit("data/people.csv", "Person 5,premium,5", "Person 5"), &["people.csv"]),
         ("the folder is gone", |p| p.edit("sources/files.yaml", "data", "nowhere"), &["nowhere"]),
         ("the SQL is wrong", |p| p.edit("models/people.yaml", "select id", "selec id"), &["selec"]),
-        ("the SQL writes", |p| p.edit("models/people.yaml", "select id, email, name, plan, seats from people", "drop table people"), &["select"]),
-        ("a field names no column", |p| p.edit("syncs/people.yaml", "name: name", "name: nam"), &["nam", "syncs/people.yaml:"]),
+        (
+            "the SQL writes",
+            |p| p.edit("models/people.yaml", "select id, email, name, plan, seats from people", "drop table people"),
+            &["select"],
+        ),
+        (
+            "a field names no column",
+            |p| p.edit("syncs/people.yaml", "name: name", "name: nam"),
+            &["nam", "syncs/people.yaml:"],
+        ),
         (
             "the destination is no database",
             |p| {

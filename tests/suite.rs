@@ -12,3 +12,4 @@ mod html;
 mod manifests;
 mod plan;
 mod refusals;
+mod sources;

@@ -120,7 +120,11 @@ fn adopt_new_names(project: &Project, locked: &Locked) -> Result<()> {
 }
 
 fn refuse(plan: &Plan, options: &Options) -> Result<ExitCode> {
-    let refused = |sync: &crate::plan::SyncPlan| SyncRun { sync: sync.sync.clone(), status: Status::Refused, ..SyncRun::default() };
+    let refused = |sync: &crate::plan::SyncPlan| SyncRun {
+        sync: sync.sync.clone(),
+        status: Status::Refused,
+        ..SyncRun::default()
+    };
     let now = jiff::Timestamp::now().to_string();
     let run = Run {
         format_version: "1.0".into(),

@@ -33,7 +33,8 @@ pub(super) fn deliver(
         .enable_all()
         .build()
         .map_err(|e| Error::failed(format!("cannot start the delivery: {e}")))?;
-    let mut others: Vec<SyncRun> = failures.iter().map(|(sync, error)| failed(sync, None, &error.to_string())).collect();
+    let mut others: Vec<SyncRun> =
+        failures.iter().map(|(sync, error)| failed(sync, None, &error.to_string())).collect();
     let stopped = runtime.block_on(async {
         let stop = stop_on_signal()?;
         let progress = Progress::new();

@@ -60,4 +60,3 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
         ExitCode::SUCCESS
     })
 }
-

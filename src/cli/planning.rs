@@ -6,6 +6,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use super::{Format, Selection, progress::Progress, terminal};
+use crate::destinations;
 use crate::diagnostic::{Diagnostic, Error, Result};
 use crate::diff::{self, HashKey, snapshot::Layout};
 use crate::mapping::{Mapping, Used, columns_of};
@@ -13,10 +14,9 @@ use crate::plan::collect::{Collector, Rules};
 use crate::plan::file::{Bound, FORMAT_VERSION, FrozenSync, PlanFolder};
 use crate::plan::{Estimate, Notice, Plan, ProjectInfo, SyncPlan, Totals, guards, operations};
 use crate::project::{Project, ResolvedModel, ResolvedSync};
+use crate::report::{self, Masked};
 use crate::sources::{self, Source};
 use crate::state::Reading;
-use crate::report::{self, Masked};
-use crate::destinations;
 
 /// Bytes of memory a diff stays within.
 const MEMORY: usize = 512 * 1024 * 1024;
@@ -142,7 +142,8 @@ impl Planner<'_> {
         if !faults.is_empty() {
             return Err(Error::Invalid(self.project.mapping_faults(sync, &faults)));
         }
-        let used = sync.mapping.columns().map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
+        let used =
+            sync.mapping.columns().map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
         let columns: Option<Vec<String>> = match used {
             Used::Columns(columns) => Some(columns.into_iter().collect()),
             Used::All => None,
@@ -175,7 +176,8 @@ impl Planner<'_> {
             full_refresh: self.request.selection.full_refresh,
             started_at: self.started_at.clone(),
         };
-        let rows = source.read(&model.query, columns.as_deref()).map_err(|e| e.context(format!("model `{}`", model.name)))?;
+        let rows =
+            source.read(&model.query, columns.as_deref()).map_err(|e| e.context(format!("model `{}`", model.name)))?;
         let summary = diff::diff(
             rows,
             &layout,
@@ -294,7 +296,8 @@ fn totals(syncs: &[SyncPlan]) -> Totals {
 fn budget(project: &Project, plan: &mut Plan) {
     use crate::manifest::project::OnExceed;
     let Some(budget) = &project.usage.monthly_queried_records else { return };
-    let per_model: HashMap<&str, u64> = plan.syncs.iter().map(|s| (s.model.as_str(), s.estimate.queried_records)).collect();
+    let per_model: HashMap<&str, u64> =
+        plan.syncs.iter().map(|s| (s.model.as_str(), s.estimate.queried_records)).collect();
     let queried: u64 = per_model.values().sum();
     if queried <= budget.limit {
         return;

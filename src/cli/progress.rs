@@ -30,7 +30,8 @@ impl Progress {
 
     /// Begins a step of so many records.
     pub(super) fn begin_counted(&self, step: &str, records: u64) {
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {bar:30} {pos}/{len}  {elapsed}, {eta} left") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {bar:30} {pos}/{len}  {elapsed}, {eta} left")
+        {
             self.bar.set_style(style);
         }
         self.bar.set_length(records);

@@ -136,7 +136,9 @@ fn rejected(
             json!({ "sync": row.sync, "key": key(&row.key), "state": row.state, "outcome": row.outcome,
                     "code": row.code, "message": reason(row) })
         });
-        return json_text(&json!({ "format_version": "1.0", "run_id": run.run_id, "count": all, "rows": each.collect::<Vec<_>>() }));
+        return json_text(
+            &json!({ "format_version": "1.0", "run_id": run.run_id, "count": all, "rows": each.collect::<Vec<_>>() }),
+        );
     }
     if rows.is_empty() {
         return Ok(format!("Every row of run {} was taken.\n", run.run_id));
@@ -144,7 +146,9 @@ fn rejected(
     let mut text = String::new();
     for row in rows {
         let code = row.code.as_deref().map(|code| format!(" {code}:")).unwrap_or_default();
-        text.push_str(format!("{}  {}  {} {}{code} {}", row.sync, key(&row.key), row.state, row.outcome, reason(row)).trim_end());
+        text.push_str(
+            format!("{}  {}  {} {}{code} {}", row.sync, key(&row.key), row.state, row.outcome, reason(row)).trim_end(),
+        );
         text.push('\n');
     }
     if all > rows.len() as u64 {

@@ -56,7 +56,8 @@ fn read(path: &Path) -> Result<Content> {
         return file::peek(path).map(|plan| Content::Plan(Box::new(plan)));
     }
     let help = "a plan file, a plan as JSON or a run report is expected";
-    let not_ours = |e: &dyn std::fmt::Display| Error::failed_help(format!("cannot read `{}`: {e}", path.display()), help);
+    let not_ours =
+        |e: &dyn std::fmt::Display| Error::failed_help(format!("cannot read `{}`: {e}", path.display()), help);
     let value: Value = serde_json::from_slice(&bytes).map_err(|e| not_ours(&e))?;
     let version = value.get("format_version").and_then(Value::as_str).unwrap_or_default();
     if version.split('.').next() != Some("1") {

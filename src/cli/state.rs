@@ -133,7 +133,10 @@ fn list(state: &State, format: Format) -> Result<String> {
     let syncs = &reading.document().syncs;
     if format == Format::Json {
         let each: Vec<_> = syncs.iter().map(|(name, entry)| facts(name, entry)).collect();
-        return Ok(format!("{:#}\n", json!({ "format_version": "1.0", "lineage": reading.lineage(), "serial": reading.serial(), "syncs": each })));
+        return Ok(format!(
+            "{:#}\n",
+            json!({ "format_version": "1.0", "lineage": reading.lineage(), "serial": reading.serial(), "syncs": each })
+        ));
     }
     if syncs.is_empty() {
         return Ok("The state knows no sync yet.\n".into());
@@ -174,7 +177,12 @@ fn show(state: &State, sync: &str, format: Format) -> Result<String> {
         key.join(", "),
         entry.snapshot.clone().unwrap_or_else(none),
         entry.held.clone().unwrap_or_else(none),
-        entry.last_run.as_ref().map_or_else(none, |run| format!("{} {} {}", run.run_id, run.status.word(), run.finished_at)),
+        entry.last_run.as_ref().map_or_else(none, |run| format!(
+            "{} {} {}",
+            run.run_id,
+            run.status.word(),
+            run.finished_at
+        )),
     ))
 }
 
@@ -197,7 +205,8 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     let mut frozen = planned.folder.bound()?.syncs;
     let frozen = frozen.shift_remove(sync).ok_or_else(|| unknown(project, sync))?;
     let (kind, connection) = project.destination_connection(&resolved.destination)?;
-    let capabilities = destinations::open(kind, &connection)?.capabilities(&resolved.sync.object, resolved.sync.mode)?;
+    let capabilities =
+        destinations::open(kind, &connection)?.capabilities(&resolved.sync.object, resolved.sync.mode)?;
     let record = SyncRecord {
         number: 0,
         sync: sync.to_owned(),
@@ -214,7 +223,8 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
 
 fn unknown(project: &Project, sync: &str) -> Error {
     let near = crate::diagnostic::closest(sync, project.syncs.keys().map(String::as_str));
-    let help = near.map_or("`syncline state list` shows what the state knows".into(), |near| format!("did you mean `{near}`?"));
+    let help = near
+        .map_or("`syncline state list` shows what the state knows".into(), |near| format!("did you mean `{near}`?"));
     Error::failed_help(format!("there is no sync `{sync}`"), help)
 }
 
@@ -222,7 +232,9 @@ fn rekey(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     let resolved = project.syncs.get(sync).ok_or_else(|| unknown(project, sync))?;
     let model = project.models.get(&resolved.model).ok_or_else(|| unknown(project, sync))?;
     let key = model.primary_key.join(", ");
-    approve(format!("Carry the rows of `{sync}` over to the primary key `{key}`? Held rows are sent again, nothing else."))?;
+    approve(format!(
+        "Carry the rows of `{sync}` over to the primary key `{key}`? Held rows are sent again, nothing else."
+    ))?;
     let locked = lock(state, "state move --rekey")?;
     let scratch = terminal::scratch(project)?;
     let rows = locked.rekey(sync, &model.primary_key, scratch.path())?;

@@ -125,6 +125,7 @@ pub(super) fn state(project: &Project) -> Result<State> {
 /// A folder for a plan in the making, beside the state so that nothing is copied across file systems; removed on drop.
 pub(super) fn scratch(project: &Project) -> Result<tempfile::TempDir> {
     let folder = project.root.join(project.environment.state.path.as_deref().unwrap_or(".syncline"));
-    let made = std::fs::create_dir_all(&folder).and_then(|()| tempfile::Builder::new().prefix("plan-").tempdir_in(&folder));
+    let made =
+        std::fs::create_dir_all(&folder).and_then(|()| tempfile::Builder::new().prefix("plan-").tempdir_in(&folder));
     made.map_err(|e| Error::failed(format!("cannot write to `{}`: {e}", folder.display())))
 }

@@ -25,7 +25,10 @@ pub fn rekey(
     scratch: &Path,
 ) -> Result<u64> {
     let refused = |message: String| {
-        Err(Error::failed_help(message, "start anew with `syncline state forget`, or take today's rows as synced with `syncline state adopt`"))
+        Err(Error::failed_help(
+            message,
+            "start anew with `syncline state forget`, or take today's rows as synced with `syncline state adopt`",
+        ))
     };
     let mut meta: Option<Meta> = None;
     let mut rows = Vec::new();
@@ -38,7 +41,12 @@ pub fn rekey(
             return refused(format!("the state does not hold the column `{missing}`; the sync did not use it"));
         }
         let layout = Layout::new(&schema, &names, primary_key)?;
-        let fresh = || Meta { columns: Default::default(), mappings: Default::default(), key: layout.key_types(), ..old.meta().clone() };
+        let fresh = || Meta {
+            columns: Default::default(),
+            mappings: Default::default(),
+            key: layout.key_types(),
+            ..old.meta().clone()
+        };
         let mut spec = spec.clone();
         spec.primary_key = primary_key.to_vec();
         meta.get_or_insert_with(fresh).mappings.insert(number, spec);
@@ -49,20 +57,22 @@ pub fn rekey(
         let parts = batch.map_err(DiffError::from).and_then(|batch| {
             let unreadable = || DiffError::from(old.unreadable(&"the mapping column has another type"));
             let numbers = snapshot::numbers(batch.column(2)).ok_or_else(unreadable)?;
-            rows.iter().map(|(number, hasher, layout)| {
-                let places = (0u32..).zip(numbers).filter(|(_, n)| *n == number).map(|(row, _)| row);
-                let part = take_record_batch(&batch, &UInt32Array::from_iter_values(places))?;
-                let sent = old.as_sent(&part, *number).ok_or_else(unreadable)?;
-                let hashes = hasher.hash(&layout.columns(&sent)?, sent.num_rows(), &mut Folded::default())?;
-                if !hashes.null_keys.is_empty() {
-                    let message = format!("{} rows of the state have no value in the new key", hashes.null_keys.len());
-                    return Err(DiffError::from(Error::failed(message)));
-                }
-                let entry = |(key_hash, row_hash)| Entry { key_hash, row_hash, kind: Kind::Put };
-                let entries = hashes.key.into_iter().zip(hashes.row).map(entry).collect();
-                Ok(Acknowledged { rows: sent, entries, mapping: *number })
-            })
-            .collect::<Result<Vec<_>, DiffError>>()
+            rows.iter()
+                .map(|(number, hasher, layout)| {
+                    let places = (0u32..).zip(numbers).filter(|(_, n)| *n == number).map(|(row, _)| row);
+                    let part = take_record_batch(&batch, &UInt32Array::from_iter_values(places))?;
+                    let sent = old.as_sent(&part, *number).ok_or_else(unreadable)?;
+                    let hashes = hasher.hash(&layout.columns(&sent)?, sent.num_rows(), &mut Folded::default())?;
+                    if !hashes.null_keys.is_empty() {
+                        let message =
+                            format!("{} rows of the state have no value in the new key", hashes.null_keys.len());
+                        return Err(DiffError::from(Error::failed(message)));
+                    }
+                    let entry = |(key_hash, row_hash)| Entry { key_hash, row_hash, kind: Kind::Put };
+                    let entries = hashes.key.into_iter().zip(hashes.row).map(entry).collect();
+                    Ok(Acknowledged { rows: sent, entries, mapping: *number })
+                })
+                .collect::<Result<Vec<_>, DiffError>>()
         });
         match parts {
             Ok(parts) => parts.into_iter().map(Ok).collect(),

@@ -150,10 +150,9 @@ impl<'a> Collector<'a> {
                 before.iter().map(|(name, value)| field(name, Some(value), None, false)).collect()
             }
             (RowState::Removed, _) => Vec::new(),
-            (RowState::Changed, Before::Known(_)) => differences
-                .iter()
-                .map(|d| field(&d.field, d.before.as_ref(), Some(&d.after), false))
-                .collect(),
+            (RowState::Changed, Before::Known(_)) => {
+                differences.iter().map(|d| field(&d.field, d.before.as_ref(), Some(&d.after), false)).collect()
+            }
             (state, _) => {
                 let unknown = state == RowState::Changed;
                 sent().map(|(name, value)| field(&name, None, Some(&value), unknown)).collect()

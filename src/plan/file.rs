@@ -80,7 +80,8 @@ impl PlanFolder {
     pub fn write(&self, plan: &Plan, bound: &Bound) -> Result<()> {
         let write = |name: &str, bytes: Vec<u8>| {
             let path = self.folder.join(name);
-            let written = File::create(&path).and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
+            let written =
+                File::create(&path).and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
             written.map_err(|e| Error::failed(format!("cannot write `{}`: {e}", path.display())))
         };
         fs::create_dir_all(&self.folder)
@@ -192,7 +193,8 @@ impl PlanFolder {
 
 /// The plan inside a plan file, without unpacking the operations.
 pub fn peek(file: &Path) -> Result<Plan> {
-    let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read the plan file `{}`: {e}", file.display()));
+    let failed =
+        |e: &dyn std::fmt::Display| Error::failed(format!("cannot read the plan file `{}`: {e}", file.display()));
     let mut archive = open(file).map_err(|e| failed(&e))?;
     let mut entry = archive.by_name("plan.json").map_err(|e| failed(&e))?;
     let mut text = String::new();

@@ -23,7 +23,8 @@ impl std::str::FromStr for Allowance {
         let (guard, rows) = rest.split_once('=').ok_or_else(form)?;
         if !NAMES.contains(&guard) {
             let near = crate::diagnostic::closest(guard, NAMES);
-            let hint = near.map_or_else(|| format!("there are {}", NAMES.join(", ")), |n| format!("did you mean `{n}`?"));
+            let hint =
+                near.map_or_else(|| format!("there are {}", NAMES.join(", ")), |n| format!("did you mean `{n}`?"));
             return Err(format!("there is no guard `{guard}`; {hint}"));
         }
         let rows = rows.parse().map_err(|_| form())?;
@@ -87,10 +88,8 @@ pub fn refusals(plan: &SyncPlan, place: impl Fn(&str) -> Option<String>) -> Vec<
             name => format!("{} rows would be {}", guard.actual, name.trim_start_matches("max_")),
         };
         let why = if guard.name == "min_rows" { "fewest allowed" } else { "limit" };
-        let mut help = format!(
-            "check the model first; to go ahead once: --allow {}:{}={}",
-            plan.sync, guard.name, guard.actual
-        );
+        let mut help =
+            format!("check the model first; to go ahead once: --allow {}:{}={}", plan.sync, guard.name, guard.actual);
         if guard.name == "min_rows" && guard.actual == 0 {
             help.push_str(&format!(", or set `min_rows: 0` in the guards of `{}`", plan.sync));
         }

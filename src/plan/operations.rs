@@ -82,7 +82,8 @@ impl Writer {
         }
         let heads = head_columns(batch, actions, keys)?;
         let all = heads.into_iter().chain(batch.rows.columns().iter().cloned()).collect();
-        let frozen = RecordBatch::try_new(frozen_schema(&schema), all).map_err(|e| failed("write", &self.folder, &e))?;
+        let frozen =
+            RecordBatch::try_new(frozen_schema(&schema), all).map_err(|e| failed("write", &self.folder, &e))?;
         if let Some((_, writer)) = &mut self.file {
             writer.write(&frozen).map_err(|e| failed("write", &self.folder, &e))?;
         }
@@ -205,7 +206,8 @@ fn head_columns(batch: &ChangeBatch, actions: &[Option<Action>], keys: &[String]
     let rows = batch.changes.len();
     let mut texts: [StringBuilder; 4] = std::array::from_fn(|_| StringBuilder::with_capacity(rows, rows * 8));
     let mut matching = StringBuilder::new();
-    let mut hashes: [FixedSizeBinaryBuilder; 2] = std::array::from_fn(|_| FixedSizeBinaryBuilder::with_capacity(rows, 16));
+    let mut hashes: [FixedSizeBinaryBuilder; 2] =
+        std::array::from_fn(|_| FixedSizeBinaryBuilder::with_capacity(rows, 16));
     let [state, cause, action, key] = &mut texts;
     let [key_hash, row_hash] = &mut hashes;
     for ((change, todo), text) in batch.changes.iter().zip(actions).zip(keys) {
@@ -230,7 +232,9 @@ fn head_columns(batch: &ChangeBatch, actions: &[Option<Action>], keys: &[String]
 }
 
 fn thaw(batch: &RecordBatch, first: u64) -> Result<Frozen, String> {
-    if batch.num_columns() < HEAD_COLUMNS || frozen_schema(&Schema::empty()).fields()[..] != batch.schema().fields()[..HEAD_COLUMNS] {
+    if batch.num_columns() < HEAD_COLUMNS
+        || frozen_schema(&Schema::empty()).fields()[..] != batch.schema().fields()[..HEAD_COLUMNS]
+    {
         return Err("this is not a file of operations".into());
     }
     let text = |column: usize| batch.column(column).as_string::<i32>();
@@ -257,7 +261,8 @@ fn thaw(batch: &RecordBatch, first: u64) -> Result<Frozen, String> {
 }
 
 fn read_matching(text: &str) -> Result<Vec<Value>, String> {
-    let values: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|e| format!("`_match` is not JSON: {e}"))?;
+    let values: Vec<serde_json::Value> =
+        serde_json::from_str(text).map_err(|e| format!("`_match` is not JSON: {e}"))?;
     Ok(values.iter().map(Value::from_json).collect())
 }
 

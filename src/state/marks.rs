@@ -130,7 +130,8 @@ pub fn replay(records: &[Record]) -> Vec<Proof> {
             Record::Ack { batch, outcomes } => {
                 let Some((index, rows)) = open.remove(batch) else { continue };
                 let Some(proof) = proofs.get_mut(index) else { continue };
-                let answers = outcomes.iter().flat_map(|(n, a)| std::iter::repeat_n(a, usize::try_from(*n).unwrap_or(0)));
+                let answers =
+                    outcomes.iter().flat_map(|(n, a)| std::iter::repeat_n(a, usize::try_from(*n).unwrap_or(0)));
                 positions(rows).zip(answers).for_each(|(ordinal, answer)| proof.marks.answer(ordinal, answer));
             }
             Record::Void { batch } => {

@@ -166,9 +166,8 @@ impl Locked {
     /// another run, or was already applied. Dead runs must have been recovered before.
     pub fn check_plan(&self, plan_id: &str, lineage: &str, serial: u64) -> Result<PlanUse> {
         let document = self.document();
-        let stale = |message: String| {
-            Err(Error::Stale { message, help: Some("make a new plan with `syncline plan`".into()) })
-        };
+        let stale =
+            |message: String| Err(Error::Stale { message, help: Some("make a new plan with `syncline plan`".into()) });
         if document.lineage != lineage {
             return stale("the plan was made for another state".into());
         }
