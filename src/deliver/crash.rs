@@ -34,9 +34,8 @@ fn fault() -> impl Strategy<Value = Fault> {
 
 fn round() -> impl Strategy<Value = Round> {
     let keys = |n| proptest::collection::btree_set(1..20i64, 0..n);
-    (keys(15), keys(5), proptest::collection::vec(fault(), 0..12), -1..40i64, any::<bool>()).prop_map(
-        |(touched, removed, faults, crash, after)| Round { touched, removed, faults, crash, after },
-    )
+    (keys(15), keys(5), proptest::collection::vec(fault(), 0..12), -1..40i64, any::<bool>())
+        .prop_map(|(touched, removed, faults, crash, after)| Round { touched, removed, faults, crash, after })
 }
 
 fn rejected(version: i64) -> bool {

@@ -105,7 +105,9 @@ impl<'a> Cutter<'a> {
             if action != Action::Send {
                 self.last_wave = true;
             } else if self.last_wave {
-                return Err(Error::failed("the plan's operations are out of order: a record to send follows a removed one"));
+                return Err(Error::failed(
+                    "the plan's operations are out of order: a record to send follows a removed one",
+                ));
             }
             if !self.sync.settled(head.ordinal) {
                 rows.push(Row { head, action, record });

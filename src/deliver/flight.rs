@@ -48,7 +48,10 @@ pub struct Ledger {
 enum End {
     Answered(Vec<Outcome>),
     Deferred(String),
-    Refused { code: String, message: String },
+    Refused {
+        code: String,
+        message: String,
+    },
     /// It was not executed, unless an earlier attempt was.
     NotSent,
     InDoubt,

@@ -19,7 +19,7 @@ mod crash;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
-mod stage;
+pub(crate) mod stage;
 #[cfg(test)]
 mod tests;
 
@@ -147,8 +147,7 @@ async fn send_all(tower: &Tower<'_>, mut cutter: Cutter<'_>, concurrency: usize,
                 };
             }
             // One in flight per key; and removals go last, when all else has come to its end.
-            let waits =
-                |cut: &Cut| (cut.last_wave() && sending) || cut.keys.iter().any(|key| flying.contains(key));
+            let waits = |cut: &Cut| (cut.last_wave() && sending) || cut.keys.iter().any(|key| flying.contains(key));
             if next.as_ref().is_some_and(|cut| !flights.is_empty() && waits(cut)) {
                 break;
             }

@@ -79,10 +79,8 @@ pub fn spec() -> MappingSpec {
 }
 
 pub fn change_batch(rows: &[(i64, i64, RowState)]) -> ChangeBatch {
-    let schema = Schema::new(vec![
-        Field::new("key", DataType::Int64, false),
-        Field::new("version", DataType::Int64, false),
-    ]);
+    let schema =
+        Schema::new(vec![Field::new("key", DataType::Int64, false), Field::new("version", DataType::Int64, false)]);
     let column = |f: fn(&(i64, i64, RowState)) -> i64| Arc::new(Int64Array::from_iter_values(rows.iter().map(f)));
     let changes = rows.iter().map(|(key, version, state)| Change {
         state: *state,

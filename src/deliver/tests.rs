@@ -30,7 +30,10 @@ async fn everything_arrives_and_a_second_plan_is_empty() {
     let mut stage = Stage::new(Class::A);
     let run = apply(&mut stage, &rows(1..=10)).await;
     let sync = only(&run);
-    assert_eq!((run.status, sync.status, sync.succeeded.added, sync.requests, sync.retries), (Status::Succeeded, Status::Succeeded, 10, 3, 0));
+    assert_eq!(
+        (run.status, sync.status, sync.succeeded.added, sync.requests, sync.retries),
+        (Status::Succeeded, Status::Succeeded, 10, 3, 0)
+    );
     assert_eq!(stage.world.lock().unwrap().records, rows(1..=10));
     assert_eq!(stage.world.lock().unwrap().most_in_flight, 3);
     assert_eq!(stage.world.lock().unwrap().settled, 1, "settled once, although nothing was deferred");

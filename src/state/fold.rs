@@ -218,7 +218,8 @@ impl<I> Pass<'_, I> {
             let rows = filter(&frozen.rows, doubt_rows)?;
             self.doubts.push(Acknowledged { rows, entries: doubts, mapping: doubt_mapping });
         }
-        let rows = if acknowledged.len() == frozen.heads.len() { frozen.rows.clone() } else { filter(&frozen.rows, rows)? };
+        let rows =
+            if acknowledged.len() == frozen.heads.len() { frozen.rows.clone() } else { filter(&frozen.rows, rows)? };
         Ok(Acknowledged { rows, entries: acknowledged, mapping })
     }
 

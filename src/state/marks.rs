@@ -110,15 +110,18 @@ pub struct Proof {
     pub batches: u64,
 }
 
+/// Ranges of positions, both ends included.
+type Ranges = [(u64, u64)];
+
 /// What a journal proves: every intent without an answer is in doubt, every answer counts.
 pub fn replay(records: &[Record]) -> Vec<Proof> {
     let mut proofs: Vec<Proof> = Vec::new();
-    let mut open: HashMap<u64, (usize, &[(u64, u64)])> = HashMap::new();
+    let mut open: HashMap<u64, (usize, &Ranges)> = HashMap::new();
     for record in records {
         match record {
             Record::Run { .. } | Record::Deferred { .. } => {}
             Record::Sync(sync) => {
-                proofs.push(Proof { record: sync.clone(), marks: Marks::default(), batches: 0 });
+                proofs.push(Proof { record: (**sync).clone(), marks: Marks::default(), batches: 0 });
             }
             Record::Intent { sync, batch, rows, .. } => {
                 let Some(index) = proofs.iter().position(|p| p.record.number == *sync) else { continue };
@@ -130,7 +133,8 @@ pub fn replay(records: &[Record]) -> Vec<Proof> {
             Record::Ack { batch, outcomes } => {
                 let Some((index, rows)) = open.remove(batch) else { continue };
                 let Some(proof) = proofs.get_mut(index) else { continue };
-                let answers = outcomes.iter().flat_map(|(n, a)| std::iter::repeat_n(a, usize::try_from(*n).unwrap_or(0)));
+                let answers =
+                    outcomes.iter().flat_map(|(n, a)| std::iter::repeat_n(a, usize::try_from(*n).unwrap_or(0)));
                 positions(rows).zip(answers).for_each(|(ordinal, answer)| proof.marks.answer(ordinal, answer));
             }
             Record::Void { batch } => {
@@ -143,6 +147,6 @@ pub fn replay(records: &[Record]) -> Vec<Proof> {
     proofs
 }
 
-fn positions(ranges: &[(u64, u64)]) -> impl Iterator<Item = u64> + '_ {
+fn positions(ranges: &Ranges) -> impl Iterator<Item = u64> + '_ {
     ranges.iter().flat_map(|(from, to)| *from..=*to)
 }

@@ -47,7 +47,8 @@ impl Reading {
             let scratch = match &reading.scratch {
                 Some(scratch) => scratch.clone(),
                 None => {
-                    let made = tempfile::tempdir().map_err(|e| Error::failed(format!("cannot write temporary files: {e}")))?;
+                    let made =
+                        tempfile::tempdir().map_err(|e| Error::failed(format!("cannot write temporary files: {e}")))?;
                     reading.scratch.insert(Arc::new(made)).clone()
                 }
             };

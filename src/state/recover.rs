@@ -60,7 +60,12 @@ pub(super) fn before(document: &Document, sync: &str, find: Find<'_>) -> Result<
 }
 
 /// Notes a folded sync in the document. Returns the files to put.
-pub(super) fn note(document: &mut Document, run_id: &str, record: &SyncRecord, folded: &Folded) -> Vec<(String, PathBuf)> {
+pub(super) fn note(
+    document: &mut Document,
+    run_id: &str,
+    record: &SyncRecord,
+    folded: &Folded,
+) -> Vec<(String, PathBuf)> {
     let sync = &record.sync;
     let entry = document.syncs.entry(sync.clone()).or_default();
     let mut files = vec![(in_run(run_id, &format!("rows/{sync}.parquet")), folded.row_log.clone())];
@@ -88,11 +93,8 @@ pub(super) fn note(document: &mut Document, run_id: &str, record: &SyncRecord, f
     entry.rows_in_doubt = folded.rows_in_doubt;
     entry.key.clone_from(&record.key);
     entry.mapping = folded.mapping;
-    entry.last_run = Some(LastRun {
-        run_id: run_id.into(),
-        status: folded.run.status,
-        finished_at: Timestamp::now().to_string(),
-    });
+    entry.last_run =
+        Some(LastRun { run_id: run_id.into(), status: folded.run.status, finished_at: Timestamp::now().to_string() });
     files
 }
 

@@ -35,8 +35,10 @@ impl RowLog {
     /// A log in a new file. Without `values` the rows' fields are left out.
     pub fn create(path: PathBuf, sync: &str, run_id: &str, values: bool) -> Result<Self> {
         let compression = Compression::ZSTD(ZstdLevel::default());
-        let properties =
-            WriterProperties::builder().set_compression(compression).set_max_row_group_row_count(Some(64 * 1024)).build();
+        let properties = WriterProperties::builder()
+            .set_compression(compression)
+            .set_max_row_group_row_count(Some(64 * 1024))
+            .build();
         let file = File::create(&path).map_err(|e| failed(&path, &e))?;
         let writer = ArrowWriter::try_new(file, schema(), Some(properties)).map_err(|e| failed(&path, &e))?;
         Ok(Self { writer, path, sync: sync.into(), run_id: run_id.into(), values })
