@@ -1,8 +1,8 @@
 //! Arrow arrays as canonical values: the same value gives the same words and bytes in whatever encoding it comes.
 
+use arrow_array::array::AnyDictionaryArray;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Decimal256Type, Int32Type, Int64Type, UInt64Type};
-use arrow_array::array::AnyDictionaryArray;
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::{ArrowError, DataType, TimeUnit};

@@ -55,9 +55,10 @@ impl From<DiffError> for Error {
                 error.to_string(),
                 "restore the key, or carry the state over to the new one with `syncline state move --rekey`",
             ),
-            DiffError::Unsupported { .. } => {
-                Error::failed_help(error.to_string(), "cast the column to text, a number, a date or a list in the model")
-            }
+            DiffError::Unsupported { .. } => Error::failed_help(
+                error.to_string(),
+                "cast the column to text, a number, a date or a list in the model",
+            ),
             other => Error::failed(other.to_string()),
         }
     }

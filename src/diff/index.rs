@@ -88,10 +88,10 @@ impl Index {
             }
             Ok(())
         })?;
-        Ok(Self::index(entries, range.start, numbers))
+        Ok(Self::new(entries, range.start, numbers))
     }
 
-    fn index(entries: Vec<Entry>, first: usize, numbers: Numbers) -> Index {
+    fn new(entries: Vec<Entry>, first: usize, numbers: Numbers) -> Index {
         let low = entries.first().map_or(0, |e| e.key[0]);
         let high = entries.last().map_or(0, |e| e.key[0]);
         let span_bits = u64::BITS - (high - low).leading_zeros();

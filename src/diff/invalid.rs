@@ -10,7 +10,10 @@ const NAMED: usize = 10;
 
 /// Invalid rows by reason. The order is fixed: by reason, field and message.
 #[derive(Debug, Default)]
-pub(super) struct Tally(BTreeMap<(Why, Option<String>, String), (u64, BTreeSet<String>)>);
+pub(super) struct Tally(BTreeMap<(Why, Option<String>, String), Group>);
+
+/// How many rows, and the keys named.
+type Group = (u64, BTreeSet<String>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Why {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::snapshot::{Layout, Snapshot};
 use super::DiffError;
+use super::snapshot::{Layout, Snapshot};
 use crate::mapping::{Mapping, Record, Value, named};
 
 /// What a row of a snapshot was sent with.
@@ -29,12 +29,15 @@ impl Sents {
         for (number, spec) in snapshot.iter().flat_map(|s| &s.meta().mappings) {
             let Some(columns) = snapshot.and_then(|s| s.meta().columns.get(number)) else { continue };
             let schema = snapshot.and_then(|s| s.sent_schema(*number));
-            sents.insert(*number, Sent {
-                same: spec == current.spec(),
-                same_columns: columns.iter().map(|c| &c.name).eq(&names),
-                then: schema.and_then(|schema| Mapping::new(spec, &schema, started_at).ok()),
-                now: Mapping::new(spec, &layout.schema, started_at).ok(),
-            });
+            sents.insert(
+                *number,
+                Sent {
+                    same: spec == current.spec(),
+                    same_columns: columns.iter().map(|c| &c.name).eq(&names),
+                    then: schema.and_then(|schema| Mapping::new(spec, &schema, started_at).ok()),
+                    now: Mapping::new(spec, &layout.schema, started_at).ok(),
+                },
+            );
         }
         Sents(sents)
     }
@@ -65,7 +68,8 @@ pub(super) fn same_record(a: &Named, b: &Named) -> bool {
         fields.sort_by(|a, b| a.0.cmp(&b.0));
         fields
     }
-    let pairs = |a: &[&(String, Value)], b: &[&(String, Value)]| a.iter().zip(b).all(|(a, b)| a.0 == b.0 && a.1.same(&b.1));
+    let pairs =
+        |a: &[&(String, Value)], b: &[&(String, Value)]| a.iter().zip(b).all(|(a, b)| a.0 == b.0 && a.1.same(&b.1));
     a.len() == b.len() && pairs(&sorted(a), &sorted(b))
 }
 

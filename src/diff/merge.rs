@@ -127,8 +127,7 @@ pub fn merge<E: Into<Error>>(
 fn current(batch: &RecordBatch, keys: &[Hash], settled: usize) -> Result<RecordBatch, DiffError> {
     let last = batch.num_columns() - 1;
     let removed = batch.column(last).as_boolean();
-    let keep: BooleanArray =
-        (0..settled).map(|i| Some(keys.get(i + 1) != keys.get(i) && !removed.value(i))).collect();
+    let keep: BooleanArray = (0..settled).map(|i| Some(keys.get(i + 1) != keys.get(i) && !removed.value(i))).collect();
     let batch = batch.project(&(0..last).collect::<Vec<_>>())?.slice(0, settled);
     Ok(if keep.true_count() == settled { batch } else { filter_record_batch(&batch, &keep)? })
 }
@@ -149,10 +148,8 @@ fn sortable(batch: Acknowledged, values: bool) -> Result<(Tag, RecordBatch), Dif
     if entries.iter().any(|e| e.kind == Kind::Put) {
         let mut kept = Vec::with_capacity(rows.num_columns());
         for (field, array) in rows.schema().fields().iter().zip(rows.columns()) {
-            let unsupported = || DiffError::Unsupported {
-                column: field.name().clone(),
-                data_type: field.data_type().to_string(),
-            };
+            let unsupported =
+                || DiffError::Unsupported { column: field.name().clone(), data_type: field.data_type().to_string() };
             let stored = stored_type(field.data_type()).ok_or_else(unsupported)?;
             if values {
                 arrays.push(convert(array, &stored)?);

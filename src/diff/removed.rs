@@ -57,7 +57,7 @@ impl Removed<'_> {
                 }
             }
         }
-        while let Some(row) = doubted.next() {
+        for row in doubted {
             self.in_doubt(row, summary, sink)?;
         }
         Ok(())

@@ -61,12 +61,8 @@ pub fn diff(
         scratch: &options.scratch,
     };
     let mut scanned = scan.run(model)?;
-    let mut summary = Summary {
-        rows: scanned.rows,
-        unchanged: scanned.unchanged,
-        keys: scanned.keys,
-        ..Summary::default()
-    };
+    let mut summary =
+        Summary { rows: scanned.rows, unchanged: scanned.unchanged, keys: scanned.keys, ..Summary::default() };
     let candidates = merge_all(std::mem::take(&mut scanned.candidates))?;
     let old = merge_all(std::mem::take(&mut scanned.old))?;
     let duplicates = &scanned.duplicates;
@@ -82,12 +78,8 @@ pub fn diff(
             scanned.invalid.merge(settled.invalid);
             settled.changes.map_or(Ok(()), &mut *sink)
         };
-        let next = threads::beside(
-            || ready.drain(..).try_for_each(&mut take),
-            threads,
-            &group,
-            |unit| settle.settle(unit),
-        )?;
+        let next =
+            threads::beside(|| ready.drain(..).try_for_each(&mut take), threads, &group, |unit| settle.settle(unit))?;
         ready = next;
         if last {
             break;

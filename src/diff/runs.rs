@@ -118,8 +118,7 @@ impl<'a> RunWriter<'a> {
 }
 
 fn create(folder: &Path, batch: &RecordBatch) -> Result<(StreamWriter<BufWriter<File>>, TempPath), DiffError> {
-    let (file, path) =
-        tempfile::NamedTempFile::new_in(folder).map_err(|e| scratch(folder, &e))?.into_parts();
+    let (file, path) = tempfile::NamedTempFile::new_in(folder).map_err(|e| scratch(folder, &e))?.into_parts();
     let writer = StreamWriter::try_new(BufWriter::with_capacity(1 << 18, file), &batch.schema())?;
     Ok((writer, path))
 }

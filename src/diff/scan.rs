@@ -310,12 +310,7 @@ impl Scan<'_> {
         Ok((runs, count, invalid))
     }
 
-    fn classify_dealt(
-        &self,
-        index: Option<&Index>,
-        batch: &RecordBatch,
-        lane: &mut Lane<'_>,
-    ) -> Result<(), DiffError> {
+    fn classify_dealt(&self, index: Option<&Index>, batch: &RecordBatch, lane: &mut Lane<'_>) -> Result<(), DiffError> {
         let order: Vec<u64> = sort_numbers(batch)?.into_iter().map(|n| n as u64).collect();
         let column = |i: usize| -> Vec<Hash> { hashes(batch.column(i)).into_iter().flatten().collect() };
         let (keys, rows) = (column(1), column(2));

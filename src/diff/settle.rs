@@ -77,7 +77,8 @@ impl Units {
             }
         }
         let old = parts.first().map(|first| concat_batches(&first.schema(), &parts)).transpose()?;
-        let mut known = old.as_ref().map(sort_numbers).transpose()?.unwrap_or_default().into_iter().enumerate().peekable();
+        let mut known =
+            old.as_ref().map(sort_numbers).transpose()?.unwrap_or_default().into_iter().enumerate().peekable();
         let old_row = order.iter().map(|n| known.next_if(|(_, known)| known == n).map(|(row, _)| row)).collect();
         Ok(Some(Unit { candidates, old, old_row }))
     }
@@ -233,9 +234,11 @@ impl Settle<'_> {
             return (before, None);
         }
         if then.sent.same {
-            let old = then.old.as_ref().zip(row.old_row).and_then(|((old, mapping), at)| {
-                Some((old.record(at, false).ok()?, *mapping))
-            });
+            let old = then
+                .old
+                .as_ref()
+                .zip(row.old_row)
+                .and_then(|((old, mapping), at)| Some((old.record(at, false).ok()?, *mapping)));
             let Some((old, mapping)) = old else { return (Before::Unknown, Some(Cause::Data)) };
             let cause = (!same_positions(&old, record)).then_some(Cause::Data);
             return (Before::Known(by_name(&old, mapping)), cause);

@@ -202,9 +202,11 @@ impl Snapshot {
 
     /// Schema of the rows of a mapping, with the names of the model; `None` when their values are not kept.
     pub(super) fn sent_schema(&self, mapping: u32) -> Option<SchemaRef> {
-        let fields = self.meta.stored(mapping)?.into_iter().map(|(name, stored)| {
-            self.schema().field_with_name(stored).ok().map(|f| f.clone().with_name(name))
-        });
+        let fields = self
+            .meta
+            .stored(mapping)?
+            .into_iter()
+            .map(|(name, stored)| self.schema().field_with_name(stored).ok().map(|f| f.clone().with_name(name)));
         Some(Arc::new(Schema::new(fields.collect::<Option<Vec<Field>>>()?)))
     }
 

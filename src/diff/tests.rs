@@ -136,8 +136,7 @@ impl World {
             Ok(())
         };
         let (snapshot, doubt) = (self.snapshot.as_ref(), self.doubt.as_ref());
-        let summary =
-            diff(model, &layout, &mapping, snapshot, doubt, &self.held, &KEY, &self.options, &mut sink)?;
+        let summary = diff(model, &layout, &mapping, snapshot, doubt, &self.held, &KEY, &self.options, &mut sink)?;
         Ok(Outcome { summary, batches })
     }
 

@@ -114,7 +114,7 @@ impl<'a> Collector<'a> {
             _ => Vec::new(),
         };
         for difference in &differences {
-            *self.fields.entry(difference.name.clone()).or_default() += 1;
+            *self.fields.entry(difference.field.clone()).or_default() += 1;
         }
         if wanted {
             let sample = self.sample(change, key, differences);
@@ -152,7 +152,7 @@ impl<'a> Collector<'a> {
             (RowState::Removed, _) => Vec::new(),
             (RowState::Changed, Before::Known(_)) => differences
                 .iter()
-                .map(|d| field(&d.name, d.before.as_ref(), d.after.as_ref(), false))
+                .map(|d| field(&d.field, d.before.as_ref(), Some(&d.after), false))
                 .collect(),
             (state, _) => {
                 let unknown = state == RowState::Changed;

@@ -10,18 +10,20 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::Plan;
 use crate::diagnostic::{Error, Result};
+use crate::mapping::MappingSpec;
 
 /// Version of plan files this program writes; readers refuse another major.
 pub const FORMAT_VERSION: &str = "1.0";
 
 /// What a plan is bound to: apply does exactly the plan, or refuses it as stale.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bound {
     /// Version of this format.
     pub format_version: String,
@@ -37,6 +39,19 @@ pub struct Bound {
     pub lineage: String,
     /// Serial of the state the plan was made from.
     pub serial: u64,
+    /// What decides the records of each sync.
+    pub syncs: IndexMap<String, FrozenSync>,
+}
+
+/// What decides the records of one sync, frozen: the rows of its operations give the same records whenever they are sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FrozenSync {
+    /// Key columns and their logical types, in order.
+    pub key: Vec<(String, String)>,
+    /// The mapping.
+    pub mapping: MappingSpec,
+    /// What templates see as `run.started_at`.
+    pub started_at: String,
 }
 
 /// A plan on disk, unpacked: `plan.json`, `bound.json` and the operations.
@@ -150,7 +165,7 @@ impl PlanFolder {
         for index in 0..archive.len() {
             let mut entry = archive.by_index(index).map_err(|e| failed(&e))?;
             // `enclosed_name` refuses absolute paths and `..`: an archive can never write outside the folder.
-            let name = entry.enclosed_name().ok_or_else(|| failed(&format!("entry `{}` leaves the archive", entry.name())))?;
+            let name = entry.enclosed_name().ok_or_else(|| failed(&format!("entry {index} leaves the archive")))?;
             let path = folder.join(name);
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent).map_err(|e| failed(&e))?;

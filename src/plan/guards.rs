@@ -1,6 +1,6 @@
 //! Guards: limits that make `apply` refuse.
 
-use super::{Counts, Guard, Notice, SyncPlan};
+use super::{Counts, Guard, Notice, Plan, SyncPlan};
 use crate::manifest::sync::{Guards, Limit};
 
 /// `--allow SYNC:GUARD=N`: goes ahead although a guard refuses, up to the number named.
@@ -36,31 +36,19 @@ pub const NAMES: [&str; 5] = ["max_added", "max_changed", "max_removed", "max_in
 
 /// Evaluates the guards that are set. `acknowledged` is the number of rows in the snapshot; `first_run` frees `max_added`
 /// percentages, which mean nothing when there is nothing yet.
-pub fn evaluate(
-    sync: &str,
-    guards: &Guards,
-    counts: &Counts,
-    acknowledged: u64,
-    first_run: bool,
-    allowances: &[Allowance],
-) -> Vec<Guard> {
-    let allowed = |guard: &str| {
-        let matching = allowances.iter().filter(|a| a.sync == sync && a.guard == guard);
-        matching.map(|a| a.rows).next_back()
-    };
+pub fn evaluate(guards: &Guards, counts: &Counts, acknowledged: u64, first_run: bool) -> Vec<Guard> {
     let most = |name: &str, limit: Option<Limit>, actual: u64, whole: u64| {
         let limit = limit?;
-        let within = match limit {
+        let ok = match limit {
             Limit::Count(most) => actual <= most,
             Limit::Percent(_) if name == "max_added" && first_run => true,
             // Compared as a product, so that no rounding lets a row through.
             Limit::Percent(percent) => actual as f64 * 100.0 <= percent * whole as f64,
         };
-        let ok = within || allowed(name).is_some_and(|most| actual <= most);
         Some(Guard { name: name.to_owned(), limit: limit.to_string(), actual, ok })
     };
     let fewest = guards.min_rows.unwrap_or(1);
-    let enough = counts.rows >= fewest || allowed("min_rows").is_some_and(|fewest| counts.rows >= fewest);
+    let enough = counts.rows >= fewest;
     [
         most("max_added", guards.max_added, counts.added, counts.rows),
         most("max_changed", guards.max_changed, counts.changed, acknowledged),
@@ -71,6 +59,23 @@ pub fn evaluate(
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Lets guards pass up to the numbers named; their refusals go.
+pub fn allow(plan: &mut Plan, allowances: &[Allowance]) {
+    for allowance in allowances {
+        let syncs = plan.syncs.iter_mut().filter(|sync| sync.sync == allowance.sync);
+        for guard in syncs.flat_map(|sync| &mut sync.guards).filter(|guard| guard.name == allowance.guard) {
+            let within = match guard.name.as_str() {
+                "min_rows" => guard.actual >= allowance.rows,
+                _ => guard.actual <= allowance.rows,
+            };
+            if within && !guard.ok {
+                guard.ok = true;
+                plan.refusals.retain(|r| r.code != allowance.guard || r.sync.as_ref() != Some(&allowance.sync));
+            }
+        }
+    }
 }
 
 /// One refusal per guard that does not hold. `place` gives `file:line:column` of a guard where it is written.
@@ -144,8 +149,15 @@ mod tests {
             }
             let allowances: Vec<_> =
                 allow.map(|rows| Allowance { sync: "s".into(), guard: name.into(), rows }).into_iter().collect();
-            let results = evaluate("s", &guards, &counts, acknowledged, first_run, &allowances);
-            let guard = results.iter().find(|g| g.name == name).unwrap();
+            let sync = SyncPlan {
+                sync: "s".into(),
+                guards: evaluate(&guards, &counts, acknowledged, first_run),
+                ..SyncPlan::default()
+            };
+            let mut plan = Plan { refusals: refusals(&sync, |_| None), syncs: vec![sync], ..Plan::default() };
+            allow(&mut plan, &allowances);
+            let guard = plan.syncs[0].guards.iter().find(|g| g.name == name).unwrap();
+            assert_eq!(plan.refusals.is_empty(), guard.ok);
             assert_eq!(guard.ok, expected, "{name} {limit}: {actual} of {rows} rows, {acknowledged} acknowledged");
             assert_eq!(guard.actual, actual);
         }

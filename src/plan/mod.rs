@@ -8,12 +8,13 @@ pub mod guards;
 pub mod operations;
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::diff::{HeldCounts, Invalid};
 
 /// The plan, as `--format json` prints it. Readers ignore keys they do not know.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// `1.0`. A new minor adds keys; a new major is refused by readers.
     pub format_version: String,
@@ -42,7 +43,7 @@ pub struct Plan {
 }
 
 /// The project a plan was made of.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectInfo {
     /// Name in `syncline.yaml`.
     pub name: String,
@@ -53,7 +54,7 @@ pub struct ProjectInfo {
 }
 
 /// A change of one manifest.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigurationChange {
     /// `project`, `source`, `model`, `destination`, `sync`.
     pub kind: String,
@@ -70,7 +71,7 @@ pub struct ConfigurationChange {
 }
 
 /// A warning or refusal.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Notice {
     /// Stable code, e.g. `max_removed`, `budget`.
     pub code: String,
@@ -88,7 +89,7 @@ pub struct Notice {
 }
 
 /// What would happen in one sync.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncPlan {
     /// Name of the sync.
     pub sync: String,
@@ -112,8 +113,9 @@ pub struct SyncPlan {
     pub fields: IndexMap<String, u64>,
     /// Rows whose old values are not known (`state.values: fingerprint`): which fields differ cannot be said.
     pub unknown_before: u64,
-    /// True unless every key column is declared `sensitive: false`; keys are then masked outside the terminal.
-    pub key_sensitive: bool,
+    /// True when every key column is declared `sensitive: false`; otherwise keys are masked outside the terminal.
+    #[serde(default)]
+    pub key_open: bool,
     /// A few of the changes, chosen the same way every time: the lowest keys of each state.
     pub samples: Vec<Sample>,
     /// Rows that are never sent, by reason.
@@ -125,7 +127,7 @@ pub struct SyncPlan {
 }
 
 /// Rows by state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Rows of the model.
     pub rows: u64,
@@ -142,7 +144,7 @@ pub struct Counts {
 }
 
 /// Operations by kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Operations {
     /// Records inserted, updated or upserted.
     pub send: u64,
@@ -155,7 +157,7 @@ pub struct Operations {
 }
 
 /// Causes of added and changed rows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Causes {
     /// The rows themselves changed.
     pub data: u64,
@@ -168,7 +170,7 @@ pub struct Causes {
 }
 
 /// One change, field by field.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sample {
     /// `added`, `changed`, `removed`.
     pub state: String,
@@ -179,7 +181,7 @@ pub struct Sample {
 }
 
 /// One field before and after.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
     /// Destination field.
     pub name: String,
@@ -198,7 +200,7 @@ pub struct FieldChange {
 }
 
 /// One guard and what it says.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Guard {
     /// `max_added`, `max_changed`, `max_removed`, `max_invalid`, `min_rows`.
     pub name: String,
@@ -211,7 +213,7 @@ pub struct Guard {
 }
 
 /// What applying costs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// Requests, or transactions of a database.
     pub requests: u64,
@@ -222,7 +224,7 @@ pub struct Estimate {
 }
 
 /// Sums over all syncs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// Added rows.
     pub added: u64,

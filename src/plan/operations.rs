@@ -133,6 +133,15 @@ pub fn read(folder: &Path) -> Result<Reader> {
     Ok(Reader { files, current: None, ordinal: 0 })
 }
 
+/// The used columns of the first operations; `None` where there are none.
+pub fn schema(folder: &Path) -> Result<Option<SchemaRef>> {
+    let Some(path) = read(folder)?.files.pop() else { return Ok(None) };
+    let file = File::open(&path).map_err(|e| failed("read", &path, &e))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| failed("read", &path, &e))?;
+    let used: Vec<_> = reader.schema().fields().iter().skip(HEAD_COLUMNS).cloned().collect();
+    Ok(Some(Arc::new(Schema::new(used))))
+}
+
 /// An iterator over frozen operations.
 pub struct Reader {
     /// What is still to be read, last first.

@@ -1,5 +1,7 @@
 //! What `state adopt|forget|move` do: the state is changed by a human's decision, nothing is sent.
 
+use std::path::Path;
+
 use super::Locked;
 use super::document::LastRun;
 use super::fold::{self, Share};
@@ -8,7 +10,11 @@ use super::marks::{Mark, Marks};
 use super::recover;
 use super::runs::StateCounts;
 use crate::diagnostic::{Error, Result, closest};
+use crate::diff::snapshot::Snapshot;
 use crate::plan::operations::Frozen;
+
+/// Bytes of memory a change of key stays within.
+const MEMORY: usize = 256 << 20;
 
 /// What adopting did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +66,39 @@ impl Locked {
             Some(entry) => Ok(entry.rows),
             None => Err(unknown(sync, document.syncs.keys())),
         })
+    }
+
+    /// Carries the rows of a sync over to another primary key: what was acknowledged stays so. Rows that were held are
+    /// forgotten, and so are sent again, as their keys alone were kept. Returns the number of rows.
+    pub fn rekey(&self, sync: &str, primary_key: &[String], scratch: &Path) -> Result<u64> {
+        self.recover()?;
+        let document = self.document();
+        let entry = document.syncs.get(sync).ok_or_else(|| unknown(sync, document.syncs.keys()))?;
+        if entry.doubt.is_some() {
+            return Err(Error::failed_help(
+                format!("`{sync}` has {} rows in doubt, which must be settled first", entry.rows_in_doubt),
+                "apply once with the old key, then change it",
+            ));
+        }
+        let before = recover::before(&document, sync, &|name| self.backend().get(name))?;
+        let Some(old) = before.snapshot else {
+            return Err(Error::failed(format!("the state holds no rows of `{sync}`: its key can be changed freely")));
+        };
+        let file = scratch.join("rekeyed.parquet");
+        let rows = crate::diff::rekey(&old, primary_key, self.state.hash_key(), &file, MEMORY, scratch)?;
+        let key = Snapshot::open(&file)?.meta().key.clone();
+        let name = format!("snapshots/{sync}.rekey-{}.parquet", uuid::Uuid::now_v7());
+        self.commit(|document| {
+            self.backend().put(&name, &file)?;
+            if let Some(entry) = document.syncs.get_mut(sync) {
+                entry.snapshot = Some(name.clone());
+                (entry.held, entry.rows_held) = (None, 0);
+                entry.key = key;
+                entry.rows = rows;
+            }
+            Ok(())
+        })?;
+        Ok(rows)
     }
 
     /// Renames a sync in the state: nothing is sent again. Also what `moved_from` in a manifest asks for.

@@ -58,8 +58,8 @@ impl Writer {
         }
         properties = properties.set_column_statistics_enabled(ColumnPath::from(KEY_HASH), EnabledStatistics::Chunk);
         let file = BufWriter::with_capacity(1 << 20, file);
-        let writer = ArrowWriter::try_new(file, Arc::new(schema), Some(properties.build()))
-            .map_err(|e| unwritable(out, &e))?;
+        let writer =
+            ArrowWriter::try_new(file, Arc::new(schema), Some(properties.build())).map_err(|e| unwritable(out, &e))?;
         Ok(Writer { out: out.to_owned(), path, writer, rows: 0, numbers: BTreeSet::new() })
     }
 

@@ -158,11 +158,8 @@ fn held_rows_wait_until_they_change_or_are_retried() {
     assert_eq!(outcome.lines(), ["changed data: 1,free,1 → 1,better,1"]);
     world.options.retry = true;
     let outcome = world.diff(&plain(), &model);
-    let expected = [
-        "changed retry: 1,free,1 → 1,bad,1",
-        "added retry: - → 3,bad,3",
-        "removed data: 2,free,2 → 2,free,2",
-    ];
+    let expected =
+        ["changed retry: 1,free,1 → 1,bad,1", "added retry: - → 3,bad,3", "removed data: 2,free,2 → 2,free,2"];
     assert_eq!(outcome.lines(), expected);
 }
 

@@ -122,7 +122,9 @@ fn hashes_depend_on_the_key_and_stay_the_same_between_versions() {
     };
     let other = hash(&HashKey([7; 16]));
     assert!(hash(&KEY).0 != other.0 && hash(&KEY).1 != other.1);
-    insta::assert_snapshot!(format!("{:032x} {:032x}", hash(&KEY).0, hash(&KEY).1), @"");
+    // A new version that hashes otherwise would take every row of every state for changed.
+    let expected = (0x6b88219f7fc29a5adce5d6c391555a68, 0x1e1f8f3c94b82043d0c0b15112a7662e);
+    assert_eq!(hash(&KEY), expected);
 }
 
 #[test]

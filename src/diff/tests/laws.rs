@@ -142,8 +142,7 @@ fn large_models_spill_and_come_out_the_same() {
     let large = world.diff(&plain(), &now);
     assert_eq!(small.summary, large.summary);
     assert!(small.flat() == large.flat());
-    let (expected, [unchanged, invalid, _]) =
-        oracle(&before.into_iter().map(|r| (r.0.unwrap(), r)).collect(), &now);
+    let (expected, [unchanged, invalid, _]) = oracle(&before.into_iter().map(|r| (r.0.unwrap(), r)).collect(), &now);
     assert!(states(&large) == expected);
     assert_eq!(large.summary.unchanged, unchanged);
     assert_eq!(large.summary.invalid[0].count, invalid);

@@ -77,11 +77,8 @@ fn fingerprints_say_unknown_and_never_none() {
     // Another mapping of the same columns.
     let lower = spec(json!({ "plan": { "column": "plan", "transform": "lower" }, "seats": "seats" }));
     let outcome = world.diff(&lower, &[row(1, "free", 1), row(2, "premium", 2), row(3, "free", 3)]);
-    let expected = [
-        "changed configuration: ? → 1,free,1",
-        "changed data: ? → 2,premium,2",
-        "changed configuration: ? → 3,free,3",
-    ];
+    let expected =
+        ["changed configuration: ? → 1,free,1", "changed data: ? → 2,premium,2", "changed configuration: ? → 3,free,3"];
     assert_eq!(outcome.lines(), expected);
     // Other columns: the fingerprints say nothing about them.
     let narrow = spec(json!({ "plan": "plan" }));
