@@ -19,7 +19,7 @@ mod crash;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
-mod stage;
+pub(crate) mod stage;
 #[cfg(test)]
 mod tests;
 

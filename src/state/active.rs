@@ -131,7 +131,7 @@ impl<'a> ActiveRun<'a> {
         let done = recover::done(backend, &self.earlier, &record.sync)?;
         let before = recover::before(&self.locked.document(), &record.sync, &|name| backend.get(name))?;
         let keys = before.doubt.as_ref().map(fold::hashes).transpose()?.unwrap_or_default();
-        self.journal.queue(&Record::Sync(record.clone()))?;
+        self.journal.queue(&Record::Sync(Box::new(record.clone())))?;
         Ok(ActiveSync { record, done, in_doubt: keys.into_iter().map(|(key, _)| key).collect() })
     }
 

@@ -35,7 +35,7 @@ pub enum Record {
         token: u64,
     },
     /// A sync begins.
-    Sync(SyncRecord),
+    Sync(Box<SyncRecord>),
     /// These rows are about to be sent.
     Intent {
         /// Number of the sync within the journal.
@@ -188,8 +188,10 @@ pub fn decode(bytes: &[u8]) -> (Vec<Record>, usize) {
 
 fn decode_one(bytes: &[u8]) -> Option<(Record, usize)> {
     let hex = |from: usize| -> Option<u32> {
-        let text = std::str::from_utf8(bytes.get(from..from + 8)?).ok()?;
-        u32::from_str_radix(text, 16).ok().filter(|_| bytes.get(from + 8) == Some(&b' '))
+        let digits = bytes.get(from..from + 8)?;
+        let strict = digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let text = std::str::from_utf8(digits).ok().filter(|_| strict && bytes.get(from + 8) == Some(&b' '))?;
+        u32::from_str_radix(text, 16).ok()
     };
     let (length, crc) = (hex(0)? as usize, hex(9)?);
     let json = bytes.get(18..18usize.checked_add(length)?)?;

@@ -110,15 +110,18 @@ pub struct Proof {
     pub batches: u64,
 }
 
+/// Ranges of positions, both ends included.
+type Ranges = [(u64, u64)];
+
 /// What a journal proves: every intent without an answer is in doubt, every answer counts.
 pub fn replay(records: &[Record]) -> Vec<Proof> {
     let mut proofs: Vec<Proof> = Vec::new();
-    let mut open: HashMap<u64, (usize, &[(u64, u64)])> = HashMap::new();
+    let mut open: HashMap<u64, (usize, &Ranges)> = HashMap::new();
     for record in records {
         match record {
             Record::Run { .. } | Record::Deferred { .. } => {}
             Record::Sync(sync) => {
-                proofs.push(Proof { record: sync.clone(), marks: Marks::default(), batches: 0 });
+                proofs.push(Proof { record: (**sync).clone(), marks: Marks::default(), batches: 0 });
             }
             Record::Intent { sync, batch, rows, .. } => {
                 let Some(index) = proofs.iter().position(|p| p.record.number == *sync) else { continue };
@@ -144,6 +147,6 @@ pub fn replay(records: &[Record]) -> Vec<Proof> {
     proofs
 }
 
-fn positions(ranges: &[(u64, u64)]) -> impl Iterator<Item = u64> + '_ {
+fn positions(ranges: &Ranges) -> impl Iterator<Item = u64> + '_ {
     ranges.iter().flat_map(|(from, to)| *from..=*to)
 }

@@ -126,7 +126,9 @@ impl State {
     pub fn lock(&self, request: &LockRequest) -> Result<Locked> {
         let lease = Lease::take(self.backend.clone(), request, self.document()?.token)?;
         let document = Mutex::new(self.document()?);
-        Ok(Locked { state: self.clone(), document, lease })
+        let locked = Locked { state: self.clone(), document, lease };
+        locked.clear_scratch();
+        Ok(locked)
     }
 
     /// Takes the lock away from whoever holds it. Returns a description of who that was.
@@ -225,6 +227,21 @@ impl Locked {
     fn scratch(&self) -> Result<TempDir> {
         let folder = self.backend().scratch()?;
         tempfile::tempdir_in(&folder).map_err(|e| local::failed("write to", &folder, &e))
+    }
+
+    /// Removes what a dead holder was about to put.
+    fn clear_scratch(&self) {
+        let Ok(entries) = self
+            .backend()
+            .scratch()
+            .and_then(|folder| std::fs::read_dir(&folder).map_err(|e| local::failed("read", &folder, &e)))
+        else {
+            return;
+        };
+        for entry in entries.flatten() {
+            // What cannot be removed does no harm.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 
     /// Changes the document in one commit: `change` puts the files the new document points to, then it is swapped in,
