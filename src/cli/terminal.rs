@@ -4,9 +4,8 @@ use std::io::{IsTerminal, Write};
 
 use super::{ColorChoice, Global, LogFormat};
 use crate::diagnostic::{Diagnostic, Error, Result};
-use crate::diff::HashKey;
 use crate::project::Project;
-use crate::state::State;
+use crate::state::{State, key};
 use crate::{report, secret};
 
 /// Sets up colour and logging for the process.
@@ -109,16 +108,7 @@ pub(super) fn approve(auto_approve: bool, question: &str) -> Result<()> {
 
 /// The state of the project's environment. Its hash key may come from outside: `SYNCLINE_STATE_KEY`, 32 hex digits.
 pub(super) fn state(project: &Project) -> Result<State> {
-    const NAME: &str = "SYNCLINE_STATE_KEY";
-    let key = match secret::variable(NAME) {
-        None => None,
-        Some(text) => {
-            let mut key = [0; 16];
-            hex::decode_to_slice(text.trim(), &mut key)
-                .map_err(|_| Error::failed_help(format!("`{NAME}` is not a hash key"), "it must be 32 hex digits"))?;
-            Some(HashKey(key))
-        }
-    };
+    let key = secret::variable(key::VARIABLE).map(|text| key::parse(&text, key::VARIABLE)).transpose()?;
     State::open(&project.environment.state, &project.root, &project.environment.name, key)
 }
 

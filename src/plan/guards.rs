@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn guards_refuse_what_is_over_the_limit_and_nothing_else() {
-        for &(name, limit, actual, rows, acknowledged, first_run, allow, expected) in CASES {
+        for &(name, limit, actual, rows, acknowledged, first_run, allowed, expected) in CASES {
             let parsed = match limit.strip_suffix('%') {
                 Some(percent) => Limit::Percent(percent.parse().unwrap()),
                 None => Limit::Count(limit.parse().unwrap()),
@@ -147,7 +147,7 @@ mod tests {
                 _ => guards.min_rows = Some(limit.parse().unwrap()),
             }
             let allowances: Vec<_> =
-                allow.map(|rows| Allowance { sync: "s".into(), guard: name.into(), rows }).into_iter().collect();
+                allowed.map(|rows| Allowance { sync: "s".into(), guard: name.into(), rows }).into_iter().collect();
             let sync = SyncPlan {
                 sync: "s".into(),
                 guards: evaluate(&guards, &counts, acknowledged, first_run),

@@ -11,6 +11,9 @@ use super::local::{failed, make_folder, sync_folder};
 use crate::diagnostic::{Error, Result};
 use crate::diff::HashKey;
 
+/// The variable a key may come from: then a stolen state folder does not hold it.
+pub const VARIABLE: &str = "SYNCLINE_STATE_KEY";
+
 /// Reads a key as it is written in files and variables: 32 hexadecimal digits. `place` is named in errors, the text never.
 pub fn parse(text: &str, place: &str) -> Result<HashKey> {
     let mut key = [0; 16];
@@ -43,7 +46,9 @@ pub(super) fn of_folder(folder: &Path) -> Result<HashKey> {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&temporary)?;
-        file.write_all(hex::encode(random()).as_bytes())?;
+        let mut key = [0; 16];
+        getrandom::fill(&mut key)?;
+        file.write_all(hex::encode(key).as_bytes())?;
         file.sync_all()?;
         let linked = std::fs::hard_link(&temporary, &path);
         std::fs::remove_file(&temporary)?;
@@ -62,22 +67,6 @@ fn read(path: &Path) -> Result<Option<HashKey>> {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(failed("read", path, &e)),
     }
-}
-
-/// 128 random bits: the standard library's hash keys come from the operating system, and two random identifiers are
-/// put through them.
-fn random() -> [u8; 16] {
-    use std::hash::{BuildHasher, RandomState};
-    let half = || {
-        let mut hasher = RandomState::new().build_hasher();
-        hasher.write(uuid::Uuid::now_v7().as_bytes());
-        hasher.finish().to_be_bytes()
-    };
-    let mut key = [0; 16];
-    let (a, b) = key.split_at_mut(8);
-    a.copy_from_slice(&half());
-    b.copy_from_slice(&half());
-    key
 }
 
 /// What a key yields for a lineage: tells a wrong key from the right one, and nothing else.

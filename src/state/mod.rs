@@ -18,7 +18,7 @@ mod fold;
 pub mod held;
 pub mod history;
 pub mod journal;
-mod key;
+pub mod key;
 pub mod lease;
 pub mod local;
 pub mod marks;
