@@ -25,7 +25,7 @@ pub enum Block {
     Sql,
     /// A connection or a notification: also `env` and `file`.
     Outside,
-    /// A row template of a sync: `row`, `vars`, `environment`. It is only checked here.
+    /// A row template of a sync: `row`, `vars`, `environment`, `run`. It is only checked here.
     Row,
 }
 
@@ -94,7 +94,7 @@ impl Scope {
             Block::Plain => &["vars", "environment", "source", "run"],
             Block::Sql => &["vars", "environment", "source", "run", "ref"],
             Block::Outside => &["vars", "environment", "source", "run", "env", "file"],
-            Block::Row => &["row", "vars", "environment"],
+            Block::Row => &["row", "vars", "environment", "run"],
         }
     }
 
@@ -116,10 +116,7 @@ impl Scope {
                 ),
                 ("ref", _) => make("`ref` can be used only in the SQL of a model".into(), None),
                 ("row", _) => make("`row` can be used only in the `template` of a field".into(), None),
-                ("run" | "source", Block::Row) => make(
-                    format!("`{root}` cannot be used per row"),
-                    Some("a record must depend on its row alone, or it would change with every run".into()),
-                ),
+                ("source", Block::Row) => make("`source` cannot be used per row".into(), None),
                 _ => {
                     let vars = self.vars.keys().map(String::as_str);
                     let help = did_you_mean(root, "vars.", vars.filter(|var| *var == root))
