@@ -98,8 +98,9 @@ pub struct Batch {
     pub operations: Vec<Operation>,
 }
 
-/// What became of one record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What became of one record. It is written down as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The destination confirmed it.
     Succeeded,

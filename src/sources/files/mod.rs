@@ -13,6 +13,7 @@ mod cells;
 mod csv;
 mod jsonl;
 mod parquet;
+mod part;
 mod shape;
 mod sql;
 mod stamp;
