@@ -305,6 +305,11 @@ fn read_action(word: &str) -> Result<Action, String> {
 }
 
 /// The one of these that bears the word.
-fn named<T: Copy, const N: usize>(all: [T; N], bears: fn(T) -> &'static str, what: &str, word: &str) -> Result<T, String> {
+fn named<T: Copy, const N: usize>(
+    all: [T; N],
+    bears: fn(T) -> &'static str,
+    what: &str,
+    word: &str,
+) -> Result<T, String> {
     all.into_iter().find(|one| bears(*one) == word).ok_or_else(|| format!("unknown {what} `{word}`"))
 }

@@ -107,9 +107,10 @@ pub(super) fn mask(diagnostics: &mut [Diagnostic]) {
 pub(super) fn connect(document: &Document, scope: &Scope, root: &Path, outside: Outside) -> Result<Connection> {
     let scope = Scope { outside, ..scope.at(Block::Outside) };
     let mut live = Live { document, scope, root, secrets: Vec::new(), faults: Vec::new(), helps: HashSet::new() };
-    let values = document.root.find("/connection").map(|(node, _)| {
-        rendered(node, "/connection", &mut |text, pointer| live.scalar(text, pointer))
-    });
+    let values = document
+        .root
+        .find("/connection")
+        .map(|(node, _)| rendered(node, "/connection", &mut |text, pointer| live.scalar(text, pointer)));
     let mut values = match values {
         Some(Value::Object(values)) => values,
         _ => Map::new(),

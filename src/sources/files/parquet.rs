@@ -104,7 +104,10 @@ pub(super) fn streams(
                 .with_row_groups(groups)
                 .build()
                 .map_err(|e| file.stamp.fault(e, BROKEN))?;
-            streams.push(Box::new(Part::new(Groups { reader, schema: schema.clone(), stamp: file.stamp.clone() }, schema.clone())));
+            streams.push(Box::new(Part::new(
+                Groups { reader, schema: schema.clone(), stamp: file.stamp.clone() },
+                schema.clone(),
+            )));
         }
     }
     Ok(streams)
