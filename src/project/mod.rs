@@ -170,6 +170,22 @@ impl Project {
         Ok((source.kind, connect::connect(&source.document, &self.scope, &self.root, Outside::real(&self.root))?))
     }
 
+    /// Type of a destination and a connection that leads nowhere: enough to ask what it offers, where its secrets are
+    /// not at hand.
+    ///
+    /// # Errors
+    /// No such destination.
+    pub fn destination_offline(&self, name: &str) -> Result<(DestinationType, Connection)> {
+        let destination =
+            self.destinations.get(name).ok_or_else(|| Error::failed(format!("there is no destination `{name}`")))?;
+        let key = match destination.kind {
+            DestinationType::Postgres => "host",
+            DestinationType::Sqlite | DestinationType::Files => "path",
+        };
+        let nowhere = [(key.to_owned(), serde_json::Value::from("/offline"))];
+        Ok((destination.kind, Connection::new(nowhere.into_iter().collect(), Vec::new())))
+    }
+
     /// Type and connection of a destination, rendered with the environment of this process.
     ///
     /// # Errors
