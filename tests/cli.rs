@@ -100,7 +100,7 @@ fn selectors_choose_syncs_and_never_everything_by_accident() {
     }
     for (selector, part) in [
         ("peple", "did you mean `people`?"),
-        ("tag:c", "`a`, `b`"),
+        ("tag:zzzz", "`a`, `b`"),
         ("owner:me", "no selector `owner:`"),
         ("", "empty"),
         (",", "empty"),

@@ -190,6 +190,15 @@ fn a_plan_needs_no_secret_of_the_destination() {
 }
 
 #[test]
+fn a_promise_that_is_broken_is_shown_where_it_is_written() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(3));
+    project.edit("models/people.yaml", "primary_key: [id]", "primary_key: [id]\ncolumns: { seats: { type: string } }");
+    let ran = project.run(&["plan"]).code(1);
+    assert!(ran.stderr.contains("models/people.yaml:5:27"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_changed_identifier_is_said_in_the_plan() {
     let project = Project::people("upsert", FIELDS);
     project.write("data/people.csv", &people_csv(3));

@@ -154,6 +154,9 @@ fn refuse(plan: &Plan, options: &Options) -> Result<ExitCode> {
 fn finish(run: &Run, options: &Options) -> Result<ExitCode> {
     write_report(run, options)?;
     terminal::out(&runs::face(&runs::value(run)?, options.format, options.show_values)?)?;
+    for (name, reason) in run.syncs.iter().filter_map(|sync| Some((&sync.sync, sync.error.as_ref()?))) {
+        terminal::note(&format!("error: sync `{name}`: {reason}"));
+    }
     let sum = |count: fn(&SyncRun) -> u64| run.syncs.iter().map(count).sum::<u64>();
     let failed = run.error.is_some() || run.syncs.iter().any(|sync| sync.error.is_some() || sync.pending > 0);
     Ok(if failed {

@@ -178,11 +178,11 @@ impl Project {
     pub fn destination_offline(&self, name: &str) -> Result<(DestinationType, Connection)> {
         let destination =
             self.destinations.get(name).ok_or_else(|| Error::failed(format!("there is no destination `{name}`")))?;
-        let key = match destination.kind {
-            DestinationType::Postgres => "host",
-            DestinationType::Sqlite | DestinationType::Files => "path",
+        let keys = match destination.kind {
+            DestinationType::Postgres => ["host", "user"].as_slice(),
+            DestinationType::Sqlite | DestinationType::Files => &["path"],
         };
-        let nowhere = [(key.to_owned(), serde_json::Value::from("/offline"))];
+        let nowhere = keys.iter().map(|key| ((*key).to_owned(), serde_json::Value::from("/offline")));
         Ok((destination.kind, Connection::new(nowhere.into_iter().collect(), Vec::new())))
     }
 
@@ -217,8 +217,11 @@ impl Project {
 
     /// Faults of a mapping, at their exact places in the sync's manifest.
     pub fn mapping_faults(&self, sync: &ResolvedSync, faults: &[mapping::Fault]) -> Vec<Diagnostic> {
+        // What is promised about columns stands in the model.
+        let model = self.models.get(&sync.model).map(|model| &model.document);
         let diagnostic = |fault: &mapping::Fault| {
             let place = match fault.range.clone() {
+                None if fault.pointer.starts_with("/columns/") => model.unwrap_or(&sync.document).place(&fault.pointer),
                 Some(range) => sync.document.place_within(&fault.pointer, range),
                 None => sync.document.place(&fault.pointer),
             };
