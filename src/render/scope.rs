@@ -91,7 +91,7 @@ impl Scope {
 
     fn roots(&self) -> &'static [&'static str] {
         match self.block {
-            Block::Plain => &["vars", "environment", "source", "run"],
+            Block::Plain => &["vars", "environment", "source"],
             Block::Sql => &["vars", "environment", "source", "run", "ref"],
             Block::Outside => &["vars", "environment", "source", "run", "env", "file"],
             Block::Row => &["row", "vars", "environment", "run"],
@@ -117,6 +117,10 @@ impl Scope {
                 ("ref", _) => make("`ref` can be used only in the SQL of a model".into(), None),
                 ("row", _) => make("`row` can be used only in the `template` of a field".into(), None),
                 ("source", Block::Row) => make("`source` cannot be used per row".into(), None),
+                ("run", Block::Plain) => make(
+                    "`run` cannot be used here: the configuration would change with every run".into(),
+                    Some("use it in the `template` of a field, in SQL or in a connection".into()),
+                ),
                 _ => {
                     let vars = self.vars.keys().map(String::as_str);
                     let help = did_you_mean(root, "vars.", vars.filter(|var| *var == root))
