@@ -16,7 +16,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 use csv::{ByteRecord, Position, Reader, ReaderBuilder};
 
 use super::stamp::Stamp;
-use super::table::{Mark, check_names, runs};
+use super::table::{Lazy, Mark, check_names, runs};
 use crate::diagnostic::Result;
 use crate::sources::columns::{Column, Rows};
 use crate::sources::text::{self, Reading};
@@ -242,12 +242,15 @@ pub(super) fn streams(
     let projected: SchemaRef = Arc::new(super::project(schema, columns)?);
     let mut streams: Vec<BatchStream> = Vec::new();
     for file in files {
-        for run in runs(&file.marks, parts) {
-            streams.push(Box::new(Part::open(file, run, schema.clone(), projected.clone(), columns)?));
+        let mut starts = runs(&file.marks, parts);
+        if starts.is_empty() {
+            starts.push(Mark { byte: 0, line: 1, rows: 0 });
         }
-        if file.marks.is_empty() {
-            let none = Mark { byte: 0, line: 1, rows: 0 };
-            streams.push(Box::new(Part::open(file, none, schema.clone(), projected.clone(), columns)?));
+        for run in starts {
+            let (stamp, full, chosen, columns) =
+                (file.stamp.clone(), schema.clone(), projected.clone(), columns.to_vec());
+            let open = move || Ok(Box::new(Part::open(stamp, run, full, chosen, columns)?) as BatchStream);
+            streams.push(Lazy::stream(projected.clone(), open));
         }
     }
     Ok(streams)
@@ -267,14 +270,13 @@ struct Part {
 }
 
 impl Part {
-    fn open(file: &CsvFile, run: Mark, full: SchemaRef, schema: SchemaRef, columns: &[usize]) -> Result<Self> {
-        let mut reader = reader(file.stamp.open()?);
+    fn open(stamp: Stamp, run: Mark, full: SchemaRef, schema: SchemaRef, columns: Vec<usize>) -> Result<Self> {
+        let mut reader = reader(stamp.open()?);
         let mut start = Position::new();
         start.set_byte(run.byte).set_line(run.line);
-        reader.seek(start).map_err(|e| file.stamp.fault(e, "check the disk"))?;
+        reader.seek(start).map_err(|e| stamp.fault(e, "check the disk"))?;
         let rows = Rows::new(schema.clone()).map_err(crate::sources::failure)?;
-        let stamp = file.stamp.clone();
-        let (record, columns) = (ByteRecord::new(), columns.to_vec());
+        let record = ByteRecord::new();
         Ok(Self { reader, record, stamp, left: run.rows, full, schema, columns, rows, done: false })
     }
 
