@@ -208,3 +208,76 @@ fn a_changed_identifier_is_said_in_the_plan() {
     assert_eq!(counts(&plan), [3, 0, 1, 0, 2, 0]);
     assert_eq!(plan["warnings"][0]["code"], "identifier_changed");
 }
+
+/// With fingerprints alone nothing of a removed row is known, not even its key.
+#[test]
+fn fingerprint_state_counts_removed_rows_it_cannot_name() {
+    let project = Project::people("mirror", FIELDS);
+    project.write("syncline.yaml", "name: test\nstate: { type: local, values: fingerprint }\n");
+    project.write("data/people.csv", &people_csv(50));
+    project.apply(&[]).code(0);
+    project.write("data/people.csv", &people_csv(47));
+    let plan = project.plan(&[]);
+    assert_eq!(counts(&plan), [47, 0, 0, 3, 47, 0]);
+    let operations = ["send", "delete", "clear", "none"].map(|n| number(&plan, &format!("/syncs/0/operations/{n}")));
+    assert_eq!(operations, [0, 0, 0, 3]);
+    assert!(project.run(&["plan"]).code(0).stdout.contains("3"), "the plan is still shown");
+    project.apply(&[]).code(0);
+    assert_eq!(counts(&project.plan(&[])), [47, 0, 0, 0, 47, 0]);
+}
+
+/// A column of whole numbers in which a fraction turns up, a column of dates in which something else does.
+#[test]
+fn other_rows_of_a_file_do_not_make_a_row_changed() {
+    let project = Project::people("upsert", "fields:\n  name: name\n  seats: seats\n  since: since\n");
+    project.write("data/people.csv", "id,email,name,seats,since\n1,a@x.com,A,5,2026-01-01\n2,b@x.com,B,7,2026-01-02\n");
+    project.apply(&[]).code(0);
+    project.write(
+        "data/people.csv",
+        "id,email,name,seats,since\n1,a@x.com,A,5,2026-01-01\n2,b@x.com,B,7,2026-01-02\n3,c@x.com,C,7.5,soon\n",
+    );
+    assert_eq!(counts(&project.plan(&[])), [3, 1, 0, 0, 2, 0]);
+}
+
+#[test]
+fn a_mapping_that_was_corrected_sends_what_was_rejected() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(20));
+    project.sql(
+        "out/crm.db",
+        "create table people (email text primary key, name text check (name <> 'Person 7'), plan text, seats integer)",
+    );
+    project.apply(&[]).code(4);
+    let plan = project.plan(&[]);
+    assert_eq!((counts(&plan)[1], number(&plan, "/syncs/0/held/rejected")), (0, 1));
+    project.edit("syncs/people.yaml", "name: name\n  plan", "name: { column: name, transform: upper }\n  plan");
+    let plan = project.plan(&[]);
+    assert_eq!((counts(&plan)[1], number(&plan, "/syncs/0/held/rejected")), (1, 0));
+    assert_eq!(causes(&plan), [0, 20, 0, 0]);
+    project.apply(&[]).code(0);
+    assert_eq!(project.rows("out/crm.db", "select name from people where email like 'p7@%'"), ["PERSON 7"]);
+    assert_eq!(counts(&project.plan(&[])), [20, 0, 0, 0, 20, 0]);
+}
+
+/// Rows removed after only some of the others were sent with a new mapping: old and new columns side by side.
+#[test]
+fn mapping_changed_rows_removed_and_rows_added_at_once() {
+    let project = Project::people("mirror", FIELDS);
+    project.write("data/people.csv", &people_csv(200));
+    project.apply(&[]).code(0);
+    // Rows whose record stays the same keep the mapping they were sent with.
+    project.edit("syncs/people.yaml", "  name: name\n  plan", "  name: { column: name, transform: trim }\n  plan");
+    project.edit("data/people.csv", "Person 7,", "Person Seven,");
+    project.edit("data/people.csv", "Person 8,", "Person Eight,");
+    project.apply(&[]).code(0);
+    project.edit("syncs/people.yaml", "  seats: seats\n", "");
+    let rest: Vec<String> = people_csv(203).lines().map(str::to_owned).collect();
+    let rest: Vec<&str> =
+        rest.iter().enumerate().filter(|(i, _)| *i == 0 || *i > 100).map(|(_, l)| l.as_str()).collect();
+    project.write("data/people.csv", &(rest.join("\n") + "\n"));
+    let plan = project.plan(&[]);
+    assert_eq!(counts(&plan), [103, 3, 0, 100, 100, 0]);
+    project.apply(&[]).code(0);
+    assert_eq!(project.rows("out/crm.db", "select count(*) from people"), ["103"]);
+    assert_eq!(counts(&project.plan(&[])), [103, 0, 0, 0, 103, 0]);
+}

@@ -111,7 +111,7 @@ fn try_changes(reading: &Reading, desired: &Rows) -> Result<Vec<(i64, i64, RowSt
     for (key, version) in desired {
         let (hash, row) = (key_hash(*key), row_hash(*key, *version));
         let same = known.get(&hash) == Some(&row) && !doubt.contains_key(&hash);
-        if same || view.held.get(&hash).is_some_and(|(held, _)| *held == row) {
+        if same || view.held.get(&hash).is_some_and(|held| held.row_hash == row) {
             continue;
         }
         let state = if known.contains_key(&hash) { RowState::Changed } else { RowState::Added };
@@ -121,7 +121,7 @@ fn try_changes(reading: &Reading, desired: &Rows) -> Result<Vec<(i64, i64, RowSt
     gone.sort_unstable();
     gone.dedup();
     gone.retain(|key| !desired.contains_key(key));
-    gone.retain(|key| view.held.get(&key_hash(*key)).is_none_or(|(held, _)| *held != 0));
+    gone.retain(|key| view.held.get(&key_hash(*key)).is_none_or(|held| held.row_hash != 0));
     changes.extend(gone.into_iter().map(|key| (key, 0, RowState::Removed)));
     Ok(changes)
 }

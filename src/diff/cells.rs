@@ -24,6 +24,7 @@ pub(super) mod tag {
     pub const INSTANT: u8 = 11;
     pub const LIST: u8 = 12;
     pub const OBJECT: u8 = 13;
+    pub const JSON: u8 = 14;
     /// Added to a tag: the number needs more than 64 bits.
     pub const WIDE: u8 = 64;
     /// Added to a tag: the value is given by its hash.
@@ -52,6 +53,16 @@ pub(super) enum Cells {
     List { offsets: Vec<usize>, items: Box<Cells>, nulls: Option<NullBuffer> },
     /// Objects.
     Object { fields: Vec<(String, Cells)>, nulls: Option<NullBuffer> },
+}
+
+/// What the text of a column stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    Itself,
+    /// An exact decimal: `1.0` is `1.00`, and is the value a decimal column would have.
+    Decimal,
+    /// A JSON value, which is another value than the text it is written in.
+    Json,
 }
 
 /// One scalar, without copying.
@@ -127,6 +138,21 @@ impl Cells {
             }
             other => return Err(ArrowError::NotYetImplemented(format!("values of type {other}"))),
         })
+    }
+
+    /// Text that stands for something else, as the metadata of its column says.
+    pub(super) fn meaning(array: &ArrayRef, meaning: Meaning) -> Result<Cells, ArrowError> {
+        match meaning {
+            Meaning::Itself => Cells::new(array),
+            Meaning::Json => Ok(Cells::Bytes { tag: tag::JSON, array: convert(array, &DataType::Utf8)? }),
+            Meaning::Decimal => {
+                let array = convert(array, &DataType::Utf8)?;
+                let read: Vec<_> = array.as_string::<i32>().iter().map(|text| text.map(decimal_text)).collect();
+                let narrow = read.iter().map(|read| read.as_ref().and_then(|(narrow, _)| *narrow)).collect();
+                let text = read.into_iter().map(|read| read.map(|(_, text)| text)).collect();
+                Ok(Cells::Huge { narrow, text })
+            }
+        }
     }
 
     /// One value. `row` must be below the length of the array this was made of.
@@ -301,6 +327,25 @@ fn decimal256(array: &ArrayRef, scale: i8) -> Cells {
     let narrow = stripped.iter().map(|(v, s)| v.to_i128().map(|v| decimal(v, *s))).collect();
     let text = stripped.iter().enumerate().map(|(row, (v, s))| array.is_valid(row).then(|| format!("{v}e-{s}")));
     Cells::Huge { narrow, text: text.collect() }
+}
+
+/// A decimal in digits, as a decimal column would have it; what is no such number stays as it is.
+fn decimal_text(text: &str) -> (Option<(i128, u8)>, String) {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) {
+        return (None, text.to_owned());
+    }
+    let fraction = fraction.trim_end_matches('0');
+    let value = format!("{whole}{fraction}");
+    let value = match value.trim_start_matches('0') {
+        "" => "0".to_owned(),
+        value if unsigned.len() < text.len() => format!("-{value}"),
+        value => value.to_owned(),
+    };
+    let narrow = value.parse().ok().zip(u8::try_from(fraction.len()).ok());
+    (narrow, format!("{value}e-{}", fraction.len()))
 }
 
 /// The positions of a dictionary column as unsigned numbers.

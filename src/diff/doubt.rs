@@ -27,6 +27,8 @@ pub(super) struct Doubted {
     pub number: u32,
     /// Which batch of the file it is in, and where.
     pub place: (usize, usize),
+    /// True when what was lost is the answer to its removal.
+    pub removal: bool,
     seen: AtomicBool,
 }
 
@@ -38,11 +40,13 @@ impl<'a> Doubt<'a> {
         let mut rows = Vec::new();
         for (b, batch) in batches.iter().enumerate() {
             let keys = snapshot::hashes(batch.column(0)).ok_or_else(broken)?;
+            let hashes = snapshot::hashes(batch.column(1)).ok_or_else(broken)?;
             let numbers = snapshot::numbers(batch.column(2)).ok_or_else(broken)?;
-            rows.extend(keys.zip(numbers).enumerate().map(|(r, (key, number))| Doubted {
+            rows.extend(keys.zip(hashes).zip(numbers).enumerate().map(|(r, ((key, hash), number))| Doubted {
                 key,
                 number: *number,
                 place: (b, r),
+                removal: hash == 0,
                 seen: AtomicBool::new(false),
             }));
         }

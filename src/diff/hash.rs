@@ -20,7 +20,8 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::{ArrowError, DataType};
 use siphasher::sip128::SipHasher13;
 
-use super::cells::{Cell, Cells, NO_KEY, keys, tag};
+use super::cells::{Cell, Cells, Meaning, NO_KEY, keys, tag};
+use super::layout::meaning_of;
 use super::{DiffError, Hash, HashKey, Layout};
 
 /// Bytes of text folded directly.
@@ -38,6 +39,7 @@ pub(super) struct Hasher {
 
 /// The secrets of one column.
 struct Column {
+    meaning: Meaning,
     numbers: [u128; NUMBERS],
     long_sip: SipHasher13,
 }
@@ -66,6 +68,7 @@ impl Hasher {
         };
         let sip = |purpose: &str, name: &str| SipHasher13::new_with_key(&secret(purpose, name, 0).to_le_bytes());
         let columns = layout.schema.fields().iter().map(|field| Column {
+            meaning: meaning_of(field),
             numbers: std::array::from_fn(|i| secret("number", field.name(), i)),
             long_sip: sip("long", field.name()),
         });
@@ -85,7 +88,8 @@ impl Hasher {
     }
 
     fn keys(&self, columns: &[ArrayRef], rows: usize) -> Result<(Vec<Hash>, Vec<usize>), DiffError> {
-        let cells: Vec<Cells> = self.key.iter().map(|&i| Cells::new(&columns[i])).collect::<Result<_, _>>()?;
+        let cells: Vec<Cells> =
+            self.key.iter().map(|&i| Cells::meaning(&columns[i], self.columns[i].meaning)).collect::<Result<_, _>>()?;
         let mut hashes = Vec::with_capacity(rows);
         let mut null_keys = Vec::new();
         let mut bytes = Vec::with_capacity(64);
@@ -113,6 +117,10 @@ impl Column {
         sums: &mut [u128],
         folded: &mut Option<(ArrayRef, Vec<u128>)>,
     ) -> Result<(), ArrowError> {
+        if self.meaning != Meaning::Itself {
+            self.fold_cells(&Cells::meaning(array, self.meaning)?, sums);
+            return Ok(());
+        }
         let plain = array.null_count() == 0;
         match array.data_type() {
             DataType::Dictionary(..) => {

@@ -88,6 +88,10 @@ impl Index {
             }
             Ok(())
         })?;
+        // What is looked up by order must be in order, whatever a damaged file says.
+        if entries.windows(2).any(|pair| pair[0].key > pair[1].key) {
+            return Err(snapshot.unreadable(&"its rows are not sorted by key hash").into());
+        }
         Ok(Self::new(entries, range.start, numbers))
     }
 

@@ -7,6 +7,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::DiffError;
+use super::cells::Meaning;
 
 /// Which of the model's columns a sync uses: key, match and mapped columns, and those its templates read. Sorted by
 /// name, so that the order in a manifest or a query makes no difference.
@@ -24,6 +25,15 @@ const MEANING: &str = "syncline.type";
 fn meaning(field: &Field) -> HashMap<String, String> {
     let meaning = field.metadata().get(MEANING).map(|m| (MEANING.to_owned(), m.clone()));
     meaning.into_iter().collect()
+}
+
+/// What the values of a column stand for.
+pub(super) fn meaning_of(field: &Field) -> Meaning {
+    match (field.data_type(), field.metadata().get(MEANING).map(String::as_str)) {
+        (DataType::Utf8, Some("decimal")) => Meaning::Decimal,
+        (DataType::Utf8, Some("json")) => Meaning::Json,
+        _ => Meaning::Itself,
+    }
 }
 
 impl Layout {

@@ -135,8 +135,19 @@ pub enum HeldReason {
     InDoubt,
 }
 
-/// Held rows: key hash → hash of the row it is held for (0: its removal) and why.
-pub type Held = HashMap<Hash, (Hash, HeldReason)>;
+/// What a row is held for, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldFor {
+    /// Hash of the row; 0: its removal.
+    pub row_hash: Hash,
+    /// Digest of the mapping that made the payload (see [`crate::mapping::MappingSpec::digest`]); `None` when unknown.
+    pub mapping: Option<u64>,
+    /// What the destination said.
+    pub reason: HeldReason,
+}
+
+/// Held rows by key hash.
+pub type Held = HashMap<Hash, HeldFor>;
 
 /// How a diff is done.
 #[derive(Debug, Clone)]

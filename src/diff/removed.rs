@@ -1,4 +1,9 @@
-//! Rows that were acknowledged and are no longer in the model, in the order of their key hashes.
+//! Rows that were acknowledged and are no longer in the model.
+//!
+//! They come in the order of their key hashes, a few thousand at a time, of these those of one mapping together: rows of
+//! several mappings stand side by side in a snapshot, and changes of one row each would cost more than the diff.
+
+use std::collections::BTreeMap;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_buffer::BooleanBuffer;
@@ -20,12 +25,9 @@ pub(super) struct Removed<'a> {
     pub options: &'a Options,
 }
 
-/// One row of a file that is to be removed.
-struct Gone {
-    key: Hash,
-    number: u32,
-    row: usize,
-}
+/// Rows of one batch of a file that are to be removed, with their places in it: by whether they are in doubt, and the
+/// mapping they were sent with.
+type Gone = BTreeMap<(bool, u32), Vec<(Hash, usize)>>;
 
 type Sink<'s> = dyn FnMut(ChangeBatch) -> Result<(), DiffError> + 's;
 
@@ -39,7 +41,7 @@ impl Removed<'_> {
         sink: &mut Sink<'_>,
     ) -> Result<(), DiffError> {
         let doubted = self.doubt.map(Doubt::unseen).unwrap_or_default();
-        let mut doubted = doubted.into_iter().filter(|row| !duplicates.contains(&row.key)).peekable();
+        let mut doubted: Vec<&Doubted> = doubted.into_iter().filter(|row| !duplicates.contains(&row.key)).collect();
         let unseen: BooleanBuffer = unseen.iter().flat_map(BooleanBuffer::iter).collect();
         if let Some(snapshot) = self.snapshot {
             let names: Vec<&str> = snapshot.schema().fields().iter().skip(HEAD).map(|f| f.name().as_str()).collect();
@@ -57,99 +59,93 @@ impl Removed<'_> {
                 }
             }
         }
-        for row in doubted {
-            self.in_doubt(row, summary, sink)?;
+        let Some(doubt) = self.doubt else { return Ok(()) };
+        for (b, batch) in doubt.batches.iter().enumerate() {
+            let mut gone = Gone::default();
+            let here = doubted.iter().filter(|row| row.place.0 == b);
+            here.for_each(|row| gone.entry((true, row.number)).or_default().push((row.key, row.place.1)));
+            self.flush(doubt.snapshot, batch, gone, self.doubt_sents, summary, sink)?;
         }
         Ok(())
     }
 
-    fn batch<'d>(
+    /// Emits rows of the snapshot; takes those out of `doubted` that the snapshot knows better.
+    fn batch(
         &self,
         snapshot: &Snapshot,
         batch: &RecordBatch,
-        doubted: &mut std::iter::Peekable<impl Iterator<Item = &'d Doubted>>,
+        doubted: &mut Vec<&Doubted>,
         summary: &mut Summary,
         sink: &mut Sink<'_>,
     ) -> Result<(), DiffError> {
         let broken = || snapshot.unreadable(&"a hash or mapping column has another type");
         let keys = snapshot::hashes(batch.column(0)).ok_or_else(broken)?;
         let numbers = snapshot::numbers(batch.column(2)).ok_or_else(broken)?;
-        let mut run: Vec<Gone> = Vec::new();
+        let again = self.options.retry || self.options.full_refresh;
+        let mut gone = Gone::default();
         for (row, (key, number)) in keys.zip(numbers).enumerate() {
-            // Rows in doubt stand between the others, in order.
-            while let Some(before) = doubted.next_if(|d| d.key < key) {
-                self.flush(snapshot, batch, &mut run, self.sents, false, summary, sink)?;
-                self.in_doubt(before, summary, sink)?;
-            }
             if self.doubt.is_some_and(|doubt| doubt.contains(key)) {
+                // Of a removal whose answer was lost, the snapshot still has the row as it is at the destination. Of
+                // another lost answer, the row that was sent may be there, and has to go.
+                if let Ok(at) = doubted.binary_search_by_key(&key, |row| row.key)
+                    && doubted[at].removal
+                {
+                    doubted.remove(at);
+                    gone.entry((true, *number)).or_default().push((key, row));
+                }
                 continue;
             }
-            let again = self.options.retry || self.options.full_refresh;
-            if let Some((0, reason)) = self.held.get(&key)
-                && !again
-            {
-                count(&mut summary.held, *reason);
-                continue;
+            match self.held.get(&key) {
+                Some(held) if held.row_hash == 0 && !again => count(&mut summary.held, held.reason),
+                _ => gone.entry((false, *number)).or_default().push((key, row)),
             }
-            if run.first().is_some_and(|first| first.number != *number) {
-                self.flush(snapshot, batch, &mut run, self.sents, false, summary, sink)?;
-            }
-            run.push(Gone { key, number: *number, row });
         }
-        self.flush(snapshot, batch, &mut run, self.sents, false, summary, sink)
+        self.flush(snapshot, batch, gone, self.sents, summary, sink)
     }
 
-    fn in_doubt(&self, row: &Doubted, summary: &mut Summary, sink: &mut Sink<'_>) -> Result<(), DiffError> {
-        let Some(doubt) = self.doubt else { return Ok(()) };
-        let (b, r) = row.place;
-        let Some(batch) = doubt.batches.get(b) else { return Ok(()) };
-        let mut run = vec![Gone { key: row.key, number: row.number, row: r }];
-        self.flush(doubt.snapshot, batch, &mut run, self.doubt_sents, true, summary, sink)
-    }
-
-    /// Emits rows of one batch that were sent with the same mapping.
-    #[allow(clippy::too_many_arguments)]
     fn flush(
         &self,
         file: &Snapshot,
         batch: &RecordBatch,
-        run: &mut Vec<Gone>,
+        gone: Gone,
         sents: &Sents,
-        in_doubt: bool,
         summary: &mut Summary,
         sink: &mut Sink<'_>,
     ) -> Result<(), DiffError> {
-        let gone = std::mem::take(run);
-        let Some(number) = gone.first().map(|g| g.number) else { return Ok(()) };
-        let indices = arrow_array::UInt32Array::from_iter_values(gone.iter().map(|g| g.row as u32));
-        let batch = arrow_select::take::take_record_batch(batch, &indices)?;
-        let empty = || {
-            let options = RecordBatchOptions::new().with_row_count(Some(gone.len()));
-            RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options)
-        };
-        let sent = file.as_sent(&batch, number);
-        let mapping = sents.get(number).and_then(|sent| sent.then.as_ref());
-        let bound = match (mapping, &sent) {
-            (Some(mapping), Some(rows)) => Some((mapping.bind(rows)?, mapping)),
-            _ => None,
-        };
-        let change = |(row, gone): (usize, &Gone)| {
-            let made = bound.as_ref().and_then(|(bound, mapping)| Some((bound.record(row, false).ok()?, *mapping)));
-            let before = match &made {
-                Some((record, mapping)) if !in_doubt => Before::Known(by_name(record, mapping)),
-                _ => Before::Unknown,
+        for ((in_doubt, number), gone) in gone {
+            let indices = arrow_array::UInt32Array::from_iter_values(gone.iter().map(|(_, row)| *row as u32));
+            let batch = arrow_select::take::take_record_batch(batch, &indices)?;
+            let sent = file.as_sent(&batch, number);
+            let mapping = sents.get(number).and_then(|sent| sent.then.as_ref());
+            let bound = match (mapping, &sent) {
+                (Some(mapping), Some(rows)) => Some((mapping.bind(rows)?, mapping)),
+                _ => None,
             };
-            let cause = if in_doubt { Cause::Retry } else { Cause::Data };
-            let record = made.map(|(record, _)| record);
-            Change { state: RowState::Removed, cause, key_hash: gone.key, row_hash: 0, before, record }
-        };
-        let changes: Vec<Change> = gone.iter().enumerate().map(change).collect();
-        drop(bound);
-        summary.removed += changes.len() as u64;
-        let rows = match sent {
-            Some(rows) => rows,
-            None => empty()?,
-        };
-        sink(ChangeBatch { rows, changes })
+            let change = |(row, (key_hash, _)): (usize, &(Hash, usize))| {
+                let made = bound.as_ref().and_then(|(bound, mapping)| Some((bound.record(row, false).ok()?, *mapping)));
+                let before = match &made {
+                    Some((record, mapping)) if !in_doubt => Before::Known(by_name(record, mapping)),
+                    _ => Before::Unknown,
+                };
+                let cause = if in_doubt { Cause::Retry } else { Cause::Data };
+                let record = made.map(|(record, _)| record);
+                Change { state: RowState::Removed, cause, key_hash: *key_hash, row_hash: 0, before, record }
+            };
+            let changes: Vec<Change> = gone.iter().enumerate().map(change).collect();
+            drop(bound);
+            summary.removed += changes.len() as u64;
+            let rows = match sent {
+                Some(rows) => rows,
+                None => nothing(gone.len())?,
+            };
+            sink(ChangeBatch { rows, changes })?;
+        }
+        Ok(())
     }
+}
+
+/// Rows without columns.
+fn nothing(rows: usize) -> Result<RecordBatch, DiffError> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(Schema::empty().into(), Vec::new(), &options)?)
 }

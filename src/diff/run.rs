@@ -17,8 +17,8 @@ use crate::sources::BatchStream;
 ///
 /// `model` are the rows, in parts whose order is the order of the rows; batches may hold more columns than the layout,
 /// in any order and encoding. `doubt` holds rows whose answer was lost: their keys are always emitted. The changes come
-/// in a fixed order: added and changed rows as the model has them, then removed rows by key hash; the number of threads
-/// and the memory make no difference.
+/// in a fixed order: added and changed rows as the model has them, then removed rows as the state has them; the number
+/// of threads and the memory make no difference.
 ///
 /// Removed rows are listed only after the whole model was read without an error. Whatever `sink` returns as an error
 /// ends the diff.
@@ -70,7 +70,8 @@ pub fn diff(
     let candidates = merge_all(std::mem::take(&mut scanned.candidates))?;
     let old = merge_all(std::mem::take(&mut scanned.old))?;
     let duplicates = &scanned.duplicates;
-    let settle = Settle { layout, mapping, snapshot, sents, doubt, held, duplicates, options };
+    let digest = mapping.spec().digest();
+    let settle = Settle { layout, mapping, snapshot, sents, doubt, held, digest, duplicates, options };
     let mut units = Units::new(candidates, old);
     // While the changes of some units are taken, the next units are worked on.
     let mut ready: Vec<Settled> = Vec::new();

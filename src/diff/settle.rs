@@ -15,7 +15,8 @@ use super::runs::{Merged, sort_numbers};
 use super::scan::{HEAD, NOWHERE};
 use super::snapshot::{self, Layout, Snapshot};
 use super::{
-    Before, Cause, Change, ChangeBatch, DiffError, Hash, Held, HeldCounts, HeldReason, Options, RowState, Summary,
+    Before, Cause, Change, ChangeBatch, DiffError, Hash, Held, HeldCounts, HeldFor, HeldReason, Options, RowState,
+    Summary,
 };
 use crate::mapping::{Bound, Mapping, Record, differences};
 
@@ -27,6 +28,8 @@ pub(super) struct Settle<'a> {
     pub sents: &'a Sents,
     pub doubt: Option<&'a Doubt<'a>>,
     pub held: &'a Held,
+    /// Digest of the mapping in force.
+    pub digest: u64,
     pub duplicates: &'a HashSet<Hash>,
     pub options: &'a Options,
 }
@@ -195,7 +198,14 @@ impl Settle<'_> {
             return Verdict::Nothing;
         }
         let doubted = self.doubt.is_some_and(|doubt| doubt.contains(row.key));
-        let held = self.held.get(&row.key).filter(|(hash, _)| *hash == row.hash).map(|(_, reason)| *reason);
+        let held = self.held.get(&row.key).filter(|held| held.row_hash == row.hash);
+        // Another mapping makes another payload, on which the destination has not been heard. What may have been done
+        // already, and cannot be looked up, is still for a human to decide.
+        let mapped = |held: &&HeldFor| {
+            held.reason == HeldReason::InDoubt || held.mapping.is_none_or(|digest| digest == self.digest)
+        };
+        let other_mapping = held.is_some_and(|held| !mapped(&held));
+        let held = held.filter(mapped).map(|held| held.reason);
         let again = self.options.retry || self.options.full_refresh;
         if let (Some(reason), false, false) = (held, again, doubted) {
             return Verdict::Held(reason);
@@ -213,7 +223,11 @@ impl Settle<'_> {
         }
         let retry = |cause| if held.is_some() { Cause::Retry } else { cause };
         if !row.there {
-            let cause = if self.snapshot.is_none() { Cause::FirstRun } else { Cause::Data };
+            let cause = match self.snapshot {
+                _ if other_mapping => Cause::Configuration,
+                None => Cause::FirstRun,
+                Some(_) => Cause::Data,
+            };
             return Verdict::Emit(state, retry(cause), Before::Nothing, record);
         }
         let (before, cause) = self.compare(row, bounds, &record);

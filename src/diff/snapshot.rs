@@ -132,6 +132,10 @@ impl Snapshot {
         if !names.take(HEAD).eq(head) {
             return Err(fail(&"its first columns are not `_key_hash`, `_row_hash` and `_mapping`"));
         }
+        let in_groups = metadata.metadata().row_groups().iter().map(|group| i128::from(group.num_rows()));
+        if in_groups.sum::<i128>() != i128::from(metadata.metadata().file_metadata().num_rows()) {
+            return Err(fail(&"it has another number of rows than it says"));
+        }
         Ok(Snapshot { path: path.to_owned(), metadata, meta })
     }
 

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
 
 use crate::manifest::sync::Field;
 
@@ -54,6 +55,20 @@ pub struct MappingSpec {
     /// What row templates can see beside `row`: `vars` and `environment`, only as far as some template uses them.
     #[serde(default)]
     pub scope: serde_json::Map<String, serde_json::Value>,
+}
+
+impl MappingSpec {
+    /// A short digest, the same for the same mapping in whatever order its fields are written.
+    pub fn digest(&self) -> u64 {
+        let json = |value: serde_json::Value| value.to_string();
+        let mut parts: Vec<String> =
+            self.fields.iter().map(|field| json(serde_json::json!(["field", field]))).collect();
+        parts.extend(self.matching.iter().map(|pair| json(serde_json::json!(["match", pair]))));
+        parts.push(json(serde_json::json!(["key", self.primary_key, self.scope])));
+        parts.sort_unstable();
+        let hash: [u8; 32] = sha2::Sha256::digest(parts.join("\n")).into();
+        hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
 }
 
 /// What a row became, in destination terms. Positions follow the mapping's `matching` and `fields`.

@@ -97,10 +97,36 @@ impl Value {
         }
     }
 
-    /// True when both are the same value at a destination: equal, or numbers of different types with the same digits
-    /// (a column that became `numeric` is not a change of its values).
+    /// True when both are the same value at a destination: equal, or of different types with the same text in JSON, as
+    /// they are after a column has become `numeric`, or a file's column of dates text because of one odd line. In objects
+    /// a null is as good as nothing: whether a key is there can depend on other rows of the file.
     pub fn same(&self, other: &Value) -> bool {
-        self == other || (self.is_number() && other.is_number() && self.text() == other.text())
+        if self == other {
+            return true;
+        }
+        match (self, other) {
+            (Value::List(these), Value::List(those)) => {
+                these.len() == those.len() && these.iter().zip(those).all(|(this, that)| this.same(that))
+            }
+            (Value::Object(these), Value::Object(those)) => {
+                let within = |these: &[(Box<str>, Value)], those: &[(Box<str>, Value)]| {
+                    these.iter().enumerate().all(|(at, (name, this))| {
+                        // Keys mostly stand at the same place.
+                        let there = those.get(at).filter(|(known, _)| known == name);
+                        let there = there.or_else(|| those.iter().find(|(known, _)| known == name));
+                        there.map_or(this.is_null(), |(_, that)| this.same(that))
+                    })
+                };
+                within(these, those) && within(those, these)
+            }
+            (this, that) if this.is_number() && that.is_number() => this.text() == that.text(),
+            (Value::Text(text), moment) | (moment, Value::Text(text)) if moment.is_moment() => **text == *moment.text(),
+            _ => false,
+        }
+    }
+
+    fn is_moment(&self) -> bool {
+        matches!(self, Value::Date(_) | Value::Time(_) | Value::Timestamp { .. })
     }
 
     fn is_number(&self) -> bool {

@@ -11,6 +11,7 @@ use crate::destinations::Action;
 use crate::diagnostic::{Error, Result};
 use crate::diff::{Before, Cause, Change, ChangeBatch, RowState, Summary};
 use crate::manifest::sync::{Mode, OnRemoved};
+use crate::mapping::column::Column;
 use crate::mapping::{self, Difference, Mapping, Value};
 
 /// What decides how changes become operations.
@@ -172,18 +173,28 @@ impl<'a> Collector<'a> {
     }
 }
 
+/// What stands for the key of a row of which only fingerprints are known.
+const UNKNOWN_KEY: &str = "unknown";
+
 fn keys(batch: &ChangeBatch, primary_key: &[String]) -> Result<Vec<String>> {
-    let schema = batch.rows.schema();
+    let rows = batch.rows.num_rows();
+    if batch.rows.num_columns() == 0 && batch.changes.iter().all(|change| change.state == RowState::Removed) {
+        return Ok(vec![UNKNOWN_KEY.to_owned(); rows]);
+    }
+    let schema = batch.rows.schema_ref();
     let columns = primary_key.iter().map(|name| {
         let index = schema.index_of(name).map_err(|e| Error::failed(format!("key column `{name}` is gone: {e}")))?;
-        Ok((batch.rows.column(index), schema.field(index).clone()))
+        Column::new(batch.rows.column(index), Some(schema.field(index))).map_err(Error::failed)
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
-    (0..batch.rows.num_rows())
-        .map(|row| {
-            let values = columns.iter().map(|(array, field)| Value::at(array.as_ref(), Some(field), row));
-            let values = values.collect::<Result<Vec<_>, _>>().map_err(Error::failed)?;
-            Ok(mapping::key_text(&values))
-        })
-        .collect()
+    let mut values = Vec::with_capacity(columns.len());
+    let mut keys = Vec::with_capacity(rows);
+    for row in 0..rows {
+        values.clear();
+        for column in &columns {
+            values.push(column.at(row).map_err(Error::failed)?);
+        }
+        keys.push(mapping::key_text(&values));
+    }
+    Ok(keys)
 }

@@ -2,8 +2,8 @@
 //!
 //! Columns: `_state` (`added`, `changed`, `removed`), `_cause`, `_action` (`send`, `clear`, `delete`; null where nothing
 //! is done), `_key`, `_key_hash`, `_row_hash`, `_match` (for removed rows: the identifiers they were last sent with, as
-//! a JSON array), then the used columns. Removed rows come last. A new file `NNNN.parquet` begins where the used columns
-//! change (rows last acknowledged may have other columns than the model has today) and is otherwise never needed.
+//! a JSON array), then the used columns. Removed rows come last. There is one file `NNNN.parquet` for each set of used
+//! columns (rows last acknowledged may have other columns than the model has today), in the order they first come.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -59,8 +59,8 @@ pub struct Frozen {
 /// Writes the operations of one sync.
 pub struct Writer {
     folder: PathBuf,
-    file: Option<(SchemaRef, ArrowWriter<File>)>,
-    files: usize,
+    /// One per set of used columns: rows of several mappings may come in turns, and a file for each turn would be slow.
+    files: Vec<(SchemaRef, ArrowWriter<File>)>,
     operations: u64,
 }
 
@@ -68,7 +68,7 @@ impl Writer {
     /// Begins in a new, empty folder.
     pub fn create(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|e| failed("write", folder, &e))?;
-        Ok(Self { folder: folder.to_owned(), file: None, files: 0, operations: 0 })
+        Ok(Self { folder: folder.to_owned(), files: Vec::new(), operations: 0 })
     }
 
     /// Adds changes with the action and key text of each.
@@ -77,23 +77,23 @@ impl Writer {
             return Ok(());
         }
         let schema = batch.rows.schema();
-        if self.file.as_ref().is_none_or(|(current, _)| *current != schema) {
-            self.begin(&schema)?;
-        }
         let heads = head_columns(batch, actions, keys)?;
         let all = heads.into_iter().chain(batch.rows.columns().iter().cloned()).collect();
         let frozen =
             RecordBatch::try_new(frozen_schema(&schema), all).map_err(|e| failed("write", &self.folder, &e))?;
-        if let Some((_, writer)) = &mut self.file {
+        let file = match self.files.iter().position(|(known, _)| *known == schema) {
+            Some(file) => file,
+            None => self.begin(&schema)?,
+        };
+        if let Some((_, writer)) = self.files.get_mut(file) {
             writer.write(&frozen).map_err(|e| failed("write", &self.folder, &e))?;
         }
         self.operations += batch.changes.len() as u64;
         Ok(())
     }
 
-    fn begin(&mut self, schema: &SchemaRef) -> Result<()> {
-        self.close()?;
-        let path = self.folder.join(format!("{:04}.parquet", self.files));
+    fn begin(&mut self, schema: &SchemaRef) -> Result<usize> {
+        let path = self.folder.join(format!("{:04}.parquet", self.files.len()));
         let file = File::create_new(&path).map_err(|e| failed("write", &path, &e))?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -103,20 +103,16 @@ impl Writer {
             .build();
         let writer = ArrowWriter::try_new(file, frozen_schema(schema), Some(properties))
             .map_err(|e| failed("write", &path, &e))?;
-        self.files += 1;
-        self.file = Some((schema.clone(), writer));
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<()> {
-        let Some((_, writer)) = self.file.take() else { return Ok(()) };
-        let file = writer.into_inner().map_err(|e| failed("write", &self.folder, &e))?;
-        file.sync_all().map_err(|e| failed("write", &self.folder, &e))
+        self.files.push((schema.clone(), writer));
+        Ok(self.files.len() - 1)
     }
 
     /// Makes everything durable. Returns the number of operations.
-    pub fn finish(mut self) -> Result<u64> {
-        self.close()?;
+    pub fn finish(self) -> Result<u64> {
+        for (_, writer) in self.files {
+            let file = writer.into_inner().map_err(|e| failed("write", &self.folder, &e))?;
+            file.sync_all().map_err(|e| failed("write", &self.folder, &e))?;
+        }
         File::open(&self.folder).and_then(|f| f.sync_all()).map_err(|e| failed("write", &self.folder, &e))?;
         Ok(self.operations)
     }

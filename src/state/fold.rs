@@ -90,6 +90,7 @@ pub(super) fn fold(
         doubts: Vec::new(),
         log,
         run_id: share.run_id.into(),
+        digest: record.mapping.digest(),
         reasons: HashMap::new(),
         rejections: HashMap::new(),
         run: SyncRun {
@@ -177,6 +178,8 @@ struct Pass<'a, I> {
     doubts: Vec<Acknowledged>,
     log: RowLog,
     run_id: Arc<str>,
+    /// Digest of the run's mapping.
+    digest: u64,
     reasons: HashMap<(String, String), (Arc<str>, Arc<str>)>,
     rejections: HashMap<(String, String), Rejection>,
     run: SyncRun,
@@ -318,6 +321,7 @@ impl<I> Pass<'_, I> {
             message,
             count: again.map_or(0, |h| h.count) + 1,
             run_id: self.run_id.clone(),
+            mapping: Some(self.digest),
         };
         self.held.0.insert(head.key_hash, row);
         self.held_changed = true;

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use arrow_array::builder::{FixedSizeBinaryBuilder, StringBuilder, UInt64Builder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::diagnostic::{Error, Result};
-use crate::diff::{Hash, Held, HeldReason};
+use crate::diff::{Hash, Held, HeldFor, HeldReason};
 
 /// Why a row is in the file of held rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub struct HeldRow {
     pub count: u64,
     /// The run that answered last.
     pub run_id: Arc<str>,
+    /// Digest of the mapping that made what was sent; `None` in files of earlier versions.
+    pub mapping: Option<u64>,
 }
 
 /// All held rows of a sync by key hash.
@@ -77,7 +79,10 @@ impl HeldRows {
             HeldOutcome::InDoubt => Some(HeldReason::InDoubt),
             HeldOutcome::Resend => None,
         };
-        self.0.iter().filter_map(|(key, row)| Some((*key, (row.row_hash, reason(row.outcome)?)))).collect()
+        let held = |row: &HeldRow| {
+            Some(HeldFor { row_hash: row.row_hash, mapping: row.mapping, reason: reason(row.outcome)? })
+        };
+        self.0.iter().filter_map(|(key, row)| Some((*key, held(row)?))).collect()
     }
 
     /// Rows with this outcome.
@@ -130,6 +135,7 @@ fn schema() -> SchemaRef {
         text("message"),
         Field::new("count", DataType::UInt64, false),
         text("run_id"),
+        Field::new("mapping", DataType::UInt64, true),
     ]))
 }
 
@@ -148,7 +154,8 @@ fn to_batch(rows: &[(&Hash, &HeldRow)]) -> std::result::Result<RecordBatch, arro
     let [key_hash, row_hash] = hashes.map(|mut b| Arc::new(b.finish()) as ArrayRef);
     let [key, outcome, code, message, run_id] = texts.map(|mut b| Arc::new(b.finish()) as ArrayRef);
     let count = Arc::new(count.finish());
-    RecordBatch::try_new(schema(), vec![key_hash, row_hash, key, outcome, code, message, count, run_id])
+    let mapping: ArrayRef = Arc::new(rows.iter().map(|(_, row)| row.mapping).collect::<UInt64Array>());
+    RecordBatch::try_new(schema(), vec![key_hash, row_hash, key, outcome, code, message, count, run_id, mapping])
 }
 
 fn read_batch(batch: &RecordBatch, rows: &mut BTreeMap<Hash, HeldRow>) -> Option<()> {
@@ -158,6 +165,7 @@ fn read_batch(batch: &RecordBatch, rows: &mut BTreeMap<Hash, HeldRow>) -> Option
     let (key, outcome, code) = (text("key")?, text("outcome")?, text("code")?);
     let (message, run_id) = (text("message")?, text("run_id")?);
     let count = batch.column_by_name("count")?.as_primitive_opt::<UInt64Type>()?;
+    let mapping = batch.column_by_name("mapping").and_then(|column| column.as_primitive_opt::<UInt64Type>());
     // Codes, messages and runs repeat: neighbours share one text.
     let mut last: [Arc<str>; 3] = std::array::from_fn(|_| Arc::from(""));
     for i in 0..batch.num_rows() {
@@ -175,6 +183,7 @@ fn read_batch(batch: &RecordBatch, rows: &mut BTreeMap<Hash, HeldRow>) -> Option
             message,
             count: count.value(i),
             run_id,
+            mapping: mapping.filter(|column| column.is_valid(i)).map(|column| column.value(i)),
         };
         rows.insert(Hash::from_be_bytes(key_hash.value(i).try_into().ok()?), row);
     }

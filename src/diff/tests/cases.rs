@@ -150,7 +150,10 @@ fn held_rows_wait_until_they_change_or_are_retried() {
     let model = [row(1, "bad", 1), row(3, "bad", 3)];
     let tried = world.diff(&plain(), &model);
     let reasons = [HeldReason::Rejected, HeldReason::NoMatch, HeldReason::InDoubt];
-    world.held = tried.changes().iter().zip(reasons).map(|(c, why)| (c.key_hash, (c.row_hash, why))).collect();
+    let held = |(c, reason): (&&Change, _)| {
+        (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: Some(plain().digest()), reason })
+    };
+    world.held = tried.changes().iter().zip(reasons).map(held).collect();
     let outcome = world.diff(&plain(), &model);
     assert_eq!(counts(&outcome), [2, 0, 0, 0, 2]);
     assert_eq!(outcome.summary.held, HeldCounts { rejected: 1, no_match: 1, in_doubt: 1 });
@@ -182,4 +185,39 @@ fn a_full_refresh_sends_every_row() {
     world.options.full_refresh = true;
     let outcome = world.diff(&plain(), &[row(1, "free", 1), row(2, "new", 2)]);
     assert_eq!(outcome.lines(), ["changed retry: 1,free,1 → 1,free,1", "changed data: 2,free,2 → 2,new,2"]);
+}
+
+#[test]
+fn another_mapping_makes_another_payload_which_is_not_held() {
+    let mut world = World::after(&plain(), &[row(1, "free", 1)]);
+    let model = [row(1, "bad", 1), row(2, "bad", 2), row(3, "bad", 3)];
+    let tried = world.diff(&plain(), &model);
+    let reasons = [HeldReason::Rejected, HeldReason::NoMatch, HeldReason::InDoubt];
+    let held = |(c, reason): (&&Change, _)| {
+        (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: Some(plain().digest()), reason })
+    };
+    world.held = tried.changes().iter().zip(reasons).map(held).collect();
+    assert_eq!(counts(&world.diff(&plain(), &model)), [3, 0, 0, 0, 3]);
+    let upper = spec(serde_json::json!({ "plan": { "column": "plan", "transform": "upper" }, "seats": "seats" }));
+    let outcome = world.diff(&upper, &model);
+    assert_eq!(outcome.lines(), ["changed data: 1,free,1 → 1,BAD,1", "added configuration: - → 2,BAD,2"]);
+    assert_eq!(outcome.summary.held, HeldCounts { in_doubt: 1, ..HeldCounts::default() });
+    let reordered = spec(serde_json::json!({ "seats": "seats", "plan": "plan" }));
+    assert_eq!(counts(&world.diff(&reordered, &model)), [3, 0, 0, 0, 3]);
+}
+
+#[test]
+fn a_removal_in_doubt_is_done_with_what_the_state_has() {
+    let mut world = World::after(&plain(), &[row(1, "free", 1), row(2, "free", 2)]);
+    let mut gone = world.diff(&plain(), &[row(1, "free", 1)]).batches;
+    for change in gone.iter_mut().flat_map(|b| &mut b.changes) {
+        assert_eq!((change.state, change.row_hash), (RowState::Removed, 0));
+        // Among the rows in doubt it is put, not removed.
+        change.state = RowState::Changed;
+    }
+    // The run had another mapping, which the columns of the old row do not fit.
+    let wide = spec(serde_json::json!({ "plan": "plan", "seats": "seats", "more": { "template": "{{ row.id }}" } }));
+    world.doubt = Some(world.merged(None, &wide, &batch(&[]).schema(), &gone));
+    let outcome = world.diff(&wide, &[row(1, "free", 1)]);
+    assert_eq!(outcome.lines(), ["changed configuration: 1,free,1 → 1,free,1,1", "removed retry: ? → 2,free,2"]);
 }

@@ -135,3 +135,35 @@ fn columns_that_cannot_be_compared_are_refused() {
     assert!(matches!(error, DiffError::Unsupported { .. }));
     assert!(matches!(Layout::new(&schema, &["d".into()], &[]).unwrap_err(), DiffError::MissingColumn(_)));
 }
+
+#[test]
+fn decimals_in_text_are_the_values_of_decimal_columns_and_json_is_no_text() {
+    let marked = |values: &[&str], mark: &str| {
+        let column: ArrayRef = Arc::new(StringArray::from(values.to_vec()));
+        let metadata = HashMap::from([("syncline.type".to_owned(), mark.to_owned())]);
+        let field = arrow_schema::Field::new("c", DataType::Utf8, true).with_metadata(metadata);
+        let layout =
+            Layout::new(&Arc::new(arrow_schema::Schema::new(vec![field])), &["c".into()], &["c".into()]).unwrap();
+        let hashes = Hasher::new(&layout, &KEY).hash(&[column], values.len(), &mut Folded::default()).unwrap();
+        (hashes.key, hashes.row)
+    };
+    let typed = |array: ArrayRef| {
+        let batch = RecordBatch::try_from_iter_with_nullable([("c", array, true)]).unwrap();
+        let layout = Layout::new(&batch.schema(), &["c".into()], &["c".into()]).unwrap();
+        let rows = batch.num_rows();
+        let hashes = Hasher::new(&layout, &KEY).hash(batch.columns(), rows, &mut Folded::default()).unwrap();
+        (hashes.key, hashes.row)
+    };
+    let big = "123456789012345678901234567890123456789012345678901234567890.5";
+    let text = marked(&["1.50", "-0.0", "12", "-3.25", "007", big], "decimal");
+    let decimals = Decimal128Array::from(vec![150, 0, 1200, -325, 700]).with_precision_and_scale(20, 2).unwrap();
+    let decimals = typed(Arc::new(decimals));
+    assert_eq!((&text.0[..5], &text.1[..5]), (&decimals.0[..], &decimals.1[..]));
+    let wide: ArrayRef = Arc::new(StringArray::from(vec![big]));
+    let wide = typed(arrow_cast::cast(&wide, &DataType::Decimal256(70, 5)).unwrap());
+    assert_eq!((&text.0[5..], &text.1[5..]), (&wide.0[..], &wide.1[..]));
+    let same = marked(&["1.5", "1.500", "01.5"], "decimal");
+    assert!(same.0.iter().all(|hash| *hash == same.0[0]), "keys that are equal are found twice");
+    assert_ne!(marked(&["[1]"], "json"), typed(Arc::new(StringArray::from(vec!["[1]"]))));
+    assert_ne!(marked(&["1"], "decimal").1, marked(&["1.5"], "decimal").1);
+}

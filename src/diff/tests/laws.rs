@@ -125,6 +125,62 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    /// Rows of two mappings, held rows, rows in doubt, rows that cannot be mapped, with and without values.
+    #[test]
+    fn nothing_depends_on_threads_and_memory(
+        (before, between, now) in (any_model(), any_model(), any_model()),
+        (again, values, picky) in (0..3u8, any::<bool>(), any::<bool>()),
+        (share, every) in (1..4usize, 2..5usize),
+    ) {
+        let upper = spec(serde_json::json!({ "plan": { "column": "plan", "transform": "upper" } }));
+        let wide = spec(serde_json::json!({ "plan": "plan", "seats": "seats", "all": { "template": "{{ row.id }}" } }));
+        let refuses = spec(serde_json::json!({ "phone": { "column": "plan", "transform": "e164" }, "seats": "seats" }));
+        let mut world = World::new();
+        world.values = values;
+        let first = world.diff(&plain(), &before);
+        world.apply(&plain(), &first);
+        let mut second = world.diff(&upper, &between);
+        for batch in &mut second.batches {
+            let kept = batch.changes.len() / share;
+            batch.changes.truncate(kept);
+            batch.rows = batch.rows.slice(0, kept);
+        }
+        second.batches.retain(|batch| !batch.changes.is_empty());
+        world.apply(&upper, &second);
+        let now_spec = if picky { refuses } else { wide };
+        let tried = world.diff(&now_spec, &now);
+        for (i, change) in tried.changes().into_iter().enumerate().filter(|(i, _)| i % every == 0) {
+            let reason = [HeldReason::Rejected, HeldReason::NoMatch, HeldReason::InDoubt][i % 3];
+            let mapping = (i % 2 == 0).then(|| now_spec.digest());
+            world.held.insert(change.key_hash, HeldFor { row_hash: change.row_hash, mapping, reason });
+        }
+        let mut lost = World::new().diff(&plain(), &between).batches;
+        for batch in &mut lost {
+            batch.changes.truncate(3);
+            batch.rows = batch.rows.slice(0, batch.changes.len());
+        }
+        if !lost.is_empty() {
+            world.doubt = Some(world.merged(None, &plain(), &batch(&[]).schema(), &lost));
+        }
+        (world.options.retry, world.options.full_refresh) = (again == 1, again == 2);
+        let expected = world.diff(&now_spec, &now);
+        let mut keys: Vec<Hash> = expected.changes().iter().map(|change| change.key_hash).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        prop_assert_eq!(keys.len(), expected.changes().len(), "one change a key");
+        for (threads, memory) in [(1, 64 << 20), (4, 64 << 20), (2, 600), (3, 1)] {
+            (world.options.threads, world.options.memory) = (threads, memory);
+            let outcome = world.diff(&now_spec, &now);
+            prop_assert_eq!(outcome.flat(), expected.flat(), "{} threads, {} bytes", threads, memory);
+            prop_assert_eq!(&outcome.summary, &expected.summary);
+        }
+        prop_assert!(world.leftovers().is_empty());
+    }
+}
+
 /// Enough rows to have several runs, pages and batches, in every part of the machine.
 #[test]
 fn large_models_spill_and_come_out_the_same() {

@@ -97,3 +97,27 @@ fn fingerprints_say_unknown_and_never_none() {
     assert!(outcome.lines().iter().all(|line| line.starts_with("changed configuration: ?")));
     assert_eq!(outcome.summary.changed, 3);
 }
+
+/// Rows of two mappings stand side by side in the state, in no order: a batch each would be one a row.
+#[test]
+fn removed_rows_of_several_mappings_come_in_few_batches() {
+    let rows: Vec<Row> = (0..2000).map(|i| row(i, "free", i)).collect();
+    let mut world = World::after(&plain(), &rows);
+    let narrow = spec(json!({ "level": "plan" }));
+    let outcome = world.diff(&narrow, &rows);
+    let half = Outcome {
+        batches: outcome
+            .batches
+            .iter()
+            .map(|b| ChangeBatch {
+                rows: b.rows.slice(0, b.changes.len() / 2),
+                changes: b.changes[..b.changes.len() / 2].to_vec(),
+            })
+            .collect(),
+        ..outcome
+    };
+    world.apply(&narrow, &half);
+    let gone = world.diff(&narrow, &[]);
+    assert_eq!(gone.summary.removed, 2000);
+    assert!(gone.batches.len() <= 2, "{} batches", gone.batches.len());
+}

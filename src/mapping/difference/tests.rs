@@ -63,3 +63,33 @@ fn an_identifier_may_be_a_field_too() {
     let next = Record { matching: vec![text("old")], fields: vec![Some(text("newer"))] };
     assert_eq!(differences(&before, &next, &mapping).len(), 1);
 }
+
+#[test]
+fn types_that_change_with_other_rows_of_a_file_make_no_difference() {
+    let text = |text: &str| Value::Text(text.into());
+    let object = |entries: &[(&str, Value)]| {
+        Value::Object(entries.iter().map(|(name, value)| ((*name).into(), value.clone())).collect())
+    };
+    let same = [
+        (Value::Int(5), Value::Float(5.0)),
+        (Value::Date(0), text("1970-01-01")),
+        (Value::Timestamp { nanos: 0, zoned: true }, text("1970-01-01T00:00:00Z")),
+        (Value::List(vec![Value::Int(1)]), Value::List(vec![Value::Decimal("1".into())])),
+        (object(&[("a", Value::Int(1))]), object(&[("b", Value::Null), ("a", Value::Float(1.0))])),
+        (object(&[("a", object(&[]))]), object(&[("a", object(&[("x", Value::Null)]))])),
+    ];
+    for (this, that) in &same {
+        assert!(this.same(that) && that.same(this), "{this:?} {that:?}");
+    }
+    let different = [
+        (Value::Int(5), text("5")),
+        (Value::Date(0), text("1970-01-02")),
+        (Value::Null, text("")),
+        (Value::List(vec![Value::Null]), Value::List(vec![])),
+        (object(&[("a", Value::Int(1))]), object(&[])),
+        (object(&[("a", Value::Int(1))]), object(&[("b", Value::Int(1))])),
+    ];
+    for (this, that) in &different {
+        assert!(!this.same(that) && !that.same(this), "{this:?} {that:?}");
+    }
+}

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::temporal_conversions::as_datetime;
-use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::types::TimestampNanosecondType;
+use arrow_array::types::{ArrowTimestampType, TimestampMicrosecondType, TimestampNanosecondType};
 use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow_cast::cast;
+use arrow_cast::{CastOptions, cast_with_options};
 use arrow_json::LineDelimitedWriter;
 use arrow_json::writer::{LineDelimited, WriterBuilder};
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
@@ -16,6 +15,11 @@ use rusqlite::vtab::Context;
 
 use crate::sources::text::float;
 use crate::sources::{TYPE_DECIMAL, TYPE_KEY};
+
+/// The array in another type; what does not fit is an error, never a null.
+fn cast(array: &dyn Array, to: &DataType) -> std::result::Result<ArrayRef, ArrowError> {
+    cast_with_options(array, to, &CastOptions { safe: false, ..CastOptions::default() })
+}
 
 /// One column of a batch.
 pub(super) enum Cells {
@@ -92,11 +96,16 @@ fn timestamps(array: &ArrayRef) -> std::result::Result<StringArray, ArrowError> 
     };
     if matches!(array.data_type(), DataType::Timestamp(TimeUnit::Nanosecond, _)) {
         let nanos = array.as_primitive::<TimestampNanosecondType>();
-        return Ok(nanos.iter().map(|v| Some(as_datetime::<TimestampNanosecondType>(v?)?.to_string())).collect());
+        return nanos.iter().map(|v| v.map(written::<TimestampNanosecondType>).transpose()).collect();
     }
     let micros = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, zone))?;
     let micros = micros.as_primitive::<TimestampMicrosecondType>();
-    Ok(micros.iter().map(|v| Some(as_datetime::<TimestampMicrosecondType>(v?)?.to_string())).collect())
+    micros.iter().map(|v| v.map(written::<TimestampMicrosecondType>).transpose()).collect()
+}
+
+fn written<T: ArrowTimestampType>(value: i64) -> std::result::Result<String, ArrowError> {
+    let moment = as_datetime::<T>(value).ok_or_else(|| ArrowError::CastError("a timestamp is out of range".into()))?;
+    Ok(moment.to_string())
 }
 
 /// Objects and lists as JSON text.

@@ -18,7 +18,7 @@ use csv::{ByteRecord, Position, Reader, ReaderBuilder};
 use super::part::{Batches, Part};
 use super::shape::push_words;
 use super::stamp::Stamp;
-use super::table::{Mark, check_names, runs};
+use super::table::{Lazy, Mark, check_names, runs};
 use crate::diagnostic::Result;
 use crate::sources::columns::{Column, Rows};
 use crate::sources::text::{self, Reading};
@@ -233,15 +233,20 @@ pub(super) fn streams(
     parts: usize,
 ) -> Result<Vec<BatchStream>> {
     let projected: SchemaRef = Arc::new(super::project(schema, columns)?);
-    let open = |run: Run| Box::new(Part::new(run, projected.clone()));
     let mut streams: Vec<BatchStream> = Vec::new();
     for file in files {
-        for run in runs(&file.marks, parts) {
-            streams.push(open(Run::open(file, run, schema.clone(), projected.clone(), columns)?));
+        let mut starts = runs(&file.marks, parts);
+        if starts.is_empty() {
+            starts.push(Mark { byte: 0, line: 1, rows: 0 });
         }
-        if file.marks.is_empty() {
-            let none = Mark { byte: 0, line: 1, rows: 0 };
-            streams.push(open(Run::open(file, none, schema.clone(), projected.clone(), columns)?));
+        for run in starts {
+            let (stamp, full, chosen, columns) =
+                (file.stamp.clone(), schema.clone(), projected.clone(), columns.to_vec());
+            let open = move || {
+                let run = Run::open(stamp, run, full, chosen.clone(), columns)?;
+                Ok(Box::new(Part::new(run, chosen)) as BatchStream)
+            };
+            streams.push(Lazy::stream(projected.clone(), open));
         }
     }
     Ok(streams)
@@ -259,15 +264,13 @@ struct Run {
 }
 
 impl Run {
-    fn open(file: &CsvFile, run: Mark, full: SchemaRef, schema: SchemaRef, columns: &[usize]) -> Result<Self> {
-        let mut reader = reader(file.stamp.open()?);
+    fn open(stamp: Stamp, run: Mark, full: SchemaRef, schema: SchemaRef, columns: Vec<usize>) -> Result<Self> {
+        let mut reader = reader(stamp.open()?);
         let mut start = Position::new();
         start.set_byte(run.byte).set_line(run.line);
-        reader.seek(start).map_err(|e| file.stamp.fault(e, "check the disk"))?;
+        reader.seek(start).map_err(|e| stamp.fault(e, "check the disk"))?;
         let rows = Rows::new(schema).map_err(crate::sources::failure)?;
-        let stamp = file.stamp.clone();
-        let (record, columns) = (ByteRecord::new(), columns.to_vec());
-        Ok(Self { reader, record, stamp, left: run.rows, full, columns, rows })
+        Ok(Self { reader, record: ByteRecord::new(), stamp, left: run.rows, full, columns, rows })
     }
 }
 

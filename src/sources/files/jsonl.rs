@@ -7,7 +7,7 @@
 //! `syncline.type: json`), so that each value is still what it was. Blank lines are skipped.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -17,7 +17,7 @@ use indexmap::IndexMap;
 use super::part::{Batches, Part};
 use super::shape::{Pairs, Shape, push};
 use super::stamp::Stamp;
-use super::table::{Mark, check_names, runs};
+use super::table::{Lazy, Mark, check_names, runs};
 use crate::diagnostic::Result;
 use crate::sources::columns::Rows;
 use crate::sources::{BATCH_ROWS, BatchStream};
@@ -27,6 +27,12 @@ pub(super) struct JsonFile {
     stamp: Stamp,
     marks: Vec<Mark>,
 }
+
+/// Most columns of a table.
+const COLUMNS: usize = 2000;
+
+/// Longest line in bytes: a file without line breaks must not fill the memory.
+const LONGEST: u64 = 256 << 20;
 
 const BROKEN: &str = "each line is one JSON object; a file that is still being written ends in half a line";
 
@@ -49,6 +55,10 @@ pub(super) fn survey(stamps: &[Stamp]) -> Result<(SchemaRef, Vec<JsonFile>)> {
                     None => shapes.entry(key.into_owned()).or_default().see(value, 0),
                 };
                 seen.map_err(|e| lines.fault(line, &e))?;
+            }
+            if shapes.len() > COLUMNS {
+                let what = format!("the objects so far have more than {COLUMNS} different keys");
+                return Err(stamp.at(line, what, "put what varies from line to line into an object of its own"));
             }
         }
         stamp.check()?;
@@ -79,10 +89,12 @@ pub(super) fn streams(
             starts.push(Mark { byte: 0, line: 1, rows: 0 });
         }
         for run in starts {
-            let lines = Lines::open(file.stamp.clone(), &run)?;
-            let rows = Rows::new(schema.clone()).map_err(crate::sources::failure)?;
-            let names = schema.fields().iter().map(|f| f.name().clone()).collect();
-            streams.push(Box::new(Part::new(Run { lines, left: run.rows, names, rows }, schema.clone())));
+            let (stamp, chosen) = (file.stamp.clone(), schema.clone());
+            let open = move || {
+                let run = Run::open(stamp, &run, &chosen)?;
+                Ok(Box::new(Part::new(run, chosen)) as BatchStream)
+            };
+            streams.push(Lazy::stream(schema.clone(), open));
         }
     }
     Ok(streams)
@@ -108,7 +120,12 @@ impl Lines {
     fn advance(&mut self) -> Result<Option<(u64, u64)>> {
         loop {
             self.buffer.clear();
-            let length = self.input.read_until(b'\n', &mut self.buffer).map_err(|e| self.stamp.unreadable(&e))?;
+            let mut input = (&mut self.input).take(LONGEST);
+            let length = input.read_until(b'\n', &mut self.buffer).map_err(|e| self.stamp.unreadable(&e))?;
+            if length as u64 == LONGEST {
+                let what = format!("it is longer than {} MiB", LONGEST >> 20);
+                return Err(self.stamp.at(self.line, what, BROKEN));
+            }
             if length == 0 {
                 return Ok(None);
             }
@@ -146,6 +163,15 @@ struct Run {
     left: u64,
     names: Vec<String>,
     rows: Rows,
+}
+
+impl Run {
+    fn open(stamp: Stamp, run: &Mark, schema: &SchemaRef) -> Result<Self> {
+        let lines = Lines::open(stamp, run)?;
+        let rows = Rows::new(schema.clone()).map_err(crate::sources::failure)?;
+        let names = schema.fields().iter().map(|f| f.name().clone()).collect();
+        Ok(Self { lines, left: run.rows, names, rows })
+    }
 }
 
 impl Batches for Run {

@@ -11,10 +11,11 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::basic::LogicalType;
+use parquet::file::metadata::RowGroupMetaData;
 
 use super::part::{Batches, Part};
 use super::stamp::Stamp;
-use super::table::check_names;
+use super::table::{Lazy, check_names};
 use crate::diagnostic::{Error, Result};
 use crate::sources::{BATCH_ROWS, BatchStream, TYPE_JSON, TYPE_KEY};
 
@@ -96,18 +97,20 @@ pub(super) fn streams(
     let mut streams: Vec<BatchStream> = Vec::new();
     for file in files {
         for groups in split(file, parts) {
-            let input = file.stamp.open()?;
             let mask = ProjectionMask::roots(file.metadata.parquet_schema(), columns.iter().copied());
-            let reader = ParquetRecordBatchReaderBuilder::<File>::new_with_metadata(input, file.metadata.clone())
-                .with_batch_size(BATCH_ROWS)
-                .with_projection(mask)
-                .with_row_groups(groups)
-                .build()
-                .map_err(|e| file.stamp.fault(e, BROKEN))?;
-            streams.push(Box::new(Part::new(
-                Groups { reader, schema: schema.clone(), stamp: file.stamp.clone() },
-                schema.clone(),
-            )));
+            let (stamp, metadata, chosen) = (file.stamp.clone(), file.metadata.clone(), schema.clone());
+            let open = move || {
+                let input = stamp.open()?;
+                let reader = ParquetRecordBatchReaderBuilder::<File>::new_with_metadata(input, metadata)
+                    .with_batch_size(BATCH_ROWS)
+                    .with_projection(mask)
+                    .with_row_groups(groups)
+                    .build()
+                    .map_err(|e| stamp.fault(e, BROKEN))?;
+                let groups = Groups { reader, schema: chosen.clone(), stamp };
+                Ok(Box::new(Part::new(groups, chosen)) as BatchStream)
+            };
+            streams.push(Lazy::stream(schema.clone(), open));
         }
     }
     Ok(streams)
@@ -116,16 +119,17 @@ pub(super) fn streams(
 /// Row groups in runs of about the same number of rows.
 fn split(file: &ParquetFile, parts: usize) -> Vec<Vec<usize>> {
     let groups = file.metadata.metadata().row_groups();
-    let rows: i64 = groups.iter().map(|g| g.num_rows()).sum();
-    let share = rows / i64::try_from(parts.max(1)).unwrap_or(1) + 1;
+    let size = |group: &RowGroupMetaData| u64::try_from(group.num_rows()).unwrap_or(0);
+    let rows = groups.iter().map(size).fold(0, u64::saturating_add);
+    let share = rows / parts.max(1) as u64;
     let mut split: Vec<Vec<usize>> = vec![Vec::new()];
-    let mut taken = 0;
+    let mut taken = 0_u64;
     for (at, group) in groups.iter().enumerate() {
-        if taken >= share {
+        if taken > share {
             split.push(Vec::new());
             taken = 0;
         }
-        taken += group.num_rows();
+        taken = taken.saturating_add(size(group));
         if let Some(last) = split.last_mut() {
             last.push(at);
         }

@@ -1,6 +1,7 @@
 //! What the JSON values of a column have in common, and JSON values as Arrow values.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
@@ -18,6 +19,9 @@ const DEPTH: u8 = 16;
 
 /// An object with more keys than this over all rows is a dictionary, not a record: it is kept as JSON text.
 const KEYS: usize = 256;
+
+/// Keys up to which an object is looked through from end to end.
+const SMALL: usize = 64;
 
 /// Whole numbers up to here are exact as floating point numbers.
 const EXACT: u64 = 1 << 53;
@@ -40,9 +44,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
                 let mut pairs: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                // Most objects are small: a look along the list is cheaper than a set.
+                let mut many: HashSet<Cow<'de, str>> = HashSet::new();
                 while let Some(Text(key)) = map.next_key()? {
-                    // Objects are small: a look along the list is cheaper than a set.
-                    if pairs.iter().any(|(known, _)| *known == key) {
+                    if pairs.len() == SMALL {
+                        many.extend(pairs.iter().map(|(known, _)| known.clone()));
+                    }
+                    let twice = match pairs.len() < SMALL {
+                        true => pairs.iter().any(|(known, _)| *known == key),
+                        false => !many.insert(key.clone()),
+                    };
+                    if twice {
                         return Err(serde::de::Error::custom(format!("key `{key}` is there twice")));
                     }
                     pairs.push((key, map.next_value()?));
