@@ -13,7 +13,7 @@ use crate::mapping::{Mapping, Used, columns_of};
 use crate::plan::collect::{Collector, Rules};
 use crate::plan::file::{Bound, FORMAT_VERSION, FrozenSync, PlanFolder};
 use crate::plan::{Estimate, Notice, Plan, ProjectInfo, SyncPlan, Totals, guards, operations};
-use crate::project::{Project, ResolvedModel, ResolvedSync};
+use crate::project::{Project, ResolvedModel, ResolvedSync, tree};
 use crate::report::{self, Masked};
 use crate::sources::{self, Source};
 use crate::state::Reading;
@@ -67,7 +67,7 @@ pub(super) fn make(
         digest: project.digest.clone(),
         created_at: planner.started_at.clone(),
         environment: project.environment.name.clone(),
-        project: ProjectInfo { name: project.name.clone(), commit: None, against: None },
+        project: ProjectInfo { name: project.name.clone(), commit: tree::commit(&project.root), against: None },
         complete: selected.len() == project.syncs.len(),
         ..Plan::default()
     };

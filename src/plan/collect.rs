@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use indexmap::IndexMap;
 
 use super::operations::{Writer, state_word};
+use super::samples::Samples;
 use super::{Causes, Counts, FieldChange, Operations, Sample, SyncPlan};
 use crate::destinations::Action;
 use crate::diagnostic::{Error, Result};
@@ -51,7 +52,7 @@ pub struct Collector<'a> {
     fields: IndexMap<String, u64>,
     unknown_before: u64,
     nameless: u64,
-    samples: [Vec<Sample>; 3],
+    samples: Samples,
 }
 
 impl<'a> Collector<'a> {
@@ -59,6 +60,7 @@ impl<'a> Collector<'a> {
     pub fn new(rules: Rules, mapping: &'a Mapping, operations: Writer) -> Self {
         // Every field has its place from the start, so that the order is the manifest's and not the data's.
         let fields = mapping.spec().fields.keys().map(|name| (name.clone(), 0)).collect();
+        let samples = Samples::new(rules.samples);
         Self {
             rules,
             mapping,
@@ -68,7 +70,7 @@ impl<'a> Collector<'a> {
             fields,
             unknown_before: 0,
             nameless: 0,
-            samples: Default::default(),
+            samples,
         }
     }
 
@@ -105,10 +107,6 @@ impl<'a> Collector<'a> {
     fn compare(&mut self, change: &Change, key: &str) {
         let changed = change.state == RowState::Changed;
         self.unknown_before += u64::from(changed && change.before == Before::Unknown);
-        let wanted = self.wanted(change.state, key);
-        if !changed && !wanted {
-            return;
-        }
         let differences = match (&change.before, &change.record) {
             (Before::Known(before), Some(record)) if changed => mapping::differences(before, record, self.mapping),
             _ => Vec::new(),
@@ -116,23 +114,10 @@ impl<'a> Collector<'a> {
         for difference in &differences {
             *self.fields.entry(difference.field.clone()).or_default() += 1;
         }
-        if wanted {
+        if self.samples.wants(change.state, key, differences.iter().map(|difference| difference.field.as_str())) {
             let sample = self.sample(change, key, differences);
-            self.keep(change.state, sample);
+            self.samples.keep(change.state, sample);
         }
-    }
-
-    /// Samples are the rows with the lowest keys: the same on every machine and for every state.
-    fn wanted(&self, state: RowState, key: &str) -> bool {
-        let samples = &self.samples[state as usize];
-        samples.len() < self.rules.samples || samples.last().is_some_and(|last| key < last.key.as_str())
-    }
-
-    fn keep(&mut self, state: RowState, sample: Sample) {
-        let samples = &mut self.samples[state as usize];
-        let place = samples.partition_point(|kept| kept.key <= sample.key);
-        samples.insert(place, sample);
-        samples.truncate(self.rules.samples);
     }
 
     fn sample(&self, change: &Change, key: &str, differences: Vec<Difference>) -> Sample {
@@ -179,7 +164,7 @@ impl<'a> Collector<'a> {
             causes: self.causes,
             fields: self.fields.into_iter().filter(|(_, rows)| *rows > 0).collect(),
             unknown_before: self.unknown_before,
-            samples: self.samples.into_iter().flatten().collect(),
+            samples: self.samples.finish(),
             invalid: summary.invalid,
             ..SyncPlan::default()
         };

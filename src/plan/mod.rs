@@ -6,6 +6,7 @@ pub mod collect;
 pub mod file;
 pub mod guards;
 pub mod operations;
+mod samples;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;

@@ -125,3 +125,10 @@ pub fn resolve(root: &Path, path: &str) -> Result<PathBuf, Fault> {
     }
     Ok(full)
 }
+
+/// The commit that is checked out in the repository around a folder; `None` outside of one, or before its first commit.
+pub fn commit(folder: &Path) -> Option<String> {
+    let repository = git2::Repository::discover(folder).ok()?;
+    let commit = repository.head().ok()?.peel_to_commit().ok()?;
+    Some(commit.id().to_string())
+}

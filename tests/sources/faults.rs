@@ -18,7 +18,7 @@ fn broken_text_files_name_file_and_line() {
         ("no name", "t.csv", b"a,\n1,2\n", "line 1: column 2 has no name"),
         ("empty", "t.csv", b"", "it is empty"),
         ("half a line", "t.jsonl", b"{\"a\": 1}\n{\"a\": ", "t.jsonl`, line 2: column"),
-        ("not an object", "t.jsonl", b"{\"a\": 1}\n\n[1]\n", "line 3: column"),
+        ("not an object", "t.jsonl", b"{\"a\": 1}\n\n[1]\n", "line 3: invalid type: sequence, expected an object"),
         ("key twice", "t.jsonl", b"{\"a\": 1, \"a\": 2}\n", "key `a` is there twice"),
         ("no rows", "t.jsonl", b"\n", "the columns are unknown"),
         ("not Parquet", "t.parquet", b"PAR1 or so", "t.parquet`: "),

@@ -46,9 +46,22 @@ fn parquet_schema() -> Schema {
         ("active", DataType::Boolean),
         ("since", DataType::Date32),
         ("seen", micros(None)),
-        ("at", micros(Some("UTC"))),
+        ("at", micros(Some("+00:00"))),
     ];
     Schema::new(fields.map(|(name, kind)| Field::new(name, kind, true)).to_vec())
+}
+
+fn parquet_batch() -> RecordBatch {
+    let read = batch(parquet_schema(), JSON);
+    let schema = read.schema();
+    let columns = schema.fields().iter().zip(read.columns()).map(|(field, array)| {
+        let array: ArrayRef = match field.name().as_str() {
+            "at" => Arc::new(array.as_primitive::<TimestampMicrosecondType>().clone().with_timezone("UTC")),
+            _ => array.clone(),
+        };
+        (field.name().clone(), array, true)
+    });
+    RecordBatch::try_from_iter_with_nullable(columns.collect::<Vec<_>>()).unwrap()
 }
 
 #[test]
@@ -56,7 +69,7 @@ fn the_same_data_give_the_same_values_everywhere() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("c.csv"), CSV).unwrap();
     fs::write(dir.path().join("j.jsonl"), JSON).unwrap();
-    write_parquet(&dir.path().join("p.parquet"), &batch(parquet_schema(), JSON), 2);
+    write_parquet(&dir.path().join("p.parquet"), &parquet_batch(), 2);
     let path = dir.path().join("shop.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch(&create("timestamptz")).unwrap();
 

@@ -132,7 +132,8 @@ impl Lines {
         let message = error.to_string();
         let what = match message.split_once(" at line ") {
             Some((what, _)) if error.column() > 0 => format!("column {}: {what}", error.column()),
-            _ => message,
+            Some((what, _)) => what.to_owned(),
+            None => message,
         };
         self.stamp.at(line, what, BROKEN)
     }
