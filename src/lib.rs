@@ -28,4 +28,5 @@ pub mod sources;
 pub mod state;
 
 pub mod diagnostic;
+pub mod postgres;
 pub mod secret;

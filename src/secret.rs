@@ -42,6 +42,11 @@ impl Redactor {
         Self { secrets }
     }
 
+    /// The same redactor with more secrets.
+    pub fn with(&self, more: impl IntoIterator<Item = Secret>) -> Self {
+        Self::new(self.secrets.iter().cloned().chain(more))
+    }
+
     /// The text with every secret replaced by `[secret]`.
     pub fn redact(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(&secret.0, "[secret]"))
@@ -88,10 +93,16 @@ impl Connection {
         Self { values, secrets }
     }
 
-    /// The typed form. The error names the key, never the value.
-    pub fn typed<T: serde::de::DeserializeOwned>(&self) -> Result<T, String> {
+    /// The typed form.
+    ///
+    /// # Errors
+    /// A key that is missing, unknown or of the wrong type: it is named, its value never.
+    pub fn typed<T: serde::de::DeserializeOwned>(&self) -> crate::diagnostic::Result<T> {
         let value = serde_json::Value::Object(self.values.clone());
-        serde_path_to_error::deserialize(value).map_err(|e| self.redactor().redact(&format!("connection.{e}")))
+        serde_path_to_error::deserialize(value).map_err(|e| {
+            let message = self.redactor().redact(&format!("connection.{e}"));
+            crate::diagnostic::Error::failed_help(message, "correct the `connection` block of the manifest")
+        })
     }
 
     /// Removes this connection's secrets from driver messages.

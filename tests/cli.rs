@@ -39,3 +39,91 @@ fn data_goes_to_stdout_and_everything_else_to_stderr() {
     assert!(ran.stderr.contains("p.slplan"));
     assert!(!ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}'), "no colour where there is no terminal");
 }
+
+#[test]
+fn a_wrong_command_line_exits_with_1_and_never_with_the_2_of_changes() {
+    let project = Project::new(&[]);
+    for wrong in [
+        &["valdate"][..],
+        &["plan", "--detailed-exitcod"],
+        &["plan", "--format", "xml"],
+        &["plan", "--allow", "people"],
+        &["state"],
+        &[],
+    ] {
+        let ran = project.run(wrong).code(1);
+        assert!(ran.stdout.is_empty() && !ran.stderr.is_empty(), "{wrong:?}: {}", ran.stdout);
+    }
+    for right in [&["--help"][..], &["--version"], &["help", "plan"], &["state", "move", "--help"]] {
+        assert!(!project.run(right).code(0).stdout.is_empty(), "{right:?}");
+    }
+}
+
+#[test]
+fn init_starts_from_the_folder_given() {
+    let project = Project::new(&[]);
+    project.run(&["-C", "here", "init"]).code(0);
+    project.run(&["-C", "here", "init", "below"]).code(0);
+    assert!(project.path("here/syncline.yaml").exists() && project.path("here/below/syncline.yaml").exists());
+    assert!(!project.path("syncline.yaml").exists());
+}
+
+#[test]
+fn an_empty_environment_variable_is_no_environment() {
+    let project = Project::people("upsert", "fields: { name: name }\n");
+    project.write("syncline.yaml", "name: test\nenvironments: { dev: { default: true }, prod: {} }\n");
+    let validate = |environment: &str| {
+        let status = project.command(&["validate"]).env("SYNCLINE_ENV", environment).output().unwrap().status;
+        status.code().unwrap()
+    };
+    assert_eq!([validate(""), validate("prod"), validate("nope")], [0, 0, 1]);
+}
+
+#[test]
+fn selectors_choose_syncs_and_never_everything_by_accident() {
+    let project = Project::people("upsert", "fields: { name: name }\ntags: [a]\n");
+    let second = project.read("syncs/people.yaml").replace("name: people\n", "name: second\n").replace("[a]", "[b]");
+    project.write("syncs/second.yaml", &second);
+    project.write("data/people.csv", &crate::project::people_csv(3));
+    for (selector, expected) in [
+        ("people", &["people"][..]),
+        ("s*", &["second"]),
+        ("tag:a", &["people"]),
+        ("!tag:a", &["second"]),
+        ("model:people,!second", &["people"]),
+        ("destination:crm", &["people", "second"]),
+    ] {
+        let plan = project.plan(&["--select", selector]);
+        let names: Vec<_> = plan["syncs"].as_array().unwrap().iter().map(|s| s["sync"].as_str().unwrap()).collect();
+        assert_eq!(names, expected, "{selector}");
+        assert_eq!(plan["complete"], expected.len() == 2, "{selector}");
+    }
+    for (selector, part) in [
+        ("peple", "did you mean `people`?"),
+        ("tag:zzzz", "`a`, `b`"),
+        ("owner:me", "no selector `owner:`"),
+        ("", "empty"),
+        (",", "empty"),
+        ("!*", "selects no sync"),
+    ] {
+        let ran = project.run(&["plan", "--select", selector]).code(1);
+        assert!(ran.stderr.contains(part) && ran.stdout.is_empty(), "{selector}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_stops_nothing() {
+    let project = Project::people("upsert", "fields: { name: name }\n");
+    project.write("data/people.csv", &crate::project::people_csv(3));
+    let mut child = project
+        .command(&["apply", "--auto-approve"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(project.rows("out/crm.db", "select count(*) from people"), ["3"]);
+    let next = project.run(&["plan", "--detailed-exitcode"]).code(0);
+    assert!(!next.stderr.contains("lock"), "{}", next.stderr);
+}

@@ -32,6 +32,15 @@ fn summary(n: usize) -> String {
     format!("{n}|{n}|{seats}|{}", n / 2)
 }
 
+/// Starts an apply and kills it.
+fn kill_after(project: &Project, time: Duration) {
+    let mut apply = project.command(&["apply", "--auto-approve"]);
+    let mut child = apply.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
+    std::thread::sleep(time);
+    child.kill().expect("a kill");
+    child.wait().expect("an end");
+}
+
 #[test]
 fn killed_at_any_time_and_run_again_the_destination_equals_the_source() {
     for mode in ["upsert", "insert", "mirror"] {
@@ -43,15 +52,7 @@ fn killed_at_any_time_and_run_again_the_destination_equals_the_source() {
         };
         for point in 1..=12u32 {
             let project = project(mode);
-            let mut child = project
-                .command(&["apply", "--auto-approve"])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("the binary runs");
-            std::thread::sleep(whole * point / 13);
-            child.kill().expect("a kill");
-            child.wait().expect("an end");
+            kill_after(&project, whole * point / 13);
             check(&project, &summary(ROWS), &format!("{mode}, killed at {point}/13 of {whole:?}"));
         }
     }
@@ -61,22 +62,10 @@ fn killed_at_any_time_and_run_again_the_destination_equals_the_source() {
 fn killed_again_and_again_it_still_gets_there() {
     let project = project("mirror");
     for round in 1..=10 {
-        let mut child = project
-            .command(&["apply", "--auto-approve"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary runs");
-        std::thread::sleep(Duration::from_millis(25 * round));
-        child.kill().expect("a kill");
-        child.wait().expect("an end");
+        kill_after(&project, Duration::from_millis(25 * round));
     }
     check(&project, &summary(ROWS), "ten kills in a row");
     project.write("data/people.csv", &people_csv(ROWS - 40));
-    let mut child =
-        project.command(&["apply", "--auto-approve"]).stdout(Stdio::null()).spawn().expect("the binary runs");
-    std::thread::sleep(Duration::from_millis(60));
-    child.kill().expect("a kill");
-    child.wait().expect("an end");
+    kill_after(&project, Duration::from_millis(60));
     check(&project, &summary(ROWS - 40), "killed while removing");
 }

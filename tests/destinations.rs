@@ -14,7 +14,5 @@ mod place;
 mod postgres;
 #[path = "destinations/records.rs"]
 mod records;
-#[path = "destinations/server.rs"]
-mod server;
 #[path = "destinations/sqlite.rs"]
 mod sqlite;

@@ -158,3 +158,53 @@ fn a_changed_key_is_refused_with_a_way_out() {
     project.run(&["state", "move", "people", "--rekey", "--auto-approve"]).code(0);
     assert_eq!(counts(&project.plan(&[])), [10, 0, 0, 0, 10, 0]);
 }
+
+#[test]
+fn a_template_may_use_the_start_of_the_run_and_the_next_plan_is_still_empty() {
+    let project = Project::people("upsert", "fields:\n  seen: { template: \"{{ run.started_at }}\" }\n  name: name\n");
+    project.write("data/people.csv", &people_csv(3));
+    project.apply(&[]).code(0);
+    project.run(&["plan", "--detailed-exitcode"]).code(0);
+    let seen = project.rows("out/crm.db", "select distinct length(seen) from people");
+    assert_eq!(seen, ["20"], "an RFC 3339 second");
+    project.edit("syncs/people.yaml", "template: \"", "value: \"");
+    let ran = project.run(&["plan"]).code(1);
+    assert!(ran.stderr.contains("`run` cannot be used here"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_plan_needs_no_secret_of_the_destination() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(3));
+    for connection in [
+        "type: sqlite\nconnection: { path: \"{{ env.CRM }}\" }",
+        "type: postgres\nconnection: { url: \"{{ env.CRM }}\" }",
+    ] {
+        project.write("destinations/crm.yaml", &format!("name: crm\n{connection}\n"));
+        let plan = project.plan(&[]);
+        assert_eq!(counts(&plan), [3, 3, 0, 0, 0, 0]);
+        assert_eq!(plan["warnings"][0]["code"], "destination_not_ready");
+        assert!(plan["warnings"][0]["message"].as_str().unwrap().contains("`CRM` is not set"));
+        project.apply(&[]).code(1);
+    }
+}
+
+#[test]
+fn a_promise_that_is_broken_is_shown_where_it_is_written() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(3));
+    project.edit("models/people.yaml", "primary_key: [id]", "primary_key: [id]\ncolumns: { seats: { type: string } }");
+    let ran = project.run(&["plan"]).code(1);
+    assert!(ran.stderr.contains("models/people.yaml:5:27"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_changed_identifier_is_said_in_the_plan() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(3));
+    project.apply(&[]).code(0);
+    project.edit("data/people.csv", "p2@example.com", "q2@example.com");
+    let plan = project.plan(&[]);
+    assert_eq!(counts(&plan), [3, 0, 1, 0, 2, 0]);
+    assert_eq!(plan["warnings"][0]["code"], "identifier_changed");
+}

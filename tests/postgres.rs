@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio_postgres::{Client, NoTls};
+
 /// A running server; the role is `postgres`.
 pub struct Server {
     /// It listens on 127.0.0.1 and ::1 here.
@@ -27,24 +29,42 @@ impl Server {
         format!("postgres://postgres:{}@127.0.0.1:{}/{database}", self.password, self.port)
     }
 
-    /// Makes an empty database and fills it by SQL; gives its name.
-    pub fn database(&self, sql: &str) -> String {
+    /// The `connection` block of a database, in parts.
+    pub fn parts(&self, database: &str) -> serde_json::Value {
+        serde_json::json!({ "host": "127.0.0.1", "port": self.port, "user": "postgres", "password": self.password,
+            "database": database })
+    }
+
+    /// A connection of the tests' own.
+    pub async fn connect(&self, database: &str) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.url(database), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    /// Makes a database and fills it by SQL; gives a connection of the tests' own to it, and its name.
+    pub async fn filled(&self, sql: &str) -> (Client, String) {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.run("postgres", &format!("create database {name}"));
-        self.run(&name, sql);
-        name
+        let admin = self.connect("postgres").await;
+        admin.batch_execute(&format!("create database {name}")).await.unwrap();
+        let client = self.connect(&name).await;
+        client.batch_execute(sql).await.unwrap();
+        (client, name)
+    }
+
+    /// [`Server::filled`] for tests that are not async.
+    pub fn database(&self, sql: &str) -> String {
+        block_on(self.filled(sql)).1
     }
 
     /// Runs SQL in a database.
     pub fn run(&self, database: &str, sql: &str) {
-        let url = self.url(database);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-            tokio::spawn(connection);
-            client.batch_execute(sql).await.unwrap();
-        });
+        block_on(async { self.connect(database).await.batch_execute(sql).await.unwrap() });
     }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
 /// The server; `None`, loudly, where PostgreSQL is not installed. In CI (`CI` is set) that is a failure.
@@ -90,7 +110,7 @@ if [ "$(id -u)" = 0 ]; then
   AS="runuser -u postgres --"
 fi
 $AS "$BIN/initdb" -D "$DIR/data" -U postgres -A scram-sha-256 --pwfile="$DIR/password" -E UTF8 --no-locale -N > initdb.log
-$AS "$BIN/postgres" -D "$DIR/data" -p "$PORT" -c listen_addresses=localhost -k "$DIR" -c fsync=off $SSL > server.log 2>&1 < /dev/null &
+$AS "$BIN/postgres" -D "$DIR/data" -p "$PORT" -c listen_addresses=localhost -k "$DIR" -c fsync=off -c max_connections=200 $SSL > server.log 2>&1 < /dev/null &
 SERVER=$!
 cat > /dev/null || true
 kill -INT "$(head -n 1 "$DIR/data/postmaster.pid")" || true

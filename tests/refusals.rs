@@ -113,3 +113,29 @@ fn a_full_disk_is_a_clear_error_and_the_state_stays_whole() {
     assert!(ran.stderr.contains("/dev/full"), "{}", ran.stderr);
     assert_eq!(number(&project.plan(&[]), "/syncs/0/counts/changed"), 1);
 }
+
+#[test]
+fn a_plan_file_keeps_what_was_allowed_and_says_why_it_is_refused() {
+    let project = Project::people("upsert", &format!("guards: {{ max_added: 1 }}\n{FIELDS}"));
+    project.write("data/people.csv", &people_csv(2));
+    project.run(&["plan", "--out", "refused.slplan"]).code(3);
+    let refused = project.run(&["apply", "refused.slplan"]).code(3);
+    assert!(refused.stdout.contains("2 rows would be added"), "the plan is printed: {}", refused.stdout);
+    let run = project.run(&["apply", "refused.slplan", "--format", "json", "--report", "run.json"]).code(3).json();
+    assert_eq!((run["status"].as_str(), number(&run, "/syncs/0/planned/added")), (Some("refused"), 2));
+    assert!(!run["run_id"].as_str().unwrap().is_empty());
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&project.read("run.json")).unwrap(), run);
+    let misspelt = project.run(&["plan", "--allow", "peple:max_added=2"]).code(1);
+    assert!(misspelt.stderr.contains("did you mean `people`?"), "{}", misspelt.stderr);
+    project.run(&["plan", "--out", "allowed.slplan", "--allow", "people:max_added=2"]).code(0);
+    project.run(&["apply", "allowed.slplan"]).code(0);
+    assert_eq!(project.rows("out/crm.db", "select count(*) from people"), ["2"]);
+}
+
+#[test]
+fn half_a_plan_is_never_written_to_a_file() {
+    let project = Project::people("upsert", FIELDS);
+    let ran = project.run(&["plan", "--out", "p.slplan"]).code(1);
+    assert!(ran.stderr.contains("No plan file `p.slplan` was written"), "{}", ran.stderr);
+    assert!(!project.path("p.slplan").exists());
+}

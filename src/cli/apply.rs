@@ -54,7 +54,8 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
         None => fresh(&project, &state, &locked, &options, folder.path())?,
     };
     guards::allow(&mut prepared.plan, &options.selection.allow);
-    if options.format == Format::Text && options.file.is_none() {
+    // Who applies a file has seen it, but not that it is refused.
+    if options.format == Format::Text && (options.file.is_none() || !prepared.plan.refusals.is_empty()) {
         terminal::out(&planning::face(&prepared.plan, Format::Text, options.show_values)?)?;
     }
     if !prepared.plan.refusals.is_empty() {
@@ -123,11 +124,13 @@ fn refuse(plan: &Plan, options: &Options) -> Result<ExitCode> {
     let refused = |sync: &crate::plan::SyncPlan| SyncRun {
         sync: sync.sync.clone(),
         status: Status::Refused,
+        planned: delivering::planned(sync),
         ..SyncRun::default()
     };
     let now = jiff::Timestamp::now().to_string();
     let run = Run {
         format_version: "1.0".into(),
+        run_id: uuid::Uuid::now_v7().to_string(),
         plan_id: plan.plan_id.clone(),
         environment: plan.environment.clone(),
         status: Status::Refused,
@@ -151,6 +154,9 @@ fn refuse(plan: &Plan, options: &Options) -> Result<ExitCode> {
 fn finish(run: &Run, options: &Options) -> Result<ExitCode> {
     write_report(run, options)?;
     terminal::out(&runs::face(&runs::value(run)?, options.format, options.show_values)?)?;
+    for (name, reason) in run.syncs.iter().filter_map(|sync| Some((&sync.sync, sync.error.as_ref()?))) {
+        terminal::note(&format!("error: sync `{name}`: {reason}"));
+    }
     let sum = |count: fn(&SyncRun) -> u64| run.syncs.iter().map(count).sum::<u64>();
     let failed = run.error.is_some() || run.syncs.iter().any(|sync| sync.error.is_some() || sync.pending > 0);
     Ok(if failed {

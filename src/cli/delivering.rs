@@ -139,13 +139,14 @@ fn target(sync: &ResolvedSync, frozen: &FrozenSync, schema: Option<SchemaRef>, r
     }
 }
 
+/// What a plan says of a sync, as runs count it.
+pub(super) fn planned(part: &SyncPlan) -> StateCounts {
+    StateCounts { added: part.counts.added, changed: part.counts.changed, removed: part.counts.removed }
+}
+
 /// The record of a sync of which nothing was delivered.
 fn failed(sync: &str, part: Option<&SyncPlan>, reason: &str) -> SyncRun {
-    let planned = part.map_or(StateCounts::default(), |part| StateCounts {
-        added: part.counts.added,
-        changed: part.counts.changed,
-        removed: part.counts.removed,
-    });
+    let planned = part.map_or(StateCounts::default(), planned);
     SyncRun {
         sync: sync.to_owned(),
         status: Status::Failed,

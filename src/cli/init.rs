@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::terminal;
+use super::{Global, terminal};
 use crate::diagnostic::{Error, Result};
 
 #[derive(Args)]
@@ -27,8 +27,13 @@ const FILES: &[(&str, &str)] = &[
     (".gitignore", "/.syncline/\n/out/\n*.slplan\n"),
 ];
 
-pub(super) fn run(options: &Options) -> Result<ExitCode> {
-    let folder = &options.folder;
+pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
+    // `-C DIR` is where to start from, as it is for every command.
+    let folder = &match options.folder.as_os_str() == "." {
+        true => global.project.clone(),
+        false => global.project.join(&options.folder),
+    };
+    let folder = folder.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(folder);
     // Nothing of the user's is ever overwritten, so all names are looked at before the first file is written.
     if let Some((name, _)) = FILES.iter().find(|(name, _)| folder.join(name).exists() && *name != ".gitignore") {
         return Err(Error::failed_help(

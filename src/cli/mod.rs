@@ -54,6 +54,13 @@ struct Global {
     log_format: LogFormat,
 }
 
+impl Global {
+    /// The environment asked for. An empty name is none: CI systems set variables they have no value for to nothing.
+    fn environment(&self) -> Option<&str> {
+        self.env.as_deref().filter(|name| !name.is_empty())
+    }
+}
+
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum ColorChoice {
     /// On a terminal only.
@@ -127,10 +134,13 @@ struct Selection {
 
 /// Parses the command line, runs the command and gives its exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     terminal::start(&cli.global);
     let result = match cli.command {
-        Command::Init(options) => init::run(&options),
+        Command::Init(options) => init::run(&cli.global, &options),
         Command::Validate(options) => validate::run(&cli.global, &options),
         Command::Plan(options) => plan::run(&cli.global, &options),
         Command::Apply(options) => apply::run(&cli.global, options),
@@ -148,10 +158,18 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Help and version are answers; everything else is a wrong command line. It exits with 1: clap's 2 would say "there are
+/// changes" to a script that uses `--detailed-exitcode`.
+fn misused(error: &clap::Error) -> ExitCode {
+    // Nothing can be done when the message cannot be written.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
 /// Loads the project; warnings go to stderr, errors end the command with all of them listed.
 fn load(global: &Global) -> Result<crate::project::Project> {
     let root = crate::project::find_root(&global.project)?;
-    let loaded = crate::project::load(&root, global.env.as_deref());
+    let loaded = crate::project::load(&root, global.environment());
     match loaded.project {
         Some(project) if !crate::diagnostic::has_errors(&loaded.diagnostics) => {
             terminal::show_warnings(global, loaded.diagnostics);

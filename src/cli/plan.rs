@@ -7,7 +7,6 @@ use clap::Args;
 
 use super::{Format, Global, Selection, planning, progress::Progress, terminal};
 use crate::diagnostic::Result;
-use crate::plan::guards;
 
 /// Exit code of a plan with changes under `--detailed-exitcode`.
 const CHANGES: u8 = 2;
@@ -40,12 +39,16 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let state = terminal::state(&project)?;
     let folder = terminal::scratch(&project)?;
     let request = planning::Request { selection: &options.selection, samples: options.samples, folder: folder.path() };
-    let mut planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
-    guards::allow(&mut planned.plan, &options.selection.allow);
+    let planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
     terminal::out(&planning::face(&planned.plan, options.format, options.show_values)?)?;
-    if let Some(out) = &options.out {
+    let whole = planned.failures.is_empty();
+    // Half a plan would be applied as if it were the whole one.
+    if let Some(out) = options.out.as_ref().filter(|_| whole) {
         planned.folder.pack(out)?;
         terminal::note(&format!("The plan is in `{0}`; apply exactly it with: syncline apply {0}", out.display()));
+    }
+    if let (Some(out), false) = (&options.out, whole) {
+        terminal::note(&format!("No plan file `{}` was written: not every sync could be planned.", out.display()));
     }
     if let Some((_, error)) = planned.failures.into_iter().next() {
         return Err(error);

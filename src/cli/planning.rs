@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::{Format, Selection, progress::Progress, terminal};
 use crate::destinations;
-use crate::diagnostic::{Diagnostic, Error, Result};
+use crate::diagnostic::{Diagnostic, Error, Result, closest};
 use crate::diff::{self, HashKey, snapshot::Layout};
 use crate::mapping::{Mapping, Used, columns_of};
 use crate::plan::collect::{Collector, Rules};
@@ -47,6 +47,7 @@ pub(super) fn make(
     progress: &Progress,
 ) -> Result<Planned> {
     let selected = project.select(&request.selection.select)?;
+    known_syncs(project, request.selection)?;
     let now = jiff::Timestamp::now();
     let folder = PlanFolder::new(request.folder);
     let mut planner = Planner {
@@ -105,6 +106,8 @@ pub(super) fn make(
     }
     plan.totals = totals(&plan.syncs);
     budget(project, &mut plan);
+    // Before it is written: what was allowed and reviewed is what `apply FILE` does.
+    guards::allow(&mut plan, &request.selection.allow);
     let bound = Bound {
         format_version: FORMAT_VERSION.into(),
         tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -136,6 +139,7 @@ impl Planner<'_> {
     fn sync(&mut self, sync: &ResolvedSync) -> Result<SyncPlan> {
         let model = self.project.models.get(&sync.model).ok_or_else(|| Error::failed("its model is gone"))?;
         self.open_source(&model.source)?;
+        let capabilities = self.destination(sync)?.capabilities(&sync.sync.object, sync.sync.mode)?;
         let source = self.sources.get(&model.source).ok_or_else(|| Error::failed("its source is gone"))?;
         let schema = source.schema(&model.query).map_err(|e| e.context(format!("model `{}`", model.name)))?;
         let faults = sync.mapping.check(&schema, &model.columns);
@@ -152,9 +156,6 @@ impl Planner<'_> {
         let layout = Layout::new(&schema, &names, &model.primary_key).map_err(|e| diff_failed(sync, model, e))?;
         let mapping = Mapping::new(&sync.mapping, &layout.schema, &self.started_at)
             .map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
-        let (kind, connection) = self.project.destination_connection(&sync.destination)?;
-        let destination = destinations::open(kind, &connection)?;
-        let capabilities = destination.capabilities(&sync.sync.object, sync.sync.mode)?;
 
         let view = self.state.view(&sync.name, sync.sync.moved_from.as_deref())?;
         let acknowledged = view.snapshot.as_ref().map_or(0, |s| s.rows());
@@ -215,6 +216,25 @@ impl Planner<'_> {
         Ok(part)
     }
 
+    /// The destination, to ask what it offers. Its secrets are not needed for that: a plan is made where the source can
+    /// be read, and that apply will miss them is a warning.
+    fn destination(&mut self, sync: &ResolvedSync) -> Result<Box<dyn destinations::Destination>> {
+        let (kind, connection) = match self.project.destination_connection(&sync.destination) {
+            Ok(found) => found,
+            Err(error) => {
+                self.warnings.push(Notice {
+                    code: "destination_not_ready".into(),
+                    sync: Some(sync.name.clone()),
+                    message: format!("`{}` can be planned, but not applied from here: {error}", sync.name),
+                    help: error.help().map(str::to_owned),
+                    place: None,
+                });
+                self.project.destination_offline(&sync.destination)?
+            }
+        };
+        destinations::open(kind, &connection)
+    }
+
     fn open_source(&mut self, name: &str) -> Result<()> {
         if !self.sources.contains_key(name) {
             let (kind, connection) = self.project.source_connection(name)?;
@@ -234,6 +254,20 @@ impl Planner<'_> {
                 "nameless_removed",
                 format!("`{}`: {nameless} removed rows stay at the destination: their values were not kept", sync.name),
                 "use `state: { values: full }` for syncs that delete or clear",
+                None,
+            );
+        }
+        for identifier in sync.mapping.matching.keys() {
+            let Some(rows) = part.fields.get(identifier).filter(|_| part.operations.send > 0) else { continue };
+            let (rows, them) = if *rows == 1 { ("1 row".to_owned(), "it") } else { (format!("{rows} rows"), "them") };
+            warn(
+                "identifier_changed",
+                format!(
+                    "`{}`: {rows} will be matched by another `{identifier}`; what was sent for {them} before stays at the \
+                     destination",
+                    sync.name
+                ),
+                "make the identifier the model's primary key, and the old record is removed as the sync says",
                 None,
             );
         }
@@ -258,6 +292,18 @@ impl Planner<'_> {
             );
         }
     }
+}
+
+/// A misspelt sync in `--allow` would be found only when its guard refuses.
+fn known_syncs(project: &Project, selection: &Selection) -> Result<()> {
+    let Some(unknown) = selection.allow.iter().find(|allowance| !project.syncs.contains_key(&allowance.sync)) else {
+        return Ok(());
+    };
+    let help = match closest(&unknown.sync, project.syncs.keys().map(String::as_str)) {
+        Some(guess) => format!("did you mean `{guess}`?"),
+        None => "write --allow SYNC:GUARD=N with the name of a sync of this project".into(),
+    };
+    Err(Error::failed_help(format!("--allow: there is no sync `{}`", unknown.sync), help))
 }
 
 /// Fields and identifiers that show no personal data: constants, and those made only of columns declared

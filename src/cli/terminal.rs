@@ -50,11 +50,12 @@ pub(super) fn style(show_values: bool) -> report::Style {
     }
 }
 
-/// Writes data to stdout. A closed pipe ends the program quietly, as for any command in a pipeline.
+/// Writes data to stdout. That nobody reads on (`| head`) is no error, and no reason to end half-way: `apply` still
+/// applies, the lock is given back, and the exit code is that of the command.
 pub(super) fn out(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|e| Error::failed(format!("cannot write to stdout: {e}"))),
     }
 }

@@ -28,7 +28,7 @@ enum Format {
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let root = project::find_root(&global.project)?;
-    let loaded = project::load(&root, global.env.as_deref());
+    let loaded = project::load(&root, global.environment());
     let mut diagnostics = loaded.diagnostics;
     diagnostic::sort(&mut diagnostics);
     match options.format {

@@ -14,7 +14,7 @@ use crate::destinations::{Action, Batch, Class, Operation, Outcome, SendError, S
 use crate::diagnostic::Result;
 use crate::diff::Hash;
 use crate::state::ActiveRun;
-use crate::state::journal::{Answer, Policy, Record, SyncRecord, ranges_of, runs_of};
+use crate::state::journal::{Policy, Record, SyncRecord, ranges_of, runs_of};
 use crate::state::marks::{Mark, Marks};
 
 /// All batches in flight see the same tower: it knows what is known of every row, and whether more may be sent.
@@ -260,7 +260,7 @@ impl<'a> Tower<'a> {
         self.run.journal().queue(&Record::Ack { batch, outcomes: runs_of(outcomes) })?;
         let mut ledger = self.ledger();
         for (row, outcome) in rows.iter().zip(outcomes) {
-            ledger.marks.answer(*row, &Answer::from(outcome));
+            ledger.marks.answer(*row, outcome);
             let tally = &mut ledger.tally;
             tally.done += 1;
             match outcome {

@@ -9,17 +9,17 @@ mod files;
 mod postgres;
 mod sqlite;
 mod table;
-mod text;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::diagnostic::{Error, Result};
+use crate::diagnostic::Result;
 use crate::manifest::destination::DestinationType;
 use crate::manifest::sync::{Mode, OnNull, OnRemoved, Write};
 use crate::mapping::Record;
+use crate::postgres::Server;
 use crate::secret::Connection;
 
 /// What is done to one record at the destination.
@@ -98,8 +98,9 @@ pub struct Batch {
     pub operations: Vec<Operation>,
 }
 
-/// What became of one record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What became of one record. It is written down as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The destination confirmed it.
     Succeeded,
@@ -222,10 +223,11 @@ pub trait Writer: Send + Sync {
 /// # Errors
 /// The connection lacks a key, holds one of the wrong type, or names a certificate file that cannot be read.
 pub fn open(kind: DestinationType, connection: &Connection) -> Result<Box<dyn Destination>> {
-    let opened: Result<Box<dyn Destination>, String> = match kind {
-        DestinationType::Sqlite => sqlite::Sqlite::new(connection).map(|d| Box::new(d) as _),
-        DestinationType::Postgres => postgres::Postgres::new(connection).map(|d| Box::new(d) as _),
-        DestinationType::Files => files::Files::new(connection).map(|d| Box::new(d) as _),
-    };
-    opened.map_err(|message| Error::failed_help(message, "see the `connection` block of the destination's manifest"))
+    Ok(match kind {
+        DestinationType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
+        DestinationType::Postgres => {
+            Box::new(postgres::Postgres::new(Server::new(&connection.typed()?, &connection.redactor())?))
+        }
+        DestinationType::Files => Box::new(files::Files::new(connection.typed()?)),
+    })
 }

@@ -42,10 +42,10 @@ pub struct PostgresConnection {
     pub password: Option<Secret>,
     /// Name of the database; the same as the role when absent.
     pub database: Option<String>,
-    /// Whether the connection is encrypted and what is checked.
-    #[serde(default)]
-    pub sslmode: SslMode,
+    /// Whether the connection is encrypted and what is checked; `prefer` when absent, `require` with a `ca_file`.
+    pub sslmode: Option<SslMode>,
     /// A PEM file of certificate authorities to trust beside the system's own: relative to the project, or absolute.
+    /// The server's certificate is then always checked.
     pub ca_file: Option<String>,
 }
 
@@ -55,12 +55,12 @@ pub struct PostgresConnection {
 pub enum SslMode {
     /// Never encrypted.
     Disable,
-    /// Encrypted where the server offers it; the certificate is not checked.
+    /// Encrypted where the server offers it; who the server is, is not checked.
     #[default]
     Prefer,
-    /// Always encrypted; the certificate is not checked.
+    /// Always encrypted; certificate and host name are checked, unlike in `libpq`.
     Require,
-    /// Always encrypted; certificate and host name are checked.
+    /// The same, by the name `libpq` has for it.
     VerifyFull,
 }
 

@@ -114,19 +114,17 @@ impl MappingSpec {
             }
         }
         for (name, field) in &self.fields {
-            let made = self.check_field(schema, name, field, &mut faults);
-            self.check_nesting(name, made, &mut faults);
+            self.check_field(schema, name, field, &mut faults);
         }
         check_promises(self, schema, columns, &mut faults);
         faults
     }
 
-    /// The kind of the field's values, after its transforms.
-    fn check_field(&self, schema: &Schema, name: &str, field: &Field, faults: &mut Vec<Fault>) -> Kind {
+    fn check_field(&self, schema: &Schema, name: &str, field: &Field, faults: &mut Vec<Fault>) {
         let (from, kind) = match &field.origin {
             Origin::Column(column) => {
                 let at = pointer(&["fields", name, "column"]);
-                let Some(kind) = lookup(schema, column, &at, "unknown-column", faults) else { return Kind::Any };
+                let Some(kind) = lookup(schema, column, &at, "unknown-column", faults) else { return };
                 (format!("column `{column}`"), kind)
             }
             Origin::Value(json) => {
@@ -151,22 +149,8 @@ impl MappingSpec {
                 ("the template".to_owned(), Kind::Text)
             }
         };
-        check_chain(&from, kind, &field.transform).unwrap_or_else(|(message, help)| {
+        if let Err((message, help)) = check_chain(&from, kind, &field.transform) {
             faults.push(fault(pointer(&["fields", name, "transform"]), "transform-type", message, help));
-            Kind::Any
-        })
-    }
-
-    /// `a` and `a.b` cannot both be sent when `a` is not an object.
-    fn check_nesting(&self, name: &str, made: Kind, faults: &mut Vec<Fault>) {
-        if matches!(made, Kind::Any | Kind::Nested) {
-            return;
-        }
-        let inside = |other: &&String| other.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
-        if let Some(inner) = self.fields.keys().find(inside) {
-            let message =
-                format!("field `{inner}` lies within field `{name}`, which is {} and not an object", made.words());
-            faults.push(fault(pointer(&["fields", inner]), "field-conflict", message, None));
         }
     }
 

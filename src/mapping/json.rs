@@ -53,6 +53,13 @@ impl Value {
         }
     }
 
+    /// The value as JSON text; see [`Value::write_json`].
+    pub fn json_text(&self) -> String {
+        let mut out = Vec::new();
+        self.write_json(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
     /// The value as a JSON tree, for plan samples. Decimals that a double does not hold exactly are text.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;

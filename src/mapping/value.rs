@@ -93,11 +93,7 @@ impl Value {
             Value::Date(days) => Cow::Owned(calendar::date_text(*days)),
             Value::Time(nanos) => Cow::Owned(calendar::time_text(*nanos)),
             Value::Timestamp { nanos, zoned } => Cow::Owned(calendar::timestamp_text(*nanos, *zoned)),
-            Value::List(_) | Value::Object(_) => {
-                let mut out = Vec::new();
-                self.write_json(&mut out);
-                Cow::Owned(String::from_utf8_lossy(&out).into_owned())
-            }
+            Value::List(_) | Value::Object(_) => Cow::Owned(self.json_text()),
         }
     }
 

@@ -84,8 +84,8 @@ pub fn refusals(plan: &SyncPlan, place: impl Fn(&str) -> Option<String>) -> Vec<
     let refuse = |guard: &Guard| {
         let what = match guard.name.as_str() {
             "min_rows" if guard.actual == 0 => "the model is empty".to_owned(),
-            "min_rows" => format!("the model has only {} rows", guard.actual),
-            name => format!("{} rows would be {}", guard.actual, name.trim_start_matches("max_")),
+            "min_rows" => format!("the model has only {}", rows(guard.actual)),
+            name => format!("{} would be {}", rows(guard.actual), name.trim_start_matches("max_")),
         };
         let why = if guard.name == "min_rows" { "fewest allowed" } else { "limit" };
         let mut help =
@@ -102,6 +102,10 @@ pub fn refusals(plan: &SyncPlan, place: impl Fn(&str) -> Option<String>) -> Vec<
         }
     };
     plan.guards.iter().filter(|guard| !guard.ok).map(refuse).collect()
+}
+
+fn rows(n: u64) -> String {
+    format!("{n} {}", if n == 1 { "row" } else { "rows" })
 }
 
 #[cfg(test)]

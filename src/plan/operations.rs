@@ -276,10 +276,7 @@ pub fn state_word(state: RowState) -> &'static str {
 }
 
 fn read_state(word: &str) -> Result<RowState, String> {
-    [RowState::Added, RowState::Changed, RowState::Removed]
-        .into_iter()
-        .find(|s| state_word(*s) == word)
-        .ok_or_else(|| format!("unknown state `{word}`"))
+    named([RowState::Added, RowState::Changed, RowState::Removed], state_word, "state", word)
 }
 
 fn cause_word(cause: Cause) -> &'static str {
@@ -292,10 +289,7 @@ fn cause_word(cause: Cause) -> &'static str {
 }
 
 fn read_cause(word: &str) -> Result<Cause, String> {
-    [Cause::Data, Cause::Configuration, Cause::FirstRun, Cause::Retry]
-        .into_iter()
-        .find(|c| cause_word(*c) == word)
-        .ok_or_else(|| format!("unknown cause `{word}`"))
+    named([Cause::Data, Cause::Configuration, Cause::FirstRun, Cause::Retry], cause_word, "cause", word)
 }
 
 fn action_word(action: Action) -> &'static str {
@@ -307,8 +301,15 @@ fn action_word(action: Action) -> &'static str {
 }
 
 fn read_action(word: &str) -> Result<Action, String> {
-    [Action::Send, Action::Clear, Action::Delete]
-        .into_iter()
-        .find(|a| action_word(*a) == word)
-        .ok_or_else(|| format!("unknown action `{word}`"))
+    named([Action::Send, Action::Clear, Action::Delete], action_word, "action", word)
+}
+
+/// The one of these that bears the word.
+fn named<T: Copy, const N: usize>(
+    all: [T; N],
+    bears: fn(T) -> &'static str,
+    what: &str,
+    word: &str,
+) -> Result<T, String> {
+    all.into_iter().find(|one| bears(*one) == word).ok_or_else(|| format!("unknown {what} `{word}`"))
 }

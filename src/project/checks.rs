@@ -14,6 +14,11 @@ use crate::manifest::sync::Mode;
 pub(super) fn model(file: &File, out: &mut Vec<Diagnostic>) {
     repeated(file, "/primary_key", "the key column", out);
     repeated(file, "/table/columns", "the column", out);
+    let columns = file.value.get("columns").and_then(Value::as_object).into_iter().flat_map(|columns| columns.keys());
+    let tests = columns.map(|column| format!("/columns/{}/tests", escape(column)));
+    for pointer in tests.chain(["/tests".to_owned()]) {
+        inert(file, &pointer, "tests of models are not run by this version", out);
+    }
     let columns = file.value.pointer("/table/columns").and_then(Value::as_array);
     let keys = file.value.pointer("/primary_key").and_then(Value::as_array);
     if let (Some(columns), Some(keys)) = (columns, keys) {
@@ -39,6 +44,17 @@ pub(super) fn sync(file: &File, destination: Option<&File>, out: &mut Vec<Diagno
     fields(file, out);
     schedule(file, out);
     repeated(file, "/tags", "the tag", out);
+    inert(file, "/notify", "nobody is notified by this version", out);
+}
+
+/// Something that is read and not carried out: who wrote it must not rely on it.
+fn inert(file: &File, pointer: &str, message: &str, out: &mut Vec<Diagnostic>) {
+    if file.value.pointer(pointer).and_then(Value::as_array).is_some_and(|list| !list.is_empty()) {
+        out.push(
+            Diagnostic::warning("not-carried-out", message, file.key_place(pointer))
+                .with_help("it may stay here; it has no effect yet"),
+        );
+    }
 }
 
 /// The modes a type of destination takes; `None` when it decides itself.

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::files::File;
+use super::files::{File, rendered};
 use super::tree::{Fault, resolve};
 use crate::diagnostic::{Diagnostic, Error, Place, Result};
-use crate::manifest::document::{self, Document, Node, escape};
+use crate::manifest::document::Document;
 use crate::render::{self, Block, Outside, Scope};
 use crate::secret::Connection;
 
@@ -107,19 +107,20 @@ pub(super) fn mask(diagnostics: &mut [Diagnostic]) {
 pub(super) fn connect(document: &Document, scope: &Scope, root: &Path, outside: Outside) -> Result<Connection> {
     let scope = Scope { outside, ..scope.at(Block::Outside) };
     let mut live = Live { document, scope, root, secrets: Vec::new(), faults: Vec::new(), helps: HashSet::new() };
-    let values = match document.root.find("/connection") {
-        Some((node, _)) => live.node(node, "/connection"),
-        None => Value::Null,
+    let values = document
+        .root
+        .find("/connection")
+        .map(|(node, _)| rendered(node, "/connection", &mut |text, pointer| live.scalar(text, pointer)));
+    let mut values = match values {
+        Some(Value::Object(values)) => values,
+        _ => Map::new(),
     };
+    live.resolve_paths(&mut values);
     if !live.faults.is_empty() {
         let mut helps: Vec<String> = live.helps.into_iter().collect();
         helps.sort();
         return Err(Error::Failed { message: live.faults.join("\n"), help: helps.into_iter().next() });
     }
-    let values = match values {
-        Value::Object(values) => values,
-        _ => Map::new(),
-    };
     Ok(Connection::new(values, live.secrets))
 }
 
@@ -133,29 +134,16 @@ struct Live<'a> {
 }
 
 impl Live<'_> {
-    fn node(&mut self, node: &Node, pointer: &str) -> Value {
-        let value = match &node.value {
-            document::Value::List(items) => {
-                items.iter().enumerate().map(|(at, item)| self.node(item, &format!("{pointer}/{at}"))).collect()
-            }
-            document::Value::Map(entries) => Value::Object(
-                entries
-                    .iter()
-                    .map(|(key, node)| (key.text.clone(), self.node(node, &format!("{pointer}/{}", escape(&key.text)))))
-                    .collect(),
-            ),
-            document::Value::Text(text) if render::is_template(text) => self.scalar(text, pointer),
-            value => value.to_json(),
-        };
-        match (&value, PATHS.iter().any(|key| pointer == format!("/connection/{key}"))) {
-            (Value::String(path), true) if !path.is_empty() => match resolve(self.root, path) {
-                Ok(full) => Value::String(full.to_string_lossy().into_owned()),
+    /// Makes the paths of a connection absolute.
+    fn resolve_paths(&mut self, values: &mut Map<String, Value>) {
+        for key in PATHS {
+            let Some(Value::String(path)) = values.get_mut(key).filter(|path| **path != "") else { continue };
+            match resolve(self.root, path) {
+                Ok(full) => *path = full.to_string_lossy().into_owned(),
                 Err(_) => {
-                    self.fault(self.document.place(pointer), "the path leads out of the project");
-                    value
+                    self.fault(self.document.place(&format!("/connection/{key}")), "the path leads out of the project");
                 }
-            },
-            _ => value,
+            }
         }
     }
 

@@ -58,7 +58,7 @@ impl File {
         let before = diagnostics.len();
         let mut pass =
             Pass { kind: self.kind, document: &document, scope, unknown: &mut self.unknown, out: diagnostics };
-        self.value = pass.node(&document.root, "");
+        self.value = rendered(&document.root, "", &mut |text, pointer| pass.scalar(text, pointer));
         diagnostics.extend(schema::faults(self.kind, &document, &self.value, &self.unknown));
         self.faulty = diagnostics.len() > before;
     }
@@ -133,22 +133,6 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn node(&mut self, node: &Node, pointer: &str) -> Value {
-        match &node.value {
-            document::Value::List(items) => {
-                items.iter().enumerate().map(|(at, item)| self.node(item, &format!("{pointer}/{at}"))).collect()
-            }
-            document::Value::Map(entries) => Value::Object(
-                entries
-                    .iter()
-                    .map(|(key, node)| (key.text.clone(), self.node(node, &format!("{pointer}/{}", escape(&key.text)))))
-                    .collect(),
-            ),
-            document::Value::Text(text) if render::is_template(text) => self.scalar(text, pointer),
-            value => value.to_json(),
-        }
-    }
-
     fn scalar(&mut self, text: &str, pointer: &str) -> Value {
         let literal = Value::String(text.to_owned());
         let Some(block) = block_of(self.kind, pointer) else { return literal };
@@ -206,4 +190,21 @@ fn block_of(kind: Kind, pointer: &str) -> Option<Block> {
         (Kind::Sync, "fields") if second.is_some() && third == Some("template") => Block::Row,
         _ => Block::Plain,
     })
+}
+
+/// The value of a node, its templates rendered by `scalar`, which is given each text and its pointer.
+pub(super) fn rendered(node: &Node, pointer: &str, scalar: &mut dyn FnMut(&str, &str) -> Value) -> Value {
+    match &node.value {
+        document::Value::List(items) => {
+            items.iter().enumerate().map(|(at, item)| rendered(item, &format!("{pointer}/{at}"), scalar)).collect()
+        }
+        document::Value::Map(entries) => {
+            let entries = entries.iter().map(|(key, node)| {
+                (key.text.clone(), rendered(node, &format!("{pointer}/{}", escape(&key.text)), scalar))
+            });
+            Value::Object(entries.collect())
+        }
+        document::Value::Text(text) if render::is_template(text) => scalar(text, pointer),
+        value => value.to_json(),
+    }
 }

@@ -170,6 +170,22 @@ impl Project {
         Ok((source.kind, connect::connect(&source.document, &self.scope, &self.root, Outside::real(&self.root))?))
     }
 
+    /// Type of a destination and a connection that leads nowhere: enough to ask what it offers, where its secrets are
+    /// not at hand.
+    ///
+    /// # Errors
+    /// No such destination.
+    pub fn destination_offline(&self, name: &str) -> Result<(DestinationType, Connection)> {
+        let destination =
+            self.destinations.get(name).ok_or_else(|| Error::failed(format!("there is no destination `{name}`")))?;
+        let keys = match destination.kind {
+            DestinationType::Postgres => ["host", "user"].as_slice(),
+            DestinationType::Sqlite | DestinationType::Files => &["path"],
+        };
+        let nowhere = keys.iter().map(|key| ((*key).to_owned(), serde_json::Value::from("/offline")));
+        Ok((destination.kind, Connection::new(nowhere.into_iter().collect(), Vec::new())))
+    }
+
     /// Type and connection of a destination, rendered with the environment of this process.
     ///
     /// # Errors
@@ -201,8 +217,11 @@ impl Project {
 
     /// Faults of a mapping, at their exact places in the sync's manifest.
     pub fn mapping_faults(&self, sync: &ResolvedSync, faults: &[mapping::Fault]) -> Vec<Diagnostic> {
+        // What is promised about columns stands in the model.
+        let model = self.models.get(&sync.model).map(|model| &model.document);
         let diagnostic = |fault: &mapping::Fault| {
             let place = match fault.range.clone() {
+                None if fault.pointer.starts_with("/columns/") => model.unwrap_or(&sync.document).place(&fault.pointer),
                 Some(range) => sync.document.place_within(&fault.pointer, range),
                 None => sync.document.place(&fault.pointer),
             };

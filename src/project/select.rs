@@ -26,6 +26,11 @@ pub(super) fn order(project: &Project) -> Vec<String> {
 pub(super) fn select(project: &Project, selectors: &[String]) -> Result<Vec<String>> {
     let parts =
         || selectors.iter().flat_map(|selector| selector.split(',')).map(str::trim).filter(|part| !part.is_empty());
+    // An empty variable in a script must not mean everything.
+    if !selectors.is_empty() && parts().next().is_none() {
+        let help = "leave it out to select all syncs, or give a name, a glob, `tag:x`, `model:x` or `destination:x`";
+        return Err(Error::failed_help("`--select` is empty", help));
+    }
     let mut chosen: BTreeSet<&str> = BTreeSet::new();
     if parts().all(|part| part.starts_with('!')) {
         chosen.extend(project.syncs.keys().map(String::as_str));
@@ -37,6 +42,9 @@ pub(super) fn select(project: &Project, selectors: &[String]) -> Result<Vec<Stri
         for name in matching(project, part)? {
             chosen.remove(name);
         }
+    }
+    if chosen.is_empty() && !project.syncs.is_empty() {
+        return Err(Error::failed(format!("`{}` selects no sync", selectors.join(","))));
     }
     Ok(order(project).into_iter().filter(|name| chosen.contains(name.as_str())).collect())
 }

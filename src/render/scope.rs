@@ -25,7 +25,7 @@ pub enum Block {
     Sql,
     /// A connection or a notification: also `env` and `file`.
     Outside,
-    /// A row template of a sync: `row`, `vars`, `environment`. It is only checked here.
+    /// A row template of a sync: `row`, `vars`, `environment`, `run`. It is only checked here.
     Row,
 }
 
@@ -91,10 +91,10 @@ impl Scope {
 
     fn roots(&self) -> &'static [&'static str] {
         match self.block {
-            Block::Plain => &["vars", "environment", "source", "run"],
+            Block::Plain => &["vars", "environment", "source"],
             Block::Sql => &["vars", "environment", "source", "run", "ref"],
             Block::Outside => &["vars", "environment", "source", "run", "env", "file"],
-            Block::Row => &["row", "vars", "environment"],
+            Block::Row => &["row", "vars", "environment", "run"],
         }
     }
 
@@ -116,9 +116,10 @@ impl Scope {
                 ),
                 ("ref", _) => make("`ref` can be used only in the SQL of a model".into(), None),
                 ("row", _) => make("`row` can be used only in the `template` of a field".into(), None),
-                ("run" | "source", Block::Row) => make(
-                    format!("`{root}` cannot be used per row"),
-                    Some("a record must depend on its row alone, or it would change with every run".into()),
+                ("source", Block::Row) => make("`source` cannot be used per row".into(), None),
+                ("run", Block::Plain) => make(
+                    "`run` cannot be used here: the configuration would change with every run".into(),
+                    Some("use it in the `template` of a field, in SQL or in a connection".into()),
                 ),
                 _ => {
                     let vars = self.vars.keys().map(String::as_str);

@@ -360,3 +360,16 @@ pub fn place(path: &str, text: &str, needle: &str) -> Place {
     let start = text.find(needle).unwrap_or(0);
     Place { source: SourceText { path: path.into(), text: Arc::from(text) }, span: start..start + needle.len() }
 }
+
+/// The plans that every form is shown with.
+pub fn plans() -> [(&'static str, Plan); 7] {
+    [
+        ("empty", empty()),
+        ("no_syncs", plan(vec![])),
+        ("first_run", first_run()),
+        ("typical", typical()),
+        ("refused", refused()),
+        ("invalid", invalid()),
+        ("fingerprint", fingerprint()),
+    ]
+}

@@ -4,7 +4,6 @@
 
 mod channel;
 mod columns;
-mod connection;
 mod files;
 mod postgres;
 mod sqlite;
@@ -15,6 +14,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::diagnostic::{Error, Result};
 use crate::manifest::source::SourceType;
+use crate::postgres::Server;
 use crate::secret::Connection;
 
 /// Most rows in one batch.
@@ -65,12 +65,11 @@ pub trait Source: Send + Sync {
 /// # Errors
 /// A key of the connection that is missing, unknown or of the wrong type; never quotes its value.
 pub fn open(kind: SourceType, connection: &Connection) -> Result<Box<dyn Source>> {
-    let typed = |message| Error::failed_help(message, "correct the `connection` block of the source");
     Ok(match kind {
-        SourceType::Files => Box::new(files::Files::new(connection.typed().map_err(typed)?)),
-        SourceType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed().map_err(typed)?)),
+        SourceType::Files => Box::new(files::Files::new(connection.typed()?)),
+        SourceType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
         SourceType::Postgres => {
-            Box::new(postgres::Postgres::new(connection.typed().map_err(typed)?, connection.redactor())?)
+            Box::new(postgres::Postgres::new(Server::new(&connection.typed()?, &connection.redactor())?))
         }
     })
 }
@@ -89,6 +88,24 @@ pub fn failure(error: ArrowError) -> Error {
 /// The form in which an [`Error`] travels in a [`BatchStream`]; see [`failure`].
 fn stream_error(error: Error) -> ArrowError {
     ArrowError::ExternalError(Box::new(error))
+}
+
+/// The statement that answers a query of a database; of a table's columns only those in `hint`, where there is one.
+fn statement(query: &Query, hint: Option<&[String]>) -> String {
+    let (name, columns, filter) = match query {
+        Query::Sql(sql) => return sql.clone(),
+        Query::Table { name, columns, filter } => (name, columns, filter),
+    };
+    let kept = |c: &&String| hint.is_none_or(|hint| hint.contains(c));
+    let columns = match (columns, hint) {
+        (Some(names), _) => names.iter().filter(kept).map(|n| quoted(n)).collect::<Vec<_>>(),
+        (None, Some(hint)) => hint.iter().map(|n| quoted(n)).collect(),
+        (None, None) => vec!["*".to_owned()],
+    };
+    // No column at all is a count of rows.
+    let columns = if columns.is_empty() { "1 as rows".to_owned() } else { columns.join(", ") };
+    let filter = filter.as_ref().map(|f| format!(" where ({f}\n)")).unwrap_or_default();
+    format!("select {columns} from {}{filter}", quoted_path(name))
 }
 
 /// A name as SQL takes it literally.

@@ -52,7 +52,7 @@ pub enum Record {
         /// Number of the batch.
         batch: u64,
         /// How many of which outcome.
-        outcomes: Vec<(u64, Answer)>,
+        outcomes: Vec<(u64, Outcome)>,
     },
     /// A batch was taken, its outcomes come later.
     Deferred {
@@ -111,47 +111,9 @@ impl From<OnDoubt> for Policy {
     }
 }
 
-/// [`Outcome`] as it is written down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    /// Confirmed.
-    Succeeded,
-    /// Refused.
-    Rejected {
-        /// Code in the destination's words.
-        code: String,
-        /// Message in the destination's words.
-        message: String,
-    },
-    /// Update-only, and not there.
-    NoMatch,
-    /// Accepted without an answer per record.
-    Unverified,
-}
-
-impl From<&Outcome> for Answer {
-    fn from(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Succeeded => Self::Succeeded,
-            Outcome::Rejected { code, message } => Self::Rejected { code: code.clone(), message: message.clone() },
-            Outcome::NoMatch => Self::NoMatch,
-            Outcome::Unverified => Self::Unverified,
-        }
-    }
-}
-
 /// Equal neighbours counted.
-pub fn runs_of(outcomes: &[Outcome]) -> Vec<(u64, Answer)> {
-    let mut runs: Vec<(u64, Answer)> = Vec::new();
-    for outcome in outcomes {
-        let answer = Answer::from(outcome);
-        match runs.last_mut() {
-            Some((count, last)) if *last == answer => *count += 1,
-            _ => runs.push((1, answer)),
-        }
-    }
-    runs
+pub fn runs_of(outcomes: &[Outcome]) -> Vec<(u64, Outcome)> {
+    outcomes.chunk_by(|a, b| a == b).filter_map(|run| Some((run.len() as u64, run.first()?.clone()))).collect()
 }
 
 /// Ascending positions as ranges, both ends included.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use indexmap::IndexSet;
 
-use super::journal::{Answer, Record, SyncRecord};
+use super::journal::{Record, SyncRecord};
+use crate::destinations::Outcome;
 
 /// What is known of one operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,15 +67,15 @@ impl Marks {
     }
 
     /// Notes an answer.
-    pub fn answer(&mut self, ordinal: u64, answer: &Answer) {
+    pub fn answer(&mut self, ordinal: u64, answer: &Outcome) {
         let mark = match answer {
-            Answer::Succeeded => Mark::Succeeded,
-            Answer::Unverified => Mark::Unverified,
-            Answer::NoMatch => Mark::NoMatch,
-            Answer::Rejected { .. } => Mark::Rejected,
+            Outcome::Succeeded => Mark::Succeeded,
+            Outcome::Unverified => Mark::Unverified,
+            Outcome::NoMatch => Mark::NoMatch,
+            Outcome::Rejected { .. } => Mark::Rejected,
         };
         self.set(ordinal, mark);
-        if let Answer::Rejected { code, message } = answer {
+        if let Outcome::Rejected { code, message } = answer {
             let (reason, _) = self.reasons.insert_full((code.clone(), message.clone()));
             self.rejected.insert(ordinal, reason);
         }
@@ -91,7 +92,7 @@ impl Marks {
             match (mark, later.reason(ordinal)) {
                 (Mark::Pending, _) => {}
                 (Mark::Rejected, Some((code, message))) => {
-                    self.answer(ordinal, &Answer::Rejected { code: code.clone(), message: message.clone() });
+                    self.answer(ordinal, &Outcome::Rejected { code: code.clone(), message: message.clone() });
                 }
                 _ => self.set(ordinal, *mark),
             }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::backend::{Acquired, Backend};
 use super::document::Document;
-use super::journal::{self, Answer, Journal, Policy, Record, SyncRecord, ranges_of, runs_of};
+use super::journal::{self, Journal, Policy, Record, SyncRecord, ranges_of, runs_of};
 use super::local::Local;
 use super::marks::{Mark, replay};
 use super::{LockRequest, State};
@@ -144,13 +144,13 @@ fn a_holder_that_lost_the_lock_cannot_commit_and_notices_at_the_next_heartbeat()
 
 fn sample_records() -> Vec<Record> {
     let intent = |batch, from, to| Record::Intent { sync: 0, batch, action: Action::Send, rows: vec![(from, to)] };
-    let refused = Answer::Rejected { code: "bad".into(), message: "zu groß".into() };
+    let refused = Outcome::Rejected { code: "bad".into(), message: "zu groß".into() };
     vec![
         Record::Run { format_version: "1.0".into(), run_id: "r".into(), plan_id: "p".into(), token: 1 },
         Record::Sync(Box::new(record())),
         intent(0, 0, 3),
         intent(1, 4, 7),
-        Record::Ack { batch: 0, outcomes: vec![(3, Answer::Succeeded), (1, refused)] },
+        Record::Ack { batch: 0, outcomes: vec![(3, Outcome::Succeeded), (1, refused)] },
         intent(2, 8, 9),
         Record::Void { batch: 2 },
         Record::Deferred { batch: 1, handle: "job".into() },
@@ -231,8 +231,8 @@ proptest! {
         let outcomes: Vec<Outcome> =
             good.iter().map(|g| if *g { Outcome::Succeeded } else { Outcome::NoMatch }).collect();
         let runs = runs_of(&outcomes);
-        let back: Vec<Answer> = runs.iter().flat_map(|(n, a)| vec![a.clone(); *n as usize]).collect();
-        prop_assert_eq!(back, outcomes.iter().map(Answer::from).collect::<Vec<_>>());
+        let back: Vec<Outcome> = runs.iter().flat_map(|(n, a)| vec![a.clone(); *n as usize]).collect();
+        prop_assert_eq!(back, outcomes);
         prop_assert!(runs.windows(2).all(|w| w[0].1 != w[1].1));
     }
 }

@@ -10,7 +10,7 @@ use syncline::manifest::sync::Mode;
 use syncline::secret::Connection;
 
 use super::records::target;
-use super::server;
+use crate::postgres::server;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -53,13 +53,10 @@ impl Place {
                 (connect(DestinationType::Sqlite, serde_json::json!({ "path": path })), None)
             }
             Kind::Postgres => {
-                let server = server::server()?;
-                let (client, name) = server.database().await;
-                client
-                    .batch_execute("CREATE TABLE users (email text PRIMARY KEY, plan text, seats bigint)")
-                    .await
-                    .unwrap();
-                (connect(DestinationType::Postgres, server.settings(&name)), Some(client))
+                let server = server()?;
+                let table = "CREATE TABLE users (email text PRIMARY KEY, plan text, seats bigint)";
+                let (client, name) = server.filled(table).await;
+                (connect(DestinationType::Postgres, server.parts(&name)), Some(client))
             }
             _ => (connect(DestinationType::Files, serde_json::json!({ "path": folder.path() })), None),
         };

@@ -8,13 +8,12 @@ use tokio_postgres::Client;
 
 use super::place::{connect, run};
 use super::records::{batch, field, record, send, target};
-use super::server;
+use crate::postgres::server;
 
 async fn database(sql: &str) -> Option<(Client, Box<dyn Destination>)> {
-    let server = server::server()?;
-    let (client, name) = server.database().await;
-    client.batch_execute(sql).await.unwrap();
-    Some((client, connect(DestinationType::Postgres, server.settings(&name))))
+    let server = server()?;
+    let (client, name) = server.filled(sql).await;
+    Some((client, connect(DestinationType::Postgres, server.parts(&name))))
 }
 
 async fn text(client: &Client, sql: &str) -> String {

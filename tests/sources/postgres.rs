@@ -171,6 +171,8 @@ fn tls_is_what_sslmode_says() {
         ("localhost", "verify-full", true, Ok(true)),
         ("localhost", "require", false, Err("certificate")),
         ("127.0.0.1", "verify-full", true, Err("certificate")),
+        ("127.0.0.1", "prefer", false, Ok(true)),
+        ("127.0.0.1", "prefer", true, Err("certificate")), // who names an authority wants it checked
     ];
     for (host, sslmode, ca, expected) in cases {
         match (connect(host, sslmode, ca), expected) {

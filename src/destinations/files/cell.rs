@@ -1,6 +1,7 @@
 //! Cells, and operations as they are staged on disk.
 
 use crate::destinations::{Action, Outcome};
+use crate::mapping::Value;
 
 /// One value on its way into a file, in the text of the file's format.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,11 @@ impl Cell {
     /// A cell of a text or null.
     pub fn new(text: Option<impl Into<Box<str>>>) -> Self {
         text.map_or(Cell::Null, |text| Cell::Text(text.into()))
+    }
+
+    /// A cell of a value's text.
+    pub fn of(value: &Value) -> Self {
+        Self::new((!value.is_null()).then(|| value.text()))
     }
 
     /// The text, where there is one.

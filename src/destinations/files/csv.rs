@@ -8,7 +8,6 @@ use super::cell::Cell;
 use super::format::{Changes, Format, Identity, hash, unreadable};
 use super::stage::failed;
 use crate::destinations::table::Columns;
-use crate::destinations::text::text;
 use crate::destinations::{Batch, Outcome, SendError};
 
 /// The CSV format for one target.
@@ -53,8 +52,8 @@ impl Format for Csv {
     fn cells(&self, batch: &Batch, columns: &Columns) -> Vec<Result<Vec<Cell>, Outcome>> {
         let cells = |operation: &crate::destinations::Operation| {
             let record = &operation.record;
-            let identifiers = columns.matching.iter().map(|c| Cell::new(text(c.identifier(record))));
-            let fields = columns.fields.iter().map(|c| c.field(record).map_or(Cell::Absent, |v| Cell::new(text(v))));
+            let identifiers = columns.matching.iter().map(|c| Cell::of(c.identifier(record)));
+            let fields = columns.fields.iter().map(|c| c.field(record).map_or(Cell::Absent, Cell::of));
             Ok(identifiers.chain(fields).collect())
         };
         batch.operations.iter().map(cells).collect()

@@ -12,7 +12,6 @@ use super::cell::Cell;
 use super::format::{Changes, Format, Identity, hash, unreadable};
 use super::stage::failed;
 use crate::destinations::table::Columns;
-use crate::destinations::text::{finite, json, quote};
 use crate::destinations::{Action, Batch, Operation, Outcome, SendError};
 use crate::mapping::Value;
 
@@ -39,11 +38,7 @@ impl JsonLines {
 
 impl Format for JsonLines {
     fn cells(&self, batch: &Batch, columns: &Columns) -> Vec<Result<Vec<Cell>, Outcome>> {
-        let cell = |value: &Value| {
-            let mut text = String::new();
-            json(value, &mut text);
-            Cell::new((*value != Value::Null).then_some(text))
-        };
+        let cell = |value: &Value| Cell::new((!value.is_null()).then(|| value.json_text()));
         let cells = |operation: &Operation| {
             let record = &operation.record;
             let identifiers = columns.matching.iter().map(|c| (c, Some(c.identifier(record))));
@@ -51,7 +46,7 @@ impl Format for JsonLines {
             identifiers
                 .chain(fields)
                 .map(|(column, value)| match value {
-                    Some(value) if !finite(value) && operation.action == Action::Send => Err(Outcome::Rejected {
+                    Some(value) if !value.is_finite() && operation.action == Action::Send => Err(Outcome::Rejected {
                         code: "not_finite".into(),
                         message: format!("field `{}` is not a finite number, which JSON cannot hold", column.name),
                     }),
@@ -150,7 +145,7 @@ fn object_text(object: &Object) -> String {
         if i > 0 {
             text.push(',');
         }
-        quote(key, &mut text);
+        text.push_str(&Value::Text(key.as_str().into()).json_text());
         text.push(':');
         text.push_str(value.get());
     }

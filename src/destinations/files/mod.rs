@@ -22,19 +22,12 @@ use serde::Deserialize;
 use super::table::{self, Columns};
 use super::{Batch, Capabilities, Class, Destination, Outcome, SendError, Sent, Target, Writer};
 use crate::diagnostic::Result;
+use crate::manifest::connection::FilesConnection;
 use crate::manifest::sync::{Mode, OnRemoved};
-use crate::secret::Connection;
 
 /// A folder; objects are the stems of its files.
 pub(super) struct Files {
     folder: PathBuf,
-}
-
-/// `connection` of a files destination.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    path: PathBuf,
 }
 
 /// `options` of a file.
@@ -48,10 +41,9 @@ struct Options {
 }
 
 impl Files {
-    /// A destination of a rendered connection.
-    pub fn new(connection: &Connection) -> Result<Self, String> {
-        let settings: Settings = connection.typed()?;
-        Ok(Self { folder: settings.path })
+    /// The destination of a connection.
+    pub fn new(connection: FilesConnection) -> Self {
+        Self { folder: connection.path.into() }
     }
 }
 

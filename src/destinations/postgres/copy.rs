@@ -1,7 +1,8 @@
 //! A batch as COPY text: what the temporary table looks like, and its lines.
 
+use std::borrow::Cow;
+
 use crate::destinations::table::{Column, quoted};
-use crate::destinations::text::{json, text};
 use crate::destinations::{Action, Operation};
 use crate::mapping::Value;
 
@@ -148,11 +149,21 @@ fn write(value: &Value, form: Form, out: &mut String) {
     match (value, form) {
         (Value::Null, _) => return out.push_str("\\N"),
         (Value::Text(text), _) => return escape(text, out),
-        (_, Form::Json) => json(value, &mut held),
+        (_, Form::Json) => held = value.json_text(),
         (Value::List(items), Form::Array) => array(items, &mut held),
-        _ => return escape(&text(value).unwrap_or_default(), out),
+        _ => return escape(&text(value), out),
     }
     escape(&held, out);
+}
+
+/// The text of a value as the server's types take it. It differs from what people are shown in two places: `bytea` is
+/// written in hex, and years beyond 9999 bear no sign.
+fn text(value: &Value) -> Cow<'_, str> {
+    match (value, value.text()) {
+        (Value::Binary(bytes), _) => Cow::Owned(format!("\\x{}", hex::encode(bytes))),
+        (Value::Date(_) | Value::Timestamp { .. }, text) => Cow::Owned(text.trim_start_matches('+').to_owned()),
+        (_, text) => text,
+    }
 }
 
 fn array(items: &[Value], out: &mut String) {
@@ -166,7 +177,7 @@ fn array(items: &[Value], out: &mut String) {
             Value::List(inner) => array(inner, out),
             _ => {
                 out.push('"');
-                for c in text(item).unwrap_or_default().chars() {
+                for c in text(item).chars() {
                     if matches!(c, '"' | '\\') {
                         out.push('\\');
                     }
@@ -207,6 +218,8 @@ mod tests {
             (list.clone(), Form::Json, r#"[1,null,"a\\"b\\\\"]"#),
             (list, Form::Array, r#"{"1",NULL,"a\\"b\\\\"}"#),
             (Value::Binary([1].into()), Form::Plain, "\\\\x01"),
+            (Value::Date(2_932_897), Form::Plain, "10000-01-01"),
+            (Value::Float(f64::NAN), Form::Json, "\"NaN\""),
         ];
         for (value, form, expected) in cases {
             let mut out = String::new();

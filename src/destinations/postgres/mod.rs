@@ -1,12 +1,10 @@
 //! PostgreSQL: a batch is copied as text into a temporary table typed like the target, then merged with a few
 //! statements, all in one transaction. The server parses every value, so every type it has works.
 
-mod connect;
 mod copy;
 mod merge;
 mod refusal;
 mod schema;
-mod tls;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -16,17 +14,17 @@ use tokio_postgres::Client;
 use super::{Batch, Capabilities, Class, Destination, Outcome, SendError, Sent, Target, Writer, table};
 use crate::diagnostic::Result;
 use crate::manifest::sync::{Mode, OnRemoved};
-use crate::secret::Connection;
+use crate::postgres::Server;
 
 /// A PostgreSQL server; objects are its tables, `schema.table`.
 pub(super) struct Postgres {
-    server: connect::Server,
+    server: Server,
 }
 
 impl Postgres {
-    /// A destination of a rendered connection.
-    pub fn new(connection: &Connection) -> Result<Self, String> {
-        Ok(Self { server: connect::Server::new(connection)? })
+    /// A destination on this server.
+    pub fn new(server: Server) -> Self {
+        Self { server }
     }
 }
 
@@ -47,14 +45,14 @@ impl Destination for Postgres {
     }
 
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {
-        let client = self.server.connect().await?;
+        let client = connect(&self.server).await?;
         let table = schema::open(&client, target).await?;
         Ok(Box::new(PostgresWriter { server: self.server.clone(), table, idle: Mutex::new(vec![client]) }))
     }
 }
 
 struct PostgresWriter {
-    server: connect::Server,
+    server: Server,
     table: schema::Table,
     /// Connections between two batches; at most one per batch in flight.
     idle: Mutex<Vec<Client>>,
@@ -68,7 +66,7 @@ impl Writer for PostgresWriter {
         // The client is owned here: a send that is given up half-way closes its connection, and the server rolls back.
         let client = match taken {
             Some(client) if !client.is_closed() => client,
-            _ => self.server.connect().await?,
+            _ => connect(&self.server).await?,
         };
         let mut result = merge::send(&client, &self.table, batch).await;
         // A connection whose transaction cannot even be rolled back is dropped.
@@ -87,6 +85,20 @@ impl Writer for PostgresWriter {
     async fn settle(&self, _: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError> {
         Ok(Vec::new()) // nothing is ever deferred
     }
+}
+
+/// Opens a connection and sets the session: times in UTC, limits on waiting, commits that are durable.
+async fn connect(server: &Server) -> Result<Client, SendError> {
+    let client = server.connect().await.map_err(|failure| match failure.transient {
+        true => SendError::Transient { message: failure.message, retry_after: None },
+        false => SendError::Fatal { message: failure.message, help: Some(failure.help.into()) },
+    })?;
+    let session = "SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET bytea_output = 'hex';
+        SET standard_conforming_strings = on; SET client_min_messages = 'error';
+        SET statement_timeout = '10min'; SET lock_timeout = '1min';
+        SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';";
+    client.batch_execute(session).await.map_err(|e| refusal::before_commit(&e, &[]))?;
+    Ok(client)
 }
 
 async fn rolled_back(client: &Client) -> bool {

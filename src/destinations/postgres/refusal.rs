@@ -4,35 +4,14 @@ use tokio_postgres::Error;
 use tokio_postgres::error::DbError;
 
 use crate::destinations::SendError;
-
-/// The meaning of an error while connecting.
-pub(super) fn connecting(error: &Error) -> SendError {
-    if let Some(db) = error.as_db_error() {
-        return by_state(db, &[]);
-    }
-    let text = with_causes(error);
-    let tls = ["tls", "certificate", "ssl"].iter().any(|word| text.to_lowercase().contains(word));
-    if tls {
-        return SendError::Fatal {
-            message: format!("PostgreSQL: {text}"),
-            help: Some(
-                "give the server's certificate authority as `ca_file`, or set `sslmode: disable` to go without TLS"
-                    .into(),
-            ),
-        };
-    }
-    if text.contains("password missing") || text.contains("invalid configuration") {
-        return SendError::Fatal { message: format!("PostgreSQL: {text}"), help: Some(CREDENTIALS.into()) };
-    }
-    SendError::Transient { message: format!("PostgreSQL: {text}"), retry_after: None }
-}
+use crate::postgres::cause;
 
 /// The meaning of an error before the commit: nothing was executed. `columns` are the names of the temporary table's
 /// value columns, so that a value that does not fit is reported with its column.
 pub(super) fn before_commit(error: &Error, columns: &[String]) -> SendError {
     match error.as_db_error() {
         Some(db) => by_state(db, columns),
-        None => SendError::Transient { message: format!("PostgreSQL: {}", with_causes(error)), retry_after: None },
+        None => SendError::Transient { message: format!("PostgreSQL: {}", cause(error)), retry_after: None },
     }
 }
 
@@ -42,10 +21,7 @@ pub(super) fn at_commit(error: &Error) -> SendError {
         // The server went down while it was committing.
         Some(db) if !db.code().code().starts_with("57P") => by_state(db, &[]),
         _ => SendError::Lost {
-            message: format!(
-                "PostgreSQL: the connection ended while a batch was being committed: {}",
-                with_causes(error)
-            ),
+            message: format!("PostgreSQL: the connection ended while a batch was being committed: {}", cause(error)),
         },
     }
 }
@@ -103,20 +79,6 @@ fn without_values(code: &str, message: &str) -> String {
         }
         _ => message.to_owned(),
     }
-}
-
-/// The driver's message with what caused it, which it leaves out itself.
-fn with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        let words = inner.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
 
-use crate::destinations::text::text;
 use crate::mapping::Value;
 
 /// What a column does to values on their way in (SQLite's "type affinity").
@@ -50,10 +49,7 @@ impl ToSql for Bound<'_> {
             },
             Value::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
             Value::Binary(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
-            other => match text(other) {
-                Some(text) => ToSqlOutput::Owned(Owned::Text(text.into_owned())),
-                None => ToSqlOutput::Owned(Owned::Null),
-            },
+            other => ToSqlOutput::Owned(Owned::Text(other.text().into_owned())),
         })
     }
 }

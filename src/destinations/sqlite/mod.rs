@@ -13,30 +13,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use serde::Deserialize;
 
 use super::{Batch, Capabilities, Class, Destination, Outcome, SendError, Sent, Target, Writer, table};
 use crate::diagnostic::Result;
+use crate::manifest::connection::SqliteConnection;
 use crate::manifest::sync::{Mode, OnRemoved};
-use crate::secret::Connection;
 
 /// A SQLite database file; objects are its tables.
 pub(super) struct Sqlite {
     path: PathBuf,
 }
 
-/// `connection` of a SQLite destination.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    path: PathBuf,
-}
-
 impl Sqlite {
-    /// A destination of a rendered connection.
-    pub fn new(connection: &Connection) -> Result<Self, String> {
-        let settings: Settings = connection.typed()?;
-        Ok(Self { path: settings.path })
+    /// The destination of a connection.
+    pub fn new(connection: SqliteConnection) -> Self {
+        Self { path: connection.path.into() }
     }
 }
 

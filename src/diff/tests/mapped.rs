@@ -19,6 +19,17 @@ fn exactly_the_records_that_differ_are_changed_by_the_configuration() {
 }
 
 #[test]
+fn when_the_run_began_makes_no_row_changed() {
+    let stamped = spec(json!({ "plan": { "template": "{{ row.plan }} at {{ run.started_at }}" }, "seats": "seats" }));
+    let mut world = World::after(&stamped, &[row(1, "free", 1), row(2, "free", 2)]);
+    world.options.started_at = "2026-02-02T00:00:00Z".into();
+    let outcome = world.diff(&stamped, &[row(1, "free", 1), row(2, "premium", 2)]);
+    let expected = "changed data: 2,free at 2026-02-02T00:00:00Z,2 → 2,premium at 2026-02-02T00:00:00Z,2";
+    assert_eq!(outcome.lines(), [expected]);
+    assert_eq!(outcome.summary.unchanged, 1);
+}
+
+#[test]
 fn the_order_of_fields_is_no_difference() {
     let world = World::after(&plain(), &[row(1, "free", 1)]);
     let other = spec(json!({ "seats": "seats", "plan": "plan" }));

@@ -17,11 +17,11 @@ pub(super) fn page() -> String {
          with `# yaml-language-server: $schema=../schemas/sync.schema.json`.\n\n\
          Numbers are those of JSON, and true and false are `true` and `false`; everything else (`no`, `0777`, `1_000`,\n\
          `+15551234567`) is text. A file has at most 256 KiB, 64 levels and one YAML document; a key given twice is an error.\n\n\
-         Any value may be a template: `{{ vars.NAME }}`, `{{ environment }}`, `{{ source.NAME.type }}`,\n\
-         `{{ run.started_at }}`; in a model's SQL also `{{ ref('model') }}`; in `connection` and `notify` also\n\
-         `{{ env.NAME }}` and `{{ file('path') }}`. A value that is one template and nothing else keeps its type. Names,\n\
+         Any value may be a template: `{{ vars.NAME }}`, `{{ environment }}`, `{{ source.NAME.type }}`; in a\n\
+         model's SQL also `{{ run.started_at }}` and `{{ ref('model') }}`; in `connection` and `notify` also\n\
+         `{{ run.started_at }}`, `{{ env.NAME }}` and `{{ file('path') }}`. A value that is one template and nothing else keeps its type. Names,\n\
          keys, descriptions and `syncline.yaml` are taken as they are. The `template` of a sync's field is rendered per\n\
-         row, with `row`, `vars` and `environment`. An undefined name is an error.\n",
+         row, with `row`, `vars`, `environment` and `run.started_at`. An undefined name is an error.\n",
     );
     for kind in Kind::ALL {
         let schema = schema(kind);

@@ -225,7 +225,9 @@ fn took(run: &Run) -> Option<String> {
 
 /// Id, time and length of a run.
 fn origin(run: &Run) -> Vec<String> {
-    let mut parts = vec![run.run_id.clone(), run.started_at.clone()];
+    let started =
+        run.started_at.parse().map_or_else(|_| run.started_at.clone(), |at: jiff::Timestamp| format!("{at:.0}"));
+    let mut parts = vec![run.run_id.clone(), started];
     parts.extend(took(run).map(|t| format!("took {t}")));
     parts.retain(|p| !p.is_empty());
     parts

@@ -9,15 +9,7 @@ fn shown(plan: &Plan, budget: usize) -> String {
 
 #[test]
 fn plans() {
-    for (name, plan) in [
-        ("empty", fixtures::empty()),
-        ("no_syncs", fixtures::plan(vec![])),
-        ("first_run", fixtures::first_run()),
-        ("typical", fixtures::typical()),
-        ("refused", fixtures::refused()),
-        ("invalid", fixtures::invalid()),
-        ("fingerprint", fixtures::fingerprint()),
-    ] {
+    for (name, plan) in fixtures::plans() {
         insta::assert_snapshot!(format!("markdown_{name}"), shown(&plan, DEFAULT_BUDGET));
     }
 }

@@ -8,16 +8,7 @@ fn shown(plan: &crate::plan::Plan) -> String {
 
 #[test]
 fn plans() {
-    for (name, plan) in [
-        ("empty", fixtures::empty()),
-        ("no_syncs", fixtures::plan(vec![])),
-        ("first_run", fixtures::first_run()),
-        ("typical", fixtures::typical()),
-        ("refused", fixtures::refused()),
-        ("invalid", fixtures::invalid()),
-        ("fingerprint", fixtures::fingerprint()),
-        ("many", fixtures::many(200)),
-    ] {
+    for (name, plan) in fixtures::plans().into_iter().chain([("many", fixtures::many(200))]) {
         // One sample is enough to see what two hundred syncs look like.
         let samples = if name == "many" { 1 } else { 6 };
         insta::assert_snapshot!(format!("terminal_{name}"), plan_text(&plan, &Style { samples, ..Style::default() }));

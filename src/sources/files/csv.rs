@@ -11,16 +11,18 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, RecordBatchReader};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use csv::{ByteRecord, Position, Reader, ReaderBuilder};
 
+use super::part::{Batches, Part};
+use super::shape::push_words;
 use super::stamp::Stamp;
 use super::table::{Mark, check_names, runs};
 use crate::diagnostic::Result;
 use crate::sources::columns::{Column, Rows};
 use crate::sources::text::{self, Reading};
-use crate::sources::{BATCH_ROWS, BatchStream, stream_error};
+use crate::sources::{BATCH_ROWS, BatchStream};
 
 /// A CSV file that was read through once.
 pub(super) struct CsvFile {
@@ -220,7 +222,6 @@ fn push(column: &mut Column, value: &str) -> bool {
         return true;
     }
     match column {
-        Column::Text(b, _) => b.append_value(value),
         Column::Int64(b) => match text::integer(value) {
             Some(v) => b.append_value(v),
             None => return false,
@@ -233,15 +234,7 @@ fn push(column: &mut Column, value: &str) -> bool {
             Some(v) => b.append_value(v),
             None => return false,
         },
-        Column::Date(b) => match text::date(value) {
-            Some(v) => b.append_value(v),
-            None => return false,
-        },
-        Column::Timestamp(b, zoned) => match text::timestamp(value) {
-            Some((v, instant)) if instant == *zoned => b.append_value(v),
-            _ => return false,
-        },
-        _ => return false,
+        _ => return push_words(column, value),
     }
     true
 }
@@ -254,44 +247,45 @@ pub(super) fn streams(
     parts: usize,
 ) -> Result<Vec<BatchStream>> {
     let projected: SchemaRef = Arc::new(super::project(schema, columns)?);
+    let open = |run: Run| Box::new(Part::new(run, projected.clone()));
     let mut streams: Vec<BatchStream> = Vec::new();
     for file in files {
         for run in runs(&file.marks, parts) {
-            streams.push(Box::new(Part::open(file, run, schema.clone(), projected.clone(), columns)?));
+            streams.push(open(Run::open(file, run, schema.clone(), projected.clone(), columns)?));
         }
         if file.marks.is_empty() {
             let none = Mark { byte: 0, line: 1, rows: 0 };
-            streams.push(Box::new(Part::open(file, none, schema.clone(), projected.clone(), columns)?));
+            streams.push(open(Run::open(file, none, schema.clone(), projected.clone(), columns)?));
         }
     }
     Ok(streams)
 }
 
 /// A run of rows of one file.
-struct Part {
+struct Run {
     reader: Reader<File>,
     record: ByteRecord,
     stamp: Stamp,
     left: u64,
     full: SchemaRef,
-    schema: SchemaRef,
     columns: Vec<usize>,
     rows: Rows,
-    done: bool,
 }
 
-impl Part {
+impl Run {
     fn open(file: &CsvFile, run: Mark, full: SchemaRef, schema: SchemaRef, columns: &[usize]) -> Result<Self> {
         let mut reader = reader(file.stamp.open()?);
         let mut start = Position::new();
         start.set_byte(run.byte).set_line(run.line);
         reader.seek(start).map_err(|e| file.stamp.fault(e, "check the disk"))?;
-        let rows = Rows::new(schema.clone()).map_err(crate::sources::failure)?;
+        let rows = Rows::new(schema).map_err(crate::sources::failure)?;
         let stamp = file.stamp.clone();
         let (record, columns) = (ByteRecord::new(), columns.to_vec());
-        Ok(Self { reader, record, stamp, left: run.rows, full, schema, columns, rows, done: false })
+        Ok(Self { reader, record, stamp, left: run.rows, full, columns, rows })
     }
+}
 
+impl Batches for Run {
     fn batch(&mut self) -> Result<Option<RecordBatch>> {
         while self.left > 0 {
             if !read(&mut self.reader, &mut self.record, &self.stamp)? {
@@ -313,24 +307,5 @@ impl Part {
         }
         self.stamp.check()?;
         self.rows.take().map_err(crate::sources::failure)
-    }
-}
-
-impl Iterator for Part {
-    type Item = std::result::Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let batch = self.batch();
-        self.done = !matches!(batch, Ok(Some(_)));
-        batch.map_err(stream_error).transpose()
-    }
-}
-
-impl RecordBatchReader for Part {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
     }
 }

@@ -10,16 +10,17 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, RecordBatchReader};
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_array::RecordBatch;
+use arrow_schema::{Schema, SchemaRef};
 use indexmap::IndexMap;
 
+use super::part::{Batches, Part};
 use super::shape::{Pairs, Shape, push};
 use super::stamp::Stamp;
 use super::table::{Mark, check_names, runs};
 use crate::diagnostic::Result;
 use crate::sources::columns::Rows;
-use crate::sources::{BATCH_ROWS, BatchStream, stream_error};
+use crate::sources::{BATCH_ROWS, BatchStream};
 
 /// A JSON lines file that was read through once.
 pub(super) struct JsonFile {
@@ -81,7 +82,7 @@ pub(super) fn streams(
             let lines = Lines::open(file.stamp.clone(), &run)?;
             let rows = Rows::new(schema.clone()).map_err(crate::sources::failure)?;
             let names = schema.fields().iter().map(|f| f.name().clone()).collect();
-            streams.push(Box::new(Part { lines, left: run.rows, names, schema: schema.clone(), rows, done: false }));
+            streams.push(Box::new(Part::new(Run { lines, left: run.rows, names, rows }, schema.clone())));
         }
     }
     Ok(streams)
@@ -140,16 +141,14 @@ impl Lines {
 }
 
 /// A run of rows of one file.
-struct Part {
+struct Run {
     lines: Lines,
     left: u64,
     names: Vec<String>,
-    schema: SchemaRef,
     rows: Rows,
-    done: bool,
 }
 
-impl Part {
+impl Batches for Run {
     fn batch(&mut self) -> Result<Option<RecordBatch>> {
         while self.left > 0 {
             let Some((_, line)) = self.lines.advance()? else { return Err(self.lines.stamp.changed()) };
@@ -173,24 +172,5 @@ impl Part {
         }
         self.lines.stamp.check()?;
         self.rows.take().map_err(crate::sources::failure)
-    }
-}
-
-impl Iterator for Part {
-    type Item = std::result::Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let batch = self.batch();
-        self.done = !matches!(batch, Ok(Some(_)));
-        batch.map_err(stream_error).transpose()
-    }
-}
-
-impl RecordBatchReader for Part {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
     }
 }

@@ -13,6 +13,7 @@ mod cells;
 mod csv;
 mod jsonl;
 mod parquet;
+mod part;
 mod shape;
 mod sql;
 mod stamp;
@@ -24,9 +25,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::{Schema, SchemaRef};
 
-use super::connection::FilesConnection;
 use super::{BatchStream, Query, Source};
 use crate::diagnostic::{Error, Result, closest};
+use crate::manifest::connection::FilesConnection;
 use catalog::Catalog;
 use table::FileTable;
 
@@ -61,7 +62,7 @@ impl Folder {
 impl Files {
     /// The folder of a connection; looked at with the first query.
     pub(super) fn new(connection: FilesConnection) -> Self {
-        let folder = Folder { path: connection.path, known: Mutex::default(), results: sql::Results::default() };
+        let folder = Folder { path: connection.path.into(), known: Mutex::default(), results: sql::Results::default() };
         Self { folder: Arc::new(folder) }
     }
 }

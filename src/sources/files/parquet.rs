@@ -4,18 +4,19 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, RecordBatchOptions, RecordBatchReader};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::basic::LogicalType;
 
+use super::part::{Batches, Part};
 use super::stamp::Stamp;
 use super::table::check_names;
 use crate::diagnostic::{Error, Result};
-use crate::sources::{BATCH_ROWS, BatchStream, TYPE_JSON, TYPE_KEY, stream_error};
+use crate::sources::{BATCH_ROWS, BatchStream, TYPE_JSON, TYPE_KEY};
 
 /// A Parquet file whose footer was read.
 pub(super) struct ParquetFile {
@@ -103,7 +104,10 @@ pub(super) fn streams(
                 .with_row_groups(groups)
                 .build()
                 .map_err(|e| file.stamp.fault(e, BROKEN))?;
-            streams.push(Box::new(Part { reader, schema: schema.clone(), stamp: file.stamp.clone(), done: false }));
+            streams.push(Box::new(Part::new(
+                Groups { reader, schema: schema.clone(), stamp: file.stamp.clone() },
+                schema.clone(),
+            )));
         }
     }
     Ok(streams)
@@ -130,14 +134,13 @@ fn split(file: &ParquetFile, parts: usize) -> Vec<Vec<usize>> {
 }
 
 /// Some row groups of one file.
-struct Part {
+struct Groups {
     reader: ParquetRecordBatchReader,
     schema: SchemaRef,
     stamp: Stamp,
-    done: bool,
 }
 
-impl Part {
+impl Batches for Groups {
     fn batch(&mut self) -> Result<Option<RecordBatch>> {
         let Some(batch) = self.reader.next() else {
             self.stamp.check()?;
@@ -150,24 +153,5 @@ impl Part {
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
             .map(Some)
             .map_err(|e| self.stamp.fault(e, BROKEN))
-    }
-}
-
-impl Iterator for Part {
-    type Item = std::result::Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let batch = self.batch();
-        self.done = !matches!(batch, Ok(Some(_)));
-        batch.map_err(stream_error).transpose()
-    }
-}
-
-impl RecordBatchReader for Part {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
     }
 }

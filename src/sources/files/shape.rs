@@ -235,7 +235,8 @@ pub(super) fn push(column: &mut Column, raw: &RawValue) -> serde_json::Result<bo
     Ok(true)
 }
 
-fn push_words(column: &mut Column, value: &str) -> bool {
+/// Appends text, a date or a timestamp; false when the value is not of the column's kind.
+pub(super) fn push_words(column: &mut Column, value: &str) -> bool {
     match column {
         Column::Text(b, _) => b.append_value(value),
         Column::Date(b) => match text::date(value) {

@@ -1,38 +1,9 @@
-//! What PostgreSQL and the network say, as messages that say what to do.
-
-use std::error::Error as _;
-use std::io;
+//! What PostgreSQL says about a statement, as messages that say what to do.
 
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
 use crate::diagnostic::Error;
-
-/// An error while connecting.
-pub(super) fn connecting(error: &tokio_postgres::Error) -> Error {
-    if let Some(db) = error.as_db_error() {
-        let help = match db.code() {
-            code if *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-                "check `user` and `password` of the connection, and whether the password has expired"
-            }
-            code if *code == SqlState::INVALID_CATALOG_NAME => "check `database` of the connection",
-            code if *code == SqlState::TOO_MANY_CONNECTIONS => "wait until others have ended, or raise the limit",
-            _ => "check the connection of the source",
-        };
-        return Error::failed_help(format!("the server refuses the connection: {}", db.message()), help);
-    }
-    let cause = cause(error);
-    let help = match io_kind(error) {
-        Some(io::ErrorKind::ConnectionRefused) => "check `host` and `port`: nothing listens there",
-        Some(io::ErrorKind::InvalidData) if cause.contains("certificate") => {
-            "name the authority that signed the server's certificate in `ca_file`, and the host as in the certificate"
-        }
-        _ if cause.contains("lookup") || cause.contains("resolve") => "check `host`: the name is not known",
-        _ if cause.contains("TLS") => "the server offers no TLS: `sslmode: disable` connects without, in clear text",
-        _ if cause.contains("password missing") => "the server asks for a password: set `password`",
-        _ => "check `host`, `port` and the network",
-    };
-    Error::failed_help(format!("cannot connect: {cause}"), help)
-}
+use crate::postgres::cause;
 
 /// An error while preparing a statement or reading its rows.
 pub(super) fn reading(error: &tokio_postgres::Error, sql: &str) -> Error {
@@ -85,26 +56,4 @@ fn place(db: &DbError, sql: &str) -> String {
     let at = usize::try_from(*position).unwrap_or_default().saturating_sub(1);
     let byte = sql.char_indices().nth(at).map_or(sql.len(), |(byte, _)| byte);
     crate::sources::place_in(sql, byte)
-}
-
-/// The innermost cause: the outer ones only say `error connecting to server`.
-fn cause(error: &tokio_postgres::Error) -> String {
-    let mut text = error.to_string();
-    let mut inner = error.source();
-    while let Some(error) = inner {
-        text = error.to_string();
-        inner = error.source();
-    }
-    text
-}
-
-fn io_kind(error: &tokio_postgres::Error) -> Option<io::ErrorKind> {
-    let mut inner = error.source();
-    while let Some(error) = inner {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error.kind());
-        }
-        inner = error.source();
-    }
-    None
 }

@@ -2,9 +2,9 @@
 //!
 //! Each read has a connection, a thread and a transaction (`begin read only`, time zone UTC) of its own. Rows come in
 //! binary through the extended protocol; the server waits when nobody takes them. A connection that breaks is an error
-//! in the stream, never an early end. The types are in [`types`], connections and TLS in [`connect`].
+//! in the stream, never an early end. The types are in [`types`], connections and TLS in
+//! [`crate::postgres`].
 
-mod connect;
 mod decode;
 mod explain;
 mod types;
@@ -17,11 +17,9 @@ use futures_util::TryStreamExt;
 use tokio_postgres::Client;
 
 use super::columns::Rows;
-use super::connection::PostgresConnection;
-use super::{BatchStream, Query, Source, channel, quoted, quoted_path};
+use super::{BatchStream, Query, Source, channel, quoted, statement};
 use crate::diagnostic::{Error, Result};
-use crate::secret::Redactor;
-use connect::Server;
+use crate::postgres::Server;
 use decode::{Raw, push};
 use types::{Wire, column_type};
 
@@ -31,13 +29,13 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    /// The server of a connection; connected to with the first query.
-    pub(super) fn new(connection: PostgresConnection, redactor: Redactor) -> Result<Self> {
-        Ok(Self { server: Arc::new(Server::new(&connection, redactor)?) })
+    /// A source of this server; connected to with the first query.
+    pub(super) fn new(server: Server) -> Self {
+        Self { server: Arc::new(server) }
     }
 
     fn start(&self, query: &Query, hint: Option<&[String]>, rows: bool) -> Result<BatchStream> {
-        let (sql, server) = (sql(query, hint), self.server.clone());
+        let (sql, server) = (statement(query, hint), self.server.clone());
         let hint = matches!(query, Query::Sql(_)).then(|| hint.map(<[String]>::to_vec)).flatten();
         let name = self.server.name();
         channel::spawn(&name, move |out| {
@@ -62,24 +60,6 @@ impl Source for Postgres {
     fn read(&self, query: &Query, columns: Option<&[String]>) -> Result<Vec<BatchStream>> {
         Ok(vec![self.start(query, columns, true)?])
     }
-}
-
-/// The statement that answers a query.
-fn sql(query: &Query, hint: Option<&[String]>) -> String {
-    let (name, columns, filter) = match query {
-        Query::Sql(sql) => return sql.clone(),
-        Query::Table { name, columns, filter } => (name, columns, filter),
-    };
-    let kept = |c: &&String| hint.is_none_or(|hint| hint.contains(c));
-    let columns = match (columns, hint) {
-        (Some(names), _) => names.iter().filter(kept).map(|n| quoted(n)).collect::<Vec<_>>(),
-        (None, Some(hint)) => hint.iter().map(|n| quoted(n)).collect(),
-        (None, None) => vec!["*".to_owned()],
-    };
-    // No column at all is a count of rows.
-    let columns = if columns.is_empty() { "1 as rows".to_owned() } else { columns.join(", ") };
-    let filter = filter.as_ref().map(|f| format!(" where ({f}\n)")).unwrap_or_default();
-    format!("select {columns} from {}{filter}", quoted_path(name))
 }
 
 /// One statement on its way.
@@ -184,6 +164,13 @@ impl Read<'_> {
     }
 
     fn explain(&self, error: &tokio_postgres::Error, sql: &str) -> Error {
-        self.server.redact(explain::reading(error, sql)).context(self.server.name())
+        let error = match explain::reading(error, sql) {
+            Error::Failed { message, help } => Error::Failed {
+                message: self.server.redact(&message),
+                help: help.map(|help| self.server.redact(&help)),
+            },
+            other => other,
+        };
+        error.context(self.server.name())
     }
 }

@@ -24,9 +24,9 @@ use arrow_schema::SchemaRef;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::connection::SqliteConnection;
-use super::{BatchStream, Query, Source, channel, quoted, quoted_path};
+use super::{BatchStream, Query, Source, channel, statement};
 use crate::diagnostic::{Error, Result};
+use crate::manifest::connection::SqliteConnection;
 use select::{Fault, Fields, Select, explain};
 
 /// How long to wait for a program that is writing.
@@ -47,31 +47,13 @@ type Results = Arc<Mutex<HashMap<String, (State, Fields)>>>;
 impl Sqlite {
     /// The database of a connection; opened with the first query.
     pub(super) fn new(connection: SqliteConnection) -> Self {
-        Self { path: connection.path, results: Results::default() }
-    }
-
-    /// The statement that answers a query.
-    fn sql(&self, query: &Query, hint: Option<&[String]>) -> Result<String> {
-        let Query::Table { name, columns, filter } = query else {
-            let Query::Sql(sql) = query else { return Ok(String::new()) };
-            return Ok(sql.clone());
-        };
-        let kept = |c: &&String| hint.is_none_or(|hint| hint.contains(c));
-        let columns = match (columns, hint) {
-            (Some(names), _) => names.iter().filter(kept).map(|n| quoted(n)).collect::<Vec<_>>(),
-            (None, Some(hint)) => hint.iter().map(|n| quoted(n)).collect(),
-            (None, None) => vec!["*".to_owned()],
-        };
-        // No column at all is a count of rows.
-        let columns = if columns.is_empty() { "1 as rows".to_owned() } else { columns.join(", ") };
-        let filter = filter.as_ref().map(|f| format!(" where ({f}\n)")).unwrap_or_default();
-        Ok(format!("select {columns} from {}{filter}", quoted_path(name)))
+        Self { path: connection.path.into(), results: Results::default() }
     }
 }
 
 impl Source for Sqlite {
     fn schema(&self, query: &Query) -> Result<SchemaRef> {
-        let sql = self.sql(query, None)?;
+        let sql = statement(query, None);
         let (connection, path) = (open(&self.path)?, &self.path);
         let mut select = prepare(&connection, path, &sql, &self.results)?;
         let wanted = select.wanted(None)?;
@@ -80,7 +62,7 @@ impl Source for Sqlite {
     }
 
     fn read(&self, query: &Query, columns: Option<&[String]>) -> Result<Vec<BatchStream>> {
-        let sql = self.sql(query, columns)?;
+        let sql = statement(query, columns);
         let (path, results) = (self.path.clone(), self.results.clone());
         let hint = matches!(query, Query::Sql(_)).then(|| columns.map(<[String]>::to_vec)).flatten();
         let stream = channel::spawn(&path.display().to_string(), move |out| {
@@ -127,11 +109,11 @@ fn prepare<'c>(connection: &'c Connection, path: &Path, sql: &str, results: &Res
     let mut select =
         Select::prepare(connection, sql, &Fault::default(), types::declared).map_err(|e| e.context(shown(path)))?;
     let results = results.lock().unwrap_or_else(PoisonError::into_inner);
-    match results.get(sql) {
-        Some((seen, fields)) if *seen == state(path) && fields.len() == select.fields.len() => {
-            select.fields.clone_from(fields);
-        }
-        _ => {}
+    if let Some((seen, fields)) = results.get(sql)
+        && *seen == state(path)
+        && fields.len() == select.fields.len()
+    {
+        select.fields.clone_from(fields);
     }
     Ok(select)
 }

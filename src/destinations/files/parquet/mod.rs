@@ -19,7 +19,6 @@ use super::cell::Cell;
 use super::format::{Changes, Format, Identity, hash, unreadable};
 use super::stage::failed;
 use crate::destinations::table::Columns;
-use crate::destinations::text::text;
 use crate::destinations::{Action, Batch, Operation, Outcome, SendError};
 
 /// Rows read and written at a time.
@@ -158,7 +157,10 @@ impl Format for Parquet {
                 false => column.field(&operation.record).cloned(),
             };
             let values: Vec<_> = batch.operations.iter().map(held).collect();
-            let texts: StringArray = values.iter().map(|v| v.as_ref().and_then(text)).collect();
+            let text = |value: &Option<crate::mapping::Value>| {
+                value.as_ref().filter(|v| !v.is_null()).map(|v| v.text().into_owned())
+            };
+            let texts: StringArray = values.iter().map(text).collect();
             let field = self.schema.field(*place);
             // Types come from `plain`, all of which have both conversions; an error would reject the whole column.
             let typed = typed::from_text(&texts, field.data_type()).and_then(|array| typed::to_text(&array));

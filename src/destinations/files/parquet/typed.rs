@@ -6,6 +6,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BinaryArray, StringArray, make_array};
 use arrow_cast::{CastOptions, cast, cast_with_options};
 use arrow_schema::DataType;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 /// What a column of unknown type is made of.
 pub(super) const TEXT: DataType = DataType::Utf8;
@@ -32,7 +34,7 @@ pub(super) fn plain(data_type: &DataType) -> Option<DataType> {
 /// A column of this type, made of texts; null where a text is not of the type.
 pub(super) fn from_text(texts: &StringArray, data_type: &DataType) -> Result<ArrayRef, String> {
     if *data_type == DataType::Binary {
-        let bytes = |text: Option<&str>| text?.strip_prefix("\\x").and_then(|digits| hex::decode(digits).ok());
+        let bytes = |text: Option<&str>| STANDARD.decode(text?).ok();
         let decoded: BinaryArray = texts.iter().map(bytes).collect();
         return Ok(Arc::new(decoded));
     }
@@ -46,7 +48,7 @@ pub(super) fn from_text(texts: &StringArray, data_type: &DataType) -> Result<Arr
 /// The texts of a column; [`from_text`] makes the same column of them.
 pub(super) fn to_text(column: &ArrayRef) -> Result<StringArray, String> {
     if *column.data_type() == DataType::Binary {
-        let text = |bytes: Option<&[u8]>| bytes.map(|b| format!("\\x{}", hex::encode(b)));
+        let text = |bytes: Option<&[u8]>| bytes.map(|b| STANDARD.encode(b));
         return Ok(column.as_binary::<i32>().iter().map(text).collect());
     }
     if let Some(offset) = by_offset(column.data_type()) {
@@ -93,7 +95,7 @@ mod tests {
             (DataType::Time64(TimeUnit::Microsecond), "13:45:00.25", Some("13:45:00.250")),
             (DataType::Timestamp(TimeUnit::Microsecond, utc()), "2026-11-22T13:45:00Z", Some("2026-11-22T13:45:00Z")),
             (DataType::Timestamp(TimeUnit::Microsecond, None), "2026-11-22T13:45:00", Some("2026-11-22T13:45:00")),
-            (DataType::Binary, "\\x00ff", Some("\\x00ff")),
+            (DataType::Binary, "AP8=", Some("AP8=")),
         ];
         for (data_type, text, expected) in cases {
             let texts = StringArray::from(vec![text]);

@@ -1,4 +1,4 @@
-//! TLS by rustls: with the authorities of the system and of `ca_file`, or for `prefer` without looking.
+//! TLS by rustls: with the authorities of the system and of `ca_file`, or without looking.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,15 +10,16 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::connect::SslMode;
+use crate::diagnostic::{Error, Result};
 
-/// What makes TLS connections. The error names the file that cannot be used.
-pub(super) fn connector(mode: SslMode, ca_file: Option<&Path>) -> Result<MakeRustlsConnect, String> {
+/// What makes TLS connections; with `checked`, only to servers that are who they say. The error names the file that
+/// cannot be used.
+pub(super) fn connector(checked: bool, ca_file: Option<&Path>) -> Result<MakeRustlsConnect> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|e| format!("TLS cannot be used: {e}"))?;
-    if mode != SslMode::Require {
+        .map_err(|e| Error::failed(format!("TLS cannot be used: {e}")))?;
+    if !checked {
         let unchecked = Arc::new(Unchecked(provider));
         let config = builder.dangerous().with_custom_certificate_verifier(unchecked).with_no_client_auth();
         return Ok(MakeRustlsConnect::new(config));
@@ -27,7 +28,12 @@ pub(super) fn connector(mode: SslMode, ca_file: Option<&Path>) -> Result<MakeRus
     // Certificates of the system that cannot be read are left out, as every other client does.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = ca_file {
-        let fault = |what: &dyn std::fmt::Display| format!("connection.ca_file: {}: {what}", path.display());
+        let fault = |what: &dyn std::fmt::Display| {
+            Error::failed_help(
+                format!("connection.ca_file: cannot use `{}`: {what}", path.display()),
+                "it holds the certificate of an authority in PEM form",
+            )
+        };
         let mut found = false;
         for certificate in CertificateDer::pem_file_iter(path).map_err(|e| fault(&e))? {
             roots.add(certificate.map_err(|e| fault(&e))?).map_err(|e| fault(&e))?;

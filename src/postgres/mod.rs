@@ -1,0 +1,199 @@
+//! Reaching a PostgreSQL server: the same for sources and destinations.
+//!
+//! | `sslmode` | encrypted | the server's certificate |
+//! |---|---|---|
+//! | `disable` | never | |
+//! | `prefer` (default) | where the server offers it | not checked: keeps out listeners, not impostors |
+//! | `require`, `verify-full` | always | must be signed by an authority of the system or of `ca_file`, for this host |
+//!
+//! libpq's `require` checks nothing; ours does, because a password sent to an impostor is lost. Who names a `ca_file`
+//! wants it checked: `prefer` becomes `require`. A Unix socket does not leave the machine and has no TLS. In a `url`,
+//! the parameters `sslmode` (also `allow`, read as `prefer`, and `verify-ca`, read as `verify-full`) and `sslrootcert`
+//! mean the keys.
+
+mod failure;
+mod tls;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio_postgres::config::{Host, SslMode as Negotiate};
+use tokio_postgres::{Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+pub use failure::{Failure, cause};
+
+use crate::diagnostic::{Error, Result};
+use crate::manifest::connection::{PostgresConnection, SslMode};
+use crate::secret::{Redactor, Secret};
+
+/// How long connecting may take, from the name's look-up to the first answer, unless a URL's `connect_timeout` says.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A server and how to reach it.
+#[derive(Clone)]
+pub struct Server {
+    config: Config,
+    tls: MakeRustlsConnect,
+    redactor: Redactor,
+}
+
+impl Server {
+    /// The server of a connection; offline. `redactor` knows the secrets that were put into the connection.
+    ///
+    /// # Errors
+    /// A `url` that is none (it is not quoted), parts beside a `url`, a role that is missing, a `ca_file` that cannot be
+    /// used.
+    pub fn new(connection: &PostgresConnection, redactor: &Redactor) -> Result<Self> {
+        let InUrl { mut config, sslmode, ca_file } = match &connection.url {
+            Some(url) => {
+                beside_url(connection)?;
+                from_url(url)?
+            }
+            None => InUrl { config: from_parts(connection), sslmode: None, ca_file: None },
+        };
+        if config.get_hosts().is_empty() {
+            // The address is then the name that the certificate is checked for.
+            let addresses: Vec<String> = config.get_hostaddrs().iter().map(ToString::to_string).collect();
+            if addresses.is_empty() {
+                config.host("localhost");
+            }
+            for address in &addresses {
+                config.host(address);
+            }
+        }
+        if config.get_user().is_none() {
+            return Err(Error::failed_help("connection.user is missing", "name the role to connect as"));
+        }
+        let ca_file = connection.ca_file.as_ref().map(PathBuf::from).or(ca_file);
+        let mode = match (connection.sslmode.or(sslmode).unwrap_or_default(), &ca_file) {
+            (SslMode::Disable, Some(_)) => {
+                let message = "connection: `sslmode: disable` and `ca_file` exclude each other";
+                return Err(Error::failed_help(message, "remove one of them"));
+            }
+            (SslMode::Prefer, Some(_)) => SslMode::Require,
+            (mode, _) => mode,
+        };
+        let local = config.get_hosts().iter().all(|host| !matches!(host, Host::Tcp(_)));
+        config.application_name("syncline").keepalives_idle(Duration::from_secs(60)).ssl_mode(match mode {
+            _ if local => Negotiate::Disable,
+            SslMode::Disable => Negotiate::Disable,
+            SslMode::Prefer => Negotiate::Prefer,
+            SslMode::Require | SslMode::VerifyFull => Negotiate::Require,
+        });
+        let checked = matches!(mode, SslMode::Require | SslMode::VerifyFull);
+        let tls = tls::connector(checked, ca_file.as_deref())?;
+        let password = config.get_password().map(|p| Secret::new(String::from_utf8_lossy(p)));
+        let redactor = redactor.with(connection.url.clone().into_iter().chain(password));
+        Ok(Self { config, tls, redactor })
+    }
+
+    /// The server as messages name it: `postgres at db.example.com:5432`.
+    pub fn name(&self) -> String {
+        let host = match self.config.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            #[cfg(unix)]
+            Some(Host::Unix(path)) => path.display().to_string(),
+            None => String::new(),
+        };
+        let port = self.config.get_ports().first().copied().unwrap_or(5432);
+        format!("postgres at {host}:{port}")
+    }
+
+    /// The text without any secret of the connection.
+    pub fn redact(&self, text: &str) -> String {
+        self.redactor.redact(text)
+    }
+
+    /// Opens a connection, which runs as a task of the current runtime until the client is dropped.
+    ///
+    /// # Errors
+    /// What kept from connecting: the server is named, and no secret is in it.
+    pub async fn connect(&self) -> Result<Client, Failure> {
+        let limit = self.config.get_connect_timeout().copied().unwrap_or(TIMEOUT);
+        let failure = match tokio::time::timeout(limit, self.config.connect(self.tls.clone())).await {
+            Ok(Ok((client, connection))) => {
+                // What goes wrong in the task reaches the client as a closed connection, which is where it is told.
+                tokio::spawn(connection);
+                return Ok(client);
+            }
+            Ok(Err(error)) => Failure::of(&error),
+            Err(_) => Failure::timeout(limit),
+        };
+        Err(Failure { message: format!("{}: {}", self.name(), self.redact(&failure.message)), ..failure })
+    }
+}
+
+/// What a URL says.
+struct InUrl {
+    config: Config,
+    sslmode: Option<SslMode>,
+    ca_file: Option<PathBuf>,
+}
+
+/// Reads a URL; `sslmode` and `sslrootcert` are read here, for the driver does not know all that they say.
+fn from_url(url: &Secret) -> Result<InUrl> {
+    let (base, query) = url.expose().split_once('?').unwrap_or((url.expose(), ""));
+    let (mut sslmode, mut ca_file, mut rest) = (None, None, Vec::new());
+    for parameter in query.split('&').filter(|p| !p.is_empty()) {
+        match parameter.split_once('=') {
+            Some(("sslmode", word)) => {
+                sslmode = Some(match word {
+                    "disable" => SslMode::Disable,
+                    "allow" | "prefer" => SslMode::Prefer,
+                    "require" => SslMode::Require,
+                    "verify-ca" | "verify-full" => SslMode::VerifyFull,
+                    _ => {
+                        return Err(Error::failed_help(
+                            "connection.url: `sslmode` is not known",
+                            "it is one of `disable`, `prefer`, `require`, `verify-full`",
+                        ));
+                    }
+                });
+            }
+            Some(("sslrootcert", path)) => ca_file = Some(path.into()),
+            _ => rest.push(parameter),
+        }
+    }
+    let text = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
+    // The driver's message is left out: it may quote parts of the URL.
+    let config = text.parse().map_err(|_| {
+        Error::failed_help(
+            "connection.url is not a PostgreSQL URL",
+            "it looks like `postgres://user:password@host:5432/database`; special characters in the password are \
+             percent-encoded",
+        )
+    })?;
+    Ok(InUrl { config, sslmode, ca_file })
+}
+
+fn from_parts(connection: &PostgresConnection) -> Config {
+    let mut config = Config::new();
+    connection.host.as_ref().map(|host| config.host(host));
+    connection.port.map(|port| config.port(port));
+    connection.user.as_ref().map(|user| config.user(user));
+    connection.password.as_ref().map(|password| config.password(password.expose()));
+    connection.database.as_ref().map(|database| config.dbname(database));
+    config
+}
+
+/// Refuses parts that stand beside a URL: nobody could tell which of them counts.
+fn beside_url(connection: &PostgresConnection) -> Result<()> {
+    let parts = [
+        ("host", connection.host.is_some()),
+        ("port", connection.port.is_some()),
+        ("user", connection.user.is_some()),
+        ("password", connection.password.is_some()),
+        ("database", connection.database.is_some()),
+    ];
+    match parts.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((part, _)) => Err(Error::failed_help(
+            format!("connection: `url` and `{part}` exclude each other"),
+            "give the whole `url`, or its parts",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;
