@@ -9,7 +9,7 @@ mod refusal;
 mod schema;
 mod write;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -49,12 +49,26 @@ impl Destination for Sqlite {
 
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {
         let (path, target) = (self.path.clone(), target.clone());
-        let table = table::blocking(move || schema::open(&path, &target)).await?;
-        Ok(Box::new(SqliteWriter { table: Arc::new(Mutex::new(table)) }))
+        let opened = table::blocking(move || schema::open(&path, &target)).await;
+        let table = opened.map_err(|e| named(&self.path, e))?;
+        Ok(Box::new(SqliteWriter { path: self.path.clone(), table: Arc::new(Mutex::new(table)) }))
+    }
+}
+
+/// Names the database file in what is about it; a refusal is about a record.
+fn named(path: &Path, error: SendError) -> SendError {
+    let shown = path.display().to_string();
+    let put = |message: String| if message.contains(&shown) { message } else { format!("`{shown}`: {message}") };
+    match error {
+        SendError::Transient { message, retry_after } => SendError::Transient { message: put(message), retry_after },
+        SendError::Lost { message } => SendError::Lost { message: put(message) },
+        SendError::Fatal { message, help } => SendError::Fatal { message: put(message), help },
+        refused @ SendError::Refused { .. } => refused,
     }
 }
 
 struct SqliteWriter {
+    path: PathBuf,
     table: Arc<Mutex<write::Table>>,
 }
 
@@ -68,6 +82,7 @@ impl Writer for SqliteWriter {
             table::alone(&batch, table.send(&batch)).map(Sent::Outcomes)
         })
         .await
+        .map_err(|e| named(&self.path, e))
     }
 
     async fn settle(&self, _: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError> {

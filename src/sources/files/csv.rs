@@ -1,4 +1,4 @@
-//! CSV: comma, double quotes, a header line, UTF-8.
+//! CSV: comma, double quotes, a header line, UTF-8. A header separated by semicolons or tabs is refused.
 //!
 //! A column is of the narrowest of these kinds that holds every value of the file without losing a character of it:
 //! whole number, floating point number, boolean, date, timestamp (with or without zone, never mixed), else text; which
@@ -46,6 +46,7 @@ pub(super) fn survey(stamps: &[Stamp]) -> Result<(SchemaRef, Vec<CsvFile>)> {
             .map(|name| str::from_utf8(name).map(str::to_owned))
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|_| stamp.at(1, "a column name is not UTF-8", NOT_UTF8))?;
+        check_separator(&names, stamp)?;
         check_names(names.iter().map(String::as_str), &stamp.path)?;
         if header.is_empty() {
             kinds = vec![Kinds::default(); names.len()];
@@ -91,6 +92,19 @@ fn read<R: Read>(reader: &mut Reader<R>, record: &mut ByteRecord, stamp: &Stamp)
         csv::ErrorKind::Io(error) => stamp.unreadable(&error),
         other => stamp.fault(format!("{other:?}"), CUT),
     })
+}
+
+/// A header without a comma but with semicolons or tabs is of a file that another program wrote with those.
+fn check_separator(header: &[String], stamp: &Stamp) -> Result<()> {
+    let [only] = header else { return Ok(()) };
+    let found = [(';', "semicolons"), ('\t', "tabs")].into_iter().find(|(sign, _)| only.contains(*sign));
+    match found {
+        Some((_, signs)) => {
+            let what = format!("the columns are separated by {signs}, not by commas");
+            Err(stamp.at(1, what, "save the file with commas between the fields"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Byte and line a record starts at.
