@@ -197,7 +197,10 @@ impl Settle<'_> {
         let doubted = self.doubt.is_some_and(|doubt| doubt.contains(row.key));
         let held = self.held.get(&row.key).filter(|(hash, _)| *hash == row.hash).map(|(_, reason)| *reason);
         let again = self.options.retry || self.options.full_refresh;
-        if let (Some(reason), false, false) = (held, again, doubted) {
+        // What is refused was answered after whatever is still in doubt of the row: sending it again settles nothing.
+        if let (Some(reason), false) = (held, again)
+            && (!doubted || reason == HeldReason::Rejected)
+        {
             return Verdict::Held(reason);
         }
         let record = match bounds.now.record(row.row, !row.there) {

@@ -53,7 +53,7 @@ fn after_unlock_a_living_holder_stops_and_its_successor_is_not_taken_for_dead() 
     let project = project("insert", ROWS, 1);
     let first = start(&project, &["apply", "--auto-approve"]);
     until("rows arrive", || count(&project, "people") >= 5);
-    project.run(&["state", "unlock"]).code(0);
+    project.run(&["state", "unlock", "--auto-approve"]).code(0);
     let second = start(&project, &["apply", "--auto-approve"]);
     let mine = format!("\"pid\": {}", second.id());
     let lock = || std::fs::read_to_string(project.path(".syncline/default/lock.json")).unwrap_or_default();

@@ -10,15 +10,14 @@ use super::{at_rest, check, copy, count, project, tool};
 use crate::project::{Project, Ran, people_csv};
 
 /// Calls that change what a disk or a peer has.
-const CALLS: &[&str] = &[
-    "fsync", "fdatasync", "rename", "renameat2", "unlink", "linkat", "pwrite64", "write", "ftruncate", "openat",
-];
+pub(super) const CALLS: &[&str] =
+    &["fsync", "fdatasync", "rename", "renameat2", "unlink", "linkat", "pwrite64", "write", "ftruncate", "openat"];
 /// Calls a full or broken disk fails.
 const DISK: &[&str] = &["fsync", "fdatasync", "rename", "pwrite64", "write", "linkat"];
 
 /// One point: the `n`-th call of this name of some thread.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Point(String, usize);
+pub(super) struct Point(String, usize);
 
 fn traced(project: &Project, arguments: &[&str], strace: &[&str]) -> Command {
     let binary = project.command(arguments);
@@ -35,7 +34,7 @@ fn traced(project: &Project, arguments: &[&str], strace: &[&str]) -> Command {
 }
 
 /// All points of a command, in a copy of the project.
-fn points(project: &Project, arguments: &[&str], calls: &[&str]) -> Vec<Point> {
+pub(super) fn points(project: &Project, arguments: &[&str], calls: &[&str]) -> Vec<Point> {
     let project = copy(project);
     let trace = project.path("trace");
     let set = format!("trace={}", calls.join(","));
@@ -59,7 +58,7 @@ fn points(project: &Project, arguments: &[&str], calls: &[&str]) -> Vec<Point> {
 }
 
 /// About `share` of the points, evenly spread.
-fn spread(points: Vec<Point>, share: usize) -> Vec<Point> {
+pub(super) fn spread(points: Vec<Point>, share: usize) -> Vec<Point> {
     if std::env::var("SYNCLINE_POINTS").is_ok_and(|all| all == "all") {
         return points;
     }
@@ -68,7 +67,7 @@ fn spread(points: Vec<Point>, share: usize) -> Vec<Point> {
 }
 
 /// Runs the command with a fault at each point, each in its own copy of the project, and hands over what is left.
-fn at_each(
+pub(super) fn at_each(
     project: &Project,
     arguments: &[&str],
     points: &[Point],
@@ -94,7 +93,7 @@ fn at_each(
     std::thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(work))));
 }
 
-const APPLY: &[&str] = &["apply", "--auto-approve"];
+pub(super) const APPLY: &[&str] = &["apply", "--auto-approve"];
 
 /// 60 people. For `mirror` 45 others are there before, of whom 15 are to be removed and 30 stay.
 fn prepared(mode: &str) -> (Project, usize) {
@@ -126,12 +125,8 @@ fn equal(project: &Project, mode: &str, rows: usize, what: &str) {
     assert_eq!(ran.code, 0, "{what}: {}\n{}", ran.stdout, ran.stderr);
     let mut there = project.rows("out/crm.db", "select email, name, plan, seats from people");
     let text = project.read("data/people.csv");
-    let mut wanted: Vec<String> = text
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_once(','))
-        .map(|(_, rest)| rest.replace(',', "|"))
-        .collect();
+    let mut wanted: Vec<String> =
+        text.lines().skip(1).filter_map(|line| line.split_once(',')).map(|(_, rest)| rest.replace(',', "|")).collect();
     there.sort();
     wanted.sort();
     assert_eq!(there, wanted, "{what}");
@@ -145,7 +140,7 @@ fn killed_at_any_system_call_and_run_again_the_destination_equals_the_source() {
     }
     for mode in ["upsert", "insert", "mirror"] {
         let (project, rows) = prepared(mode);
-        let points = spread(points(&project, APPLY, CALLS), 30);
+        let points = spread(points(&project, APPLY, CALLS), 24);
         let killed = AtomicUsize::new(0);
         at_each(&project, APPLY, &points, "signal=SIGKILL", |project, ran, point| {
             killed.fetch_add(usize::from(ran.code == -1), Ordering::SeqCst);
@@ -166,7 +161,7 @@ fn a_disk_that_fails_or_fills_up_ends_in_a_clear_message_and_the_next_run_gets_t
     }
     for (mode, fault) in [("insert", "error=ENOSPC"), ("upsert", "error=EIO"), ("mirror", "error=ENOSPC")] {
         let (project, rows) = prepared(mode);
-        let points = spread(points(&project, APPLY, DISK), 22);
+        let points = spread(points(&project, APPLY, DISK), 16);
         let failed = AtomicUsize::new(0);
         at_each(&project, APPLY, &points, fault, |project, ran, point| {
             let what = format!("{mode}, {point}");
@@ -198,7 +193,7 @@ fn a_plan_file_killed_at_any_system_call_can_still_be_applied() {
     project.run(&["plan", "--out", "p.slplan"]).code(0);
     let apply = &["apply", "p.slplan"];
     let calls = ["fsync", "fdatasync", "rename", "pwrite64"];
-    let points = spread(points(&project, apply, &calls), 30);
+    let points = spread(points(&project, apply, &calls), 20);
     at_each(&project, apply, &points, "signal=SIGKILL", |project, _, point| {
         let again = project.run(apply);
         // All was done and noted before it died: then the plan is used up.
