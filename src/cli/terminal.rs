@@ -21,7 +21,9 @@ pub(super) fn start(global: &Global) {
         _ => "syncline=debug",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("SYNCLINE_LOG").unwrap_or_else(|_| level.into());
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A stderr that takes nothing more (a full disk behind it) is no reason to panic, which saying so on it would be.
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     // A second subscriber in the same process is the only failure, and then the first one goes on.
     let _ = match global.log_format {
         LogFormat::Text => logs.with_target(false).with_ansi(stderr_color()).try_init(),

@@ -119,8 +119,9 @@ pub async fn deliver(
     let sent = send_all(&tower, cutter, job.concurrency.max(1) as usize, stop).await;
     // Also after a failure: what was handed over is not left half-way.
     let settled = tower.settle(DRAIN).await;
-    sent.and(settled)?;
-    run.journal().sync().await?;
+    // And after a failure, too: what was answered is known, whatever failed later.
+    let synced = run.journal().sync().await;
+    sent.and(settled).and(synced)?;
     let error = tower.halted();
     let ledger = tower.ledger();
     let effort = Effort { requests: ledger.tally.requests, retries: ledger.tally.retries, error };

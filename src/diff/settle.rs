@@ -207,7 +207,10 @@ impl Settle<'_> {
         let other_mapping = held.is_some_and(|held| !mapped(&held));
         let held = held.filter(mapped).map(|held| held.reason);
         let again = self.options.retry || self.options.full_refresh;
-        if let (Some(reason), false, false) = (held, again, doubted) {
+        // What is refused was answered after whatever is still in doubt of the row: sending it again settles nothing.
+        if let (Some(reason), false) = (held, again)
+            && (!doubted || reason == HeldReason::Rejected)
+        {
             return Verdict::Held(reason);
         }
         let record = match bounds.now.record(row.row, !row.there) {

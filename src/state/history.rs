@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::State;
 use super::active::read_run;
 use super::recover::in_run;
-use super::runs::Run;
+use super::runs::{Run, Status};
 use crate::diagnostic::{Error, Result, closest};
 
 /// One line of a run's row log.
@@ -32,14 +32,16 @@ pub struct LoggedRow {
 }
 
 impl State {
-    /// All runs that left a record, the newest first.
+    /// All runs that left a record, the newest first. One that died before it did anything is none.
     pub fn runs(&self) -> Result<Vec<Run>> {
         let mut runs = Vec::new();
+        let open = self.document()?.open_runs;
         for run_id in self.backend.list("runs")? {
             if let Some(path) = self.backend.get(&in_run(&run_id, "run.json"))? {
                 runs.push(read_run(&path)?);
             }
         }
+        runs.retain(|run: &Run| run.status != Status::Running || open.contains(&run.run_id));
         // Ids sort by time.
         runs.sort_by(|a, b| b.run_id.cmp(&a.run_id));
         Ok(runs)

@@ -81,9 +81,28 @@ impl Local {
         write().map_err(|e| failed("write", &path, &e))
     }
 
-    /// Tries to get the operating system's lock that a living local holder keeps.
-    fn try_alive(&self) -> Result<Option<File>> {
-        let path = self.path("alive.lck");
+    /// Removes what killed holders left as their proofs of life. What cannot be removed does no harm.
+    fn forget_dead(&self, mine: u64) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let token = name.strip_prefix("alive.").and_then(|n| n.strip_suffix(".lck")).and_then(|n| n.parse().ok());
+            if let Some(token) = token.filter(|token| *token != mine)
+                && let Ok(Some(_)) = self.try_alive(token)
+            {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Where the holder of this token proves that it lives: a file of its own, so that a holder whose lock was taken
+    /// away is not mistaken for its successor.
+    fn alive_path(&self, token: u64) -> PathBuf {
+        self.path(&format!("alive.{token}.lck"))
+    }
+
+    /// Tries to get the operating system's lock that the living local holder of this token keeps.
+    fn try_alive(&self, token: u64) -> Result<Option<File>> {
+        let path = self.alive_path(token);
         let file = open_lock(&path)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
@@ -136,18 +155,25 @@ impl Backend for Local {
     fn acquire(&self, operation: &str, duration: Duration, least: u64) -> Result<Acquired> {
         self.alone(|| {
             let current = self.read_holder()?;
-            let alive = self.try_alive()?;
             if let Some(holder) = &current {
                 // On this machine a holder without its system lock is dead, however fresh its lease. Elsewhere only
                 // the end of the lease tells.
-                let dead = alive.is_some() && holder.host == lease::host();
+                let dead = holder.host == lease::host() && self.try_alive(holder.token)?.is_some();
                 if !dead && !lease::expired(holder) {
                     return Ok(Acquired::Busy(holder.clone()));
                 }
             }
-            let token = least.max(current.as_ref().map_or(0, |h| h.token)) + 1;
+            let mut token = least.max(current.as_ref().map_or(0, |h| h.token)) + 1;
+            // A lock that was taken away leaves no token behind; the proof of life of its holder does.
+            let alive = loop {
+                match self.try_alive(token)? {
+                    Some(alive) => break Some(alive),
+                    None => token += 1,
+                }
+            };
             let holder = lease::new_holder(token, operation, duration);
             self.write_holder(&holder)?;
+            self.forget_dead(token);
             if let Ok(mut slot) = self.alive.lock() {
                 *slot = alive;
             }
@@ -166,14 +192,20 @@ impl Backend for Local {
     }
 
     fn release(&self, token: u64) -> Result<()> {
-        let result = self.alone(|| match self.read_holder()? {
-            Some(holder) if holder.token == token => self.remove_holder(),
-            _ => Ok(()),
-        });
-        if let Ok(mut slot) = self.alive.lock() {
-            *slot = None;
-        }
-        result
+        self.alone(|| {
+            let result = match self.read_holder()? {
+                Some(holder) if holder.token == token => self.remove_holder(),
+                _ => Ok(()),
+            };
+            // While nobody else looks: a file that is removed after another has opened it proves nothing.
+            if let Ok(mut slot) = self.alive.lock()
+                && slot.is_some()
+            {
+                let _ = fs::remove_file(self.alive_path(token));
+                *slot = None;
+            }
+            result
+        })
     }
 
     fn holder(&self) -> Result<Option<Holder>> {

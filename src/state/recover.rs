@@ -143,16 +143,12 @@ pub(super) fn recover(
     let earlier: Vec<String> = runs.iter().take_while(|r| *r != run_id).cloned().collect();
     let serial = document.serial + 1;
     let Some(proofs) = proofs(backend, run_id)? else {
-        // Nothing was sent and nothing noted: as if it had never begun.
-        match document.plans.get_mut(&plan_id) {
-            Some(used) if !earlier.is_empty() => {
-                used.runs = earlier;
-                used.status = PlanStatus::Interrupted;
-                used.serial = serial;
-            }
-            _ => {
-                document.plans.shift_remove(&plan_id);
-            }
+        // Nothing was sent and nothing noted: as if it had never begun. The plan can still be carried out: the only thing
+        // that changed since it was made is the note that it was about to be.
+        if let Some(used) = document.plans.get_mut(&plan_id) {
+            used.runs = earlier;
+            used.status = PlanStatus::Interrupted;
+            used.serial = serial;
         }
         return Ok(Recovered { document, files: Vec::new(), run: None });
     };

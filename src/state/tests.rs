@@ -12,7 +12,7 @@ use super::document::Document;
 use super::journal::{self, Journal, Policy, Record, SyncRecord, ranges_of, runs_of};
 use super::local::Local;
 use super::marks::{Mark, replay};
-use super::{LockRequest, State};
+use super::{LockRequest, PlanUse, State};
 use crate::deliver::stage::{change_batch, spec};
 use crate::destinations::{Action, Class, Outcome};
 use crate::diagnostic::Error;
@@ -345,4 +345,35 @@ fn a_state_is_pulled_and_pushed() {
     adopt(&open(third.path()), 0..1);
     let e = open(third.path()).lock(&request()).unwrap().push(&copy, false).unwrap_err();
     assert!(e.to_string().contains("another state"), "{e}");
+}
+
+#[test]
+fn a_plan_whose_run_died_before_anything_was_sent_can_still_be_carried_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = tempfile::tempdir().unwrap();
+    let state = open(folder.path());
+    let serial = state.document().unwrap().serial;
+    {
+        let locked = state.lock(&request()).unwrap();
+        assert_eq!(locked.check_plan("plan", &locked.lineage(), serial).unwrap(), PlanUse::Fresh);
+        // Dropped without an end, as by a kill; its journal was never made durable.
+        drop(locked.begin("plan", plan.path()).unwrap());
+    }
+    let locked = state.lock(&request()).unwrap();
+    assert!(locked.recover().unwrap().is_empty());
+    assert_eq!(locked.check_plan("plan", &locked.lineage(), serial).unwrap(), PlanUse::Resume);
+    assert_eq!(state.runs().unwrap(), vec![], "a run that did nothing is none");
+}
+
+#[test]
+fn a_holder_whose_lock_was_taken_away_does_not_make_its_successor_look_dead() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = open(folder.path()).lock(&request()).unwrap();
+    assert!(open(folder.path()).unlock().unwrap().is_some());
+    let second = open(folder.path()).lock(&request()).unwrap();
+    assert_ne!(first.token(), second.token(), "a token of its own, although the first one never committed");
+    drop(first);
+    assert!(matches!(open(folder.path()).lock(&request()), Err(Error::Locked { .. })), "the second one lives");
+    drop(second);
+    assert!(open(folder.path()).lock(&request()).is_ok());
 }

@@ -1,0 +1,67 @@
+//! SIGINT and SIGTERM: what is on its way lands, what was done is kept, and the next apply goes on from there.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::{check, contents, count, last_run, project, start, summary, until};
+
+const ROWS: usize = 3000;
+
+#[test]
+fn a_signal_ends_a_slow_delivery_soon_and_what_was_done_is_kept() {
+    for (mode, signal, with_plan) in [("insert", "TERM", false), ("upsert", "INT", true), ("mirror", "TERM", true)] {
+        let what = format!("{mode}, SIG{signal}");
+        let project = project(mode, ROWS, 1);
+        let apply: &[&str] = if with_plan { &["apply", "p.slplan"] } else { &["apply", "--auto-approve"] };
+        if with_plan {
+            project.run(&["plan", "--out", "p.slplan"]).code(0);
+        }
+        let child = start(&project, apply);
+        until("rows arrive", || count(&project, "people") >= 20);
+        let since = Instant::now();
+        let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+        let output = child.wait_with_output().expect("an end");
+        let (took, stderr) = (since.elapsed(), String::from_utf8_lossy(&output.stderr));
+        assert!(took < Duration::from_secs(5), "{what}: it took {took:?} to end");
+        assert_eq!(output.status.code(), Some(1), "{what}: {stderr}");
+        assert!(stderr.contains("stopping"), "{what}: {stderr}");
+        assert!(!project.path(".syncline/default/lock.json").exists(), "{what}: a lock stayed behind");
+
+        let there = count(&project, "people");
+        assert!(there < ROWS, "{what}: it was done before the signal came");
+        let (run, [planned, succeeded, pending, in_doubt]) = last_run(&project);
+        assert_eq!(run["status"], "partial", "{what}");
+        assert!(run["error"].as_str().is_some_and(|e| e.contains("signal")), "{what}: {run:#}");
+        assert_eq!((planned, succeeded, in_doubt), (ROWS as u64, there as u64, 0), "{what}");
+        assert_eq!(pending, (ROWS - there) as u64, "{what}");
+
+        project.run(apply).code(0);
+        assert_eq!(contents(&project), [summary(ROWS)], "{what}");
+        assert_eq!(count(&project, "writes"), ROWS, "{what}: something was written twice");
+        if with_plan {
+            project.run(apply).code(5);
+        }
+        check(&project, ROWS, &what);
+    }
+}
+
+#[test]
+fn a_signal_also_ends_an_apply_that_waits_for_a_locked_database() {
+    let project = project("upsert", 50, 10);
+    let other = rusqlite::Connection::open(project.path("out/crm.db")).expect("a database");
+    other.execute_batch("begin immediate").expect("a transaction");
+    let child = start(&project, &["apply", "--auto-approve"]);
+    until("something is about to be sent", || super::open_runs(&project) > 0);
+    std::thread::sleep(Duration::from_millis(300));
+    let since = Instant::now();
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    let output = child.wait_with_output().expect("an end");
+    assert!(since.elapsed() < Duration::from_secs(5), "it took {:?} to end", since.elapsed());
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(count(&project, "people"), 0);
+    drop(other);
+    check(&project, 50, "the database is free again");
+    assert_eq!(count(&project, "writes"), 50);
+}
