@@ -32,10 +32,11 @@ fn an_empty_model_is_refused_unless_it_is_allowed() {
     assert_eq!(project.rows("out/crm.db", "select count(*) from people"), ["0"]);
 }
 
-/// What is broken, what the message must name.
 #[test]
 fn bad_input_ends_in_one_clear_message_and_nothing_is_lost() {
-    let cases: &[(&str, fn(&Project), &[&str])] = &[
+    /// What is broken, how, what the message names.
+    type Case = (&'static str, fn(&Project), &'static [&'static str]);
+    let cases: &[Case] = &[
         ("a file is missing", |p| std::fs::remove_file(p.path("data/people.csv")).unwrap(), &["people"]),
         ("a column is gone", |p| p.edit("data/people.csv", "name,plan", "nom,plan"), &["name"]),
         ("a row is cut", |p| p.edit("data/people.csv", "Person 5,premium,5", "Person 5"), &["people.csv"]),

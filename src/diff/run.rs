@@ -34,8 +34,9 @@ pub fn diff(
     options: &Options,
     sink: &mut dyn FnMut(ChangeBatch) -> Result<(), DiffError>,
 ) -> Result<Summary, DiffError> {
+    type Columns = [(String, String)];
     let now = layout.key_types();
-    let other_key = |same: fn(&[(String, String)], &[(String, String)]) -> bool| {
+    let other_key = |same: fn(&Columns, &Columns) -> bool| {
         let before = snapshot.iter().chain(&doubt).map(|file| &file.meta().key).find(|before| !same(before, &now));
         before.map_or(Ok(()), |before| Err(DiffError::KeyChanged { before: before.clone(), now: now.clone() }))
     };

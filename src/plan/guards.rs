@@ -113,7 +113,9 @@ mod tests {
     use super::*;
 
     /// guard, limit, rows it counts, rows in the model, rows acknowledged, first run, allowance → goes ahead
-    const CASES: &[(&str, &str, u64, u64, u64, bool, Option<u64>, bool)] = &[
+    type Case = (&'static str, &'static str, u64, u64, u64, bool, Option<u64>, bool);
+
+    const CASES: &[Case] = &[
         ("max_removed", "5%", 5, 95, 100, false, None, true),
         ("max_removed", "5%", 6, 94, 100, false, None, false),
         ("max_removed", "5%", 6, 94, 100, false, Some(6), true),

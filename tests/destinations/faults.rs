@@ -17,7 +17,7 @@ const TABLE: &str = "CREATE TABLE users (email text PRIMARY KEY, plan text, seat
 #[tokio::test]
 async fn what_the_server_refuses_is_told_without_secrets() {
     let Some(server) = server() else { return };
-    let (client, name) = server.filled(TABLE).await;
+    let (_client, name) = server.filled(TABLE).await;
     let good = server.parts(&name);
     let with = |key: &str, value: serde_json::Value| {
         let mut settings = good.clone();

@@ -26,7 +26,7 @@ fn types() -> Vec<(&'static str, Value, &'static str)> {
     let list = || Value::List(vec![Value::Int(1), Value::Null, Value::Int(3)]);
     vec![
         ("json", t(r#"{"b":1, "a":2}"#), r#"{"b":1, "a":2}"#),
-        ("json", Value::Object(vec![("k".into(), Value::Decimal("1.10".into()))]), r#"{"k":1.10}"#),
+        ("json", Value::Object(vec![("k".into(), Value::Decimal("1.25".into()))]), r#"{"k":1.25}"#),
         ("jsonb", list(), "[1, null, 3]"),
         ("jsonb", t("no json"), "22P02"),
         ("integer[]", list(), "{1,NULL,3}"),
