@@ -138,7 +138,6 @@ fn refuse(plan: &Plan, options: &Options) -> Result<ExitCode> {
         finished_at: Some(now),
         syncs: plan.syncs.iter().map(refused).collect(),
         error: plan.refusals.first().map(|refusal| refusal.message.clone()),
-        ..Run::default()
     };
     write_report(&run, options)?;
     if options.format == Format::Json {
