@@ -35,7 +35,8 @@ pub fn diff(
     sink: &mut dyn FnMut(ChangeBatch) -> Result<(), DiffError>,
 ) -> Result<Summary, DiffError> {
     let now = layout.key_types();
-    let other_key = |same: fn(&[(String, String)], &[(String, String)]) -> bool| {
+    type Key = [(String, String)];
+    let other_key = |same: fn(&Key, &Key) -> bool| {
         let before = snapshot.iter().chain(&doubt).map(|file| &file.meta().key).find(|before| !same(before, &now));
         before.map_or(Ok(()), |before| Err(DiffError::KeyChanged { before: before.clone(), now: now.clone() }))
     };

@@ -109,6 +109,7 @@ mod tests {
     use super::*;
 
     /// guard, limit, rows it counts, rows in the model, rows acknowledged, first run, allowance → goes ahead
+    #[allow(clippy::type_complexity)]
     const CASES: &[(&str, &str, u64, u64, u64, bool, Option<u64>, bool)] = &[
         ("max_removed", "5%", 5, 95, 100, false, None, true),
         ("max_removed", "5%", 6, 94, 100, false, None, false),

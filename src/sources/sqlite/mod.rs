@@ -127,10 +127,11 @@ fn prepare<'c>(connection: &'c Connection, path: &Path, sql: &str, results: &Res
     let mut select =
         Select::prepare(connection, sql, &Fault::default(), types::declared).map_err(|e| e.context(shown(path)))?;
     let results = results.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((seen, fields)) = results.get(sql) {
-        if *seen == state(path) && fields.len() == select.fields.len() {
-            select.fields.clone_from(fields);
-        }
+    if let Some((seen, fields)) = results.get(sql)
+        && *seen == state(path)
+        && fields.len() == select.fields.len()
+    {
+        select.fields.clone_from(fields);
     }
     Ok(select)
 }
