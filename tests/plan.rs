@@ -229,12 +229,12 @@ fn fingerprint_state_counts_removed_rows_it_cannot_name() {
 /// A column of whole numbers in which a fraction turns up, a column of dates in which something else does.
 #[test]
 fn other_rows_of_a_file_do_not_make_a_row_changed() {
-    let project = Project::people("upsert", "fields:\n  name: name\n  seats: seats\n  since: since\n");
-    project.write("data/people.csv", "id,email,name,seats,since\n1,a@x.com,A,5,2026-01-01\n2,b@x.com,B,7,2026-01-02\n");
+    let project = Project::people("upsert", "fields:\n  name: name\n  seats: seats\n  plan: plan\n");
+    project.write("data/people.csv", "id,email,name,plan,seats\n1,a@x.com,A,2026-01-01,5\n2,b@x.com,B,2026-01-02,7\n");
     project.apply(&[]).code(0);
     project.write(
         "data/people.csv",
-        "id,email,name,seats,since\n1,a@x.com,A,5,2026-01-01\n2,b@x.com,B,7,2026-01-02\n3,c@x.com,C,7.5,soon\n",
+        "id,email,name,plan,seats\n1,a@x.com,A,2026-01-01,5\n2,b@x.com,B,2026-01-02,7\n3,c@x.com,C,soon,7.5\n",
     );
     assert_eq!(counts(&project.plan(&[])), [3, 1, 0, 0, 2, 0]);
 }

@@ -112,7 +112,6 @@ fn rows(n: u64) -> String {
 mod tests {
     use super::*;
 
-    #[allow(clippy::type_complexity)] // a table for people to read and extend
     /// guard, limit, rows it counts, rows in the model, rows acknowledged, first run, allowance → goes ahead
     type Case = (&'static str, &'static str, u64, u64, u64, bool, Option<u64>, bool);
 

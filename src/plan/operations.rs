@@ -16,7 +16,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use crate::destinations::Action;
 use crate::diagnostic::{Error, Result};
@@ -98,6 +98,11 @@ impl Writer {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_max_row_group_row_count(Some(128 * 1024))
+            // Nothing looks for a row by its values; statistics would cost a comparison each.
+            .set_statistics_enabled(EnabledStatistics::None)
+            // Few values are worth a dictionary, and that few show early.
+            .set_dictionary_page_size_limit(1 << 16)
+            .set_column_dictionary_enabled("_key".into(), false)
             .set_column_dictionary_enabled("_key_hash".into(), false)
             .set_column_dictionary_enabled("_row_hash".into(), false)
             .build();
