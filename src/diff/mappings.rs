@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::DiffError;
 use super::snapshot::{Layout, Snapshot};
-use crate::mapping::{Mapping, Record, Value, named};
+use crate::mapping::{Mapping, MappingSpec, Record, Value, named};
 
 /// What a row of a snapshot was sent with.
 pub(super) struct Sent {
@@ -16,6 +16,10 @@ pub(super) struct Sent {
     pub then: Option<Mapping>,
     /// The same for rows as the model has them now; `None` when columns are gone.
     pub now: Option<Mapping>,
+    /// Its records against those of the mapping in force.
+    pub to_current: Alignment,
+    /// Its records against each other.
+    pub to_itself: Alignment,
 }
 
 /// The mappings of a snapshot, by number.
@@ -36,6 +40,8 @@ impl Sents {
                     same_columns: columns.iter().map(|c| &c.name).eq(&names),
                     then: schema.and_then(|schema| Mapping::new(spec, &schema, started_at).ok()),
                     now: Mapping::new(spec, &layout.schema, started_at).ok(),
+                    to_current: Alignment::new(spec, current.spec()),
+                    to_itself: Alignment::new(spec, spec),
                 },
             );
         }
@@ -61,25 +67,50 @@ impl Sents {
 /// A record by name.
 pub(super) type Named = Vec<(String, Value)>;
 
-/// True when both are the same record, be their fields in another order.
-pub(super) fn same_record(a: &Named, b: &Named) -> bool {
-    fn sorted(named: &Named) -> Vec<&(String, Value)> {
-        let mut fields: Vec<_> = named.iter().collect();
-        fields.sort_by(|a, b| a.0.cmp(&b.0));
-        fields
-    }
-    let pairs =
-        |a: &[&(String, Value)], b: &[&(String, Value)]| a.iter().zip(b).all(|(a, b)| a.0 == b.0 && a.1.same(&b.1));
-    a.len() == b.len() && pairs(&sorted(a), &sorted(b))
+/// Which identifiers and fields of two mappings have the same name: what records are compared by.
+pub(super) struct Alignment {
+    matching: Vec<(Option<usize>, Option<usize>)>,
+    fields: Vec<(Option<usize>, Option<usize>)>,
 }
 
-/// True when both records of one mapping are the same.
-pub(super) fn same_positions(a: &Record, b: &Record) -> bool {
-    let field = |(a, b): (&Option<Value>, &Option<Value>)| match (a, b) {
+impl Alignment {
+    /// Compares records of the mapping `then` with records of `now`.
+    fn new(then: &MappingSpec, now: &MappingSpec) -> Alignment {
+        Alignment {
+            matching: pairs(then.matching.keys(), |name| now.matching.get_index_of(name), now.matching.len()),
+            fields: pairs(then.fields.keys(), |name| now.fields.get_index_of(name), now.fields.len()),
+        }
+    }
+
+    /// True when both are the same record, be their fields in another order. A field that one mapping does not have
+    /// and one that is left out are the same: neither is sent.
+    pub(super) fn same(&self, then: &Record, now: &Record) -> bool {
+        let matching = |(a, b): &(Option<usize>, Option<usize>)| {
+            same_value(a.and_then(|i| then.matching.get(i)), b.and_then(|i| now.matching.get(i)))
+        };
+        let field = |(a, b): &(Option<usize>, Option<usize>)| {
+            same_value(a.and_then(|i| then.fields.get(i)?.as_ref()), b.and_then(|i| now.fields.get(i)?.as_ref()))
+        };
+        self.matching.iter().all(matching) && self.fields.iter().all(field)
+    }
+}
+
+fn pairs<'n>(
+    then: impl Iterator<Item = &'n String>,
+    now: impl Fn(&str) -> Option<usize>,
+    count: usize,
+) -> Vec<(Option<usize>, Option<usize>)> {
+    let mut pairs: Vec<_> = then.enumerate().map(|(i, name)| (Some(i), now(name))).collect();
+    let alone: Vec<_> = (0..count).filter(|j| !pairs.iter().any(|(_, now)| *now == Some(*j))).collect();
+    pairs.extend(alone.into_iter().map(|j| (None, Some(j))));
+    pairs
+}
+
+fn same_value(a: Option<&Value>, b: Option<&Value>) -> bool {
+    match (a, b) {
         (Some(a), Some(b)) => a.same(b),
         (a, b) => a.is_none() && b.is_none(),
-    };
-    a.matching.iter().zip(&b.matching).all(|(a, b)| a.same(b)) && a.fields.iter().zip(&b.fields).all(field)
+    }
 }
 
 /// A record with its names, as [`super::Before::Known`] holds it.

@@ -86,7 +86,7 @@ pub fn diff(
         }
     }
     let removed = Removed { snapshot, sents, doubt, doubt_sents, held, options };
-    removed.emit(&scanned.unseen, &scanned.duplicates, &mut summary, sink)?;
+    removed.emit(units.into_removed(), &mut summary, sink)?;
     summary.invalid = scanned.invalid.finish();
     Ok(summary)
 }
