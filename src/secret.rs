@@ -105,3 +105,9 @@ impl fmt::Debug for Connection {
         write!(f, "Connection({} keys)", self.values.len())
     }
 }
+
+/// A variable of the environment; `None` when it is not set or not text. All reading of the environment goes through
+/// here and through templates.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,1 +1,15 @@
+//! All tests that run the real thing: the binary, real databases, real files. One test binary, so that it links once.
 
+mod postgres;
+mod project;
+
+mod apply;
+mod cli;
+mod crash;
+mod destinations;
+mod house;
+mod html;
+mod manifests;
+mod plan;
+mod refusals;
+mod sources;

@@ -1,6 +1,162 @@
-//! One file a command; wiring only.
+//! One file a command; wiring only. Here: the command line, and the way from an error to an exit code.
+
+mod apply;
+mod delivering;
+mod init;
+mod plan;
+mod planning;
+mod progress;
+mod runs;
+mod schema;
+mod show;
+mod state;
+mod terminal;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::diagnostic::{Error, Result};
+use crate::plan::guards::Allowance;
+
+/// Sync-as-code: plan and apply what leaves the warehouse.
+///
+/// YAML manifests in git say what data goes where. `plan` shows record by record and field by field what would change at
+/// the destinations; `apply` makes it so.
+#[derive(Parser)]
+#[command(name = "syncline", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command.
+#[derive(Args)]
+struct Global {
+    /// The project: a folder with `syncline.yaml`, or one below it
+    #[arg(short = 'C', long, global = true, value_name = "DIR", default_value = ".")]
+    project: PathBuf,
+    /// The environment; without it, the project's default
+    #[arg(long, global = true, value_name = "ENV", env = "SYNCLINE_ENV")]
+    env: Option<String>,
+    /// When to use colour; `auto` honours NO_COLOR
+    #[arg(long, global = true, value_enum, default_value_t)]
+    color: ColorChoice,
+    /// Say more on stderr; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// How log lines on stderr are written
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum ColorChoice {
+    /// On a terminal only.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// One line of text.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a new project with a working example
+    Init(init::Options),
+    /// Check all manifests without connecting to anything
+    Validate(validate::Options),
+    /// Show what would change at the destinations
+    Plan(plan::Options),
+    /// Make the changes: of a fresh plan, or exactly those of a plan file
+    Apply(apply::Options),
+    /// Show a plan file or a run
+    Show(show::Options),
+    /// Past runs and what became of every row
+    Runs(runs::Options),
+    /// What is remembered of each sync
+    State(state::Options),
+    /// Write the JSON Schemas that editors and CI use
+    Schema(schema::Options),
+}
+
+/// The faces of a plan or run.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a terminal.
+    #[default]
+    Text,
+    /// The stable form; see `schemas/plan.schema.json`.
+    Json,
+    /// For a merge request.
+    Markdown,
+    /// One self-contained page.
+    Html,
+}
+
+/// Which syncs, and how guards and remembered answers are treated; the same for `plan` and `apply`.
+#[derive(Args, Clone, Default)]
+struct Selection {
+    /// Syncs by name, glob, `tag:x`, `model:x`, `destination:x`; comma is or, leading `!` is not
+    #[arg(long, value_name = "SEL", value_delimiter = ',')]
+    select: Vec<String>,
+    /// Also send records again that were rejected, not matched or held in doubt
+    #[arg(long)]
+    retry: bool,
+    /// Send every row again, whether it changed or not
+    #[arg(long)]
+    full_refresh: bool,
+    /// Let a guard pass once, up to the number named: `users:max_removed=104`
+    #[arg(long, value_name = "SYNC:GUARD=N")]
+    allow: Vec<Allowance>,
+}
 
 /// Parses the command line, runs the command and gives its exit code.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    terminal::start(&cli.global);
+    let result = match cli.command {
+        Command::Init(options) => init::run(&options),
+        Command::Validate(options) => validate::run(&cli.global, &options),
+        Command::Plan(options) => plan::run(&cli.global, &options),
+        Command::Apply(options) => apply::run(&cli.global, options),
+        Command::Show(options) => show::run(&cli.global, &options),
+        Command::Runs(options) => runs::run(&cli.global, options),
+        Command::State(options) => state::run(&cli.global, options),
+        Command::Schema(options) => schema::run(&options),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            terminal::show_error(&cli.global, &error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Loads the project; warnings go to stderr, errors end the command with all of them listed.
+fn load(global: &Global) -> Result<crate::project::Project> {
+    let root = crate::project::find_root(&global.project)?;
+    let loaded = crate::project::load(&root, global.env.as_deref());
+    match loaded.project {
+        Some(project) if !crate::diagnostic::has_errors(&loaded.diagnostics) => {
+            terminal::show_warnings(global, loaded.diagnostics);
+            Ok(project)
+        }
+        _ => Err(Error::Invalid(loaded.diagnostics)),
+    }
 }

@@ -5,14 +5,22 @@
 //! databases and remote HTTP APIs alike: many batches may be in flight, an answer may come later
 //! ([`Sent::Deferred`]), and each error says what may be done about it.
 
+mod files;
+mod postgres;
+mod sqlite;
+mod table;
+mod text;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::diagnostic::Result;
+use crate::diagnostic::{Error, Result};
+use crate::manifest::destination::DestinationType;
 use crate::manifest::sync::{Mode, OnNull, OnRemoved, Write};
 use crate::mapping::Record;
+use crate::secret::Connection;
 
 /// What is done to one record at the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -183,6 +191,8 @@ pub struct Capabilities {
     pub concurrency: u32,
     /// Most batches per second; `None` where there is no limit. Estimates use it.
     pub batches_per_second: Option<f64>,
+    /// True when a run without changes still leaves something there, e.g. the three empty files of `content: diff`.
+    pub always_opened: bool,
 }
 
 /// Somewhere records go.
@@ -204,4 +214,18 @@ pub trait Writer: Send + Sync {
     /// Ends the run's sending and settles what was deferred: outcomes by batch id, one per operation.
     /// Called once after the last batch; also after a failure, so that what was sent is not left half-way.
     async fn settle(&self, deferred: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError>;
+}
+
+/// The destination of a manifest's `type` and rendered `connection`; paths in it are absolute. Offline: nothing is
+/// connected to before [`Destination::open`].
+///
+/// # Errors
+/// The connection lacks a key, holds one of the wrong type, or names a certificate file that cannot be read.
+pub fn open(kind: DestinationType, connection: &Connection) -> Result<Box<dyn Destination>> {
+    let opened: Result<Box<dyn Destination>, String> = match kind {
+        DestinationType::Sqlite => sqlite::Sqlite::new(connection).map(|d| Box::new(d) as _),
+        DestinationType::Postgres => postgres::Postgres::new(connection).map(|d| Box::new(d) as _),
+        DestinationType::Files => files::Files::new(connection).map(|d| Box::new(d) as _),
+    };
+    opened.map_err(|message| Error::failed_help(message, "see the `connection` block of the destination's manifest"))
 }

@@ -18,8 +18,6 @@ pub(super) struct Sent {
     pub now: Option<Mapping>,
     /// Its records against those of the mapping in force.
     pub to_current: Alignment,
-    /// Its records against each other.
-    pub to_itself: Alignment,
 }
 
 /// The mappings of a snapshot, by number.
@@ -41,7 +39,6 @@ impl Sents {
                     then: schema.and_then(|schema| Mapping::new(spec, &schema, started_at).ok()),
                     now: Mapping::new(spec, &layout.schema, started_at).ok(),
                     to_current: Alignment::new(spec, current.spec()),
-                    to_itself: Alignment::new(spec, spec),
                 },
             );
         }
@@ -67,50 +64,51 @@ impl Sents {
 /// A record by name.
 pub(super) type Named = Vec<(String, Value)>;
 
-/// Which identifiers and fields of two mappings have the same name: what records are compared by.
+/// Where the identifiers and fields of the mapping in force were in another one: [`crate::mapping::differences`] without
+/// making names of every record.
 pub(super) struct Alignment {
-    matching: Vec<(Option<usize>, Option<usize>)>,
-    fields: Vec<(Option<usize>, Option<usize>)>,
+    matching: Vec<Was>,
+    fields: Vec<Was>,
+}
+
+/// Where a name was: among the identifiers, among the fields, or both.
+struct Was {
+    identifier: Option<usize>,
+    field: Option<usize>,
 }
 
 impl Alignment {
     /// Compares records of the mapping `then` with records of `now`.
-    fn new(then: &MappingSpec, now: &MappingSpec) -> Alignment {
-        Alignment {
-            matching: pairs(then.matching.keys(), |name| now.matching.get_index_of(name), now.matching.len()),
-            fields: pairs(then.fields.keys(), |name| now.fields.get_index_of(name), now.fields.len()),
-        }
+    pub(super) fn new(then: &MappingSpec, now: &MappingSpec) -> Alignment {
+        let was =
+            |name: &String| Was { identifier: then.matching.get_index_of(name), field: then.fields.get_index_of(name) };
+        Alignment { matching: now.matching.keys().map(was).collect(), fields: now.fields.keys().map(was).collect() }
     }
 
-    /// True when both are the same record, be their fields in another order. A field that one mapping does not have
-    /// and one that is left out are the same: neither is sent.
+    /// True when sending the record `now` would change nothing: fields that are left out now stay as they are.
     pub(super) fn same(&self, then: &Record, now: &Record) -> bool {
-        let matching = |(a, b): &(Option<usize>, Option<usize>)| {
-            same_value(a.and_then(|i| then.matching.get(i)), b.and_then(|i| now.matching.get(i)))
-        };
-        let field = |(a, b): &(Option<usize>, Option<usize>)| {
-            same_value(a.and_then(|i| then.fields.get(i)?.as_ref()), b.and_then(|i| now.fields.get(i)?.as_ref()))
-        };
-        self.matching.iter().all(matching) && self.fields.iter().all(field)
+        let identifier = |was: &Was| was.identifier.and_then(|i| then.matching.get(i));
+        let field = |was: &Was| was.field.and_then(|i| then.fields.get(i)?.as_ref());
+        let identifiers = self
+            .matching
+            .iter()
+            .zip(&now.matching)
+            .all(|(was, value)| identifier(was).or_else(|| field(was)).is_some_and(|then| then.same(value)));
+        let fields = self.fields.iter().zip(&now.fields).all(|(was, value)| match value {
+            Some(value) => field(was).or_else(|| identifier(was)).is_some_and(|then| then.same(value)),
+            None => true,
+        });
+        identifiers && fields
     }
 }
 
-fn pairs<'n>(
-    then: impl Iterator<Item = &'n String>,
-    now: impl Fn(&str) -> Option<usize>,
-    count: usize,
-) -> Vec<(Option<usize>, Option<usize>)> {
-    let mut pairs: Vec<_> = then.enumerate().map(|(i, name)| (Some(i), now(name))).collect();
-    let alone: Vec<_> = (0..count).filter(|j| !pairs.iter().any(|(_, now)| *now == Some(*j))).collect();
-    pairs.extend(alone.into_iter().map(|j| (None, Some(j))));
-    pairs
-}
-
-fn same_value(a: Option<&Value>, b: Option<&Value>) -> bool {
-    match (a, b) {
+/// True when both records of one mapping are the same.
+pub(super) fn same_positions(a: &Record, b: &Record) -> bool {
+    let field = |(a, b): (&Option<Value>, &Option<Value>)| match (a, b) {
         (Some(a), Some(b)) => a.same(b),
         (a, b) => a.is_none() && b.is_none(),
-    }
+    };
+    a.matching.iter().zip(&b.matching).all(|(a, b)| a.same(b)) && a.fields.iter().zip(&b.fields).all(field)
 }
 
 /// A record with its names, as [`super::Before::Known`] holds it.

@@ -23,6 +23,7 @@ mod layout;
 mod mappings;
 mod merge;
 mod old;
+mod rekey;
 mod removed;
 mod run;
 mod runs;
@@ -44,6 +45,7 @@ use crate::mapping::Record;
 pub use error::DiffError;
 pub use layout::{Layout, logical_type, stored_type};
 pub use merge::{Acknowledged, Entry, Kind, merge};
+pub use rekey::rekey;
 pub use run::diff;
 
 /// A keyed 128-bit hash of a key or of a row. Ordered as a number; stored big-endian, so that bytes sort the same way.
@@ -175,7 +177,7 @@ pub struct Summary {
 }
 
 /// Held rows by reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct HeldCounts {
     /// Refused by the destination with this payload.
     pub rejected: u64,
@@ -186,7 +188,7 @@ pub struct HeldCounts {
 }
 
 /// Rows that are never sent, by reason.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Invalid {
     /// `null_key`, `duplicate_key`, `null_match`, `unmappable`.
     pub reason: String,

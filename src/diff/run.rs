@@ -35,11 +35,11 @@ pub fn diff(
     sink: &mut dyn FnMut(ChangeBatch) -> Result<(), DiffError>,
 ) -> Result<Summary, DiffError> {
     let now = layout.key_types();
-    for file in snapshot.iter().chain(&doubt) {
-        if !same_key(&file.meta().key, &now) {
-            return Err(DiffError::KeyChanged { before: file.meta().key.clone(), now });
-        }
-    }
+    let other_key = |same: SameKey| {
+        let before = snapshot.iter().chain(&doubt).map(|file| &file.meta().key).find(|before| !same(before, &now));
+        before.map_or(Ok(()), |before| Err(DiffError::KeyChanged { before: before.clone(), now: now.clone() }))
+    };
+    other_key(|before, now| before.iter().map(|key| &key.0).eq(now.iter().map(|key| &key.0)))?;
     let mapping = &current(mapping, layout, &options.started_at)?;
     let sents = &Sents::new(snapshot, mapping, layout, &options.started_at);
     let doubt_sents = &Sents::new(doubt, mapping, layout, &options.started_at);
@@ -61,6 +61,10 @@ pub fn diff(
         scratch: &options.scratch,
     };
     let mut scanned = scan.run(model)?;
+    // The types of an empty model are a guess: only rows can show that a key has another type.
+    if scanned.rows > 0 {
+        other_key(same_key)?;
+    }
     let mut summary =
         Summary { rows: scanned.rows, unchanged: scanned.unchanged, keys: scanned.keys, ..Summary::default() };
     let candidates = merge_all(std::mem::take(&mut scanned.candidates))?;
@@ -90,6 +94,9 @@ pub fn diff(
     summary.invalid = scanned.invalid.finish();
     Ok(summary)
 }
+
+/// Whether the key of a snapshot and that of the model may be compared.
+type SameKey = fn(&[(String, String)], &[(String, String)]) -> bool;
 
 fn merge_all(runs: Vec<Run>) -> Result<Merged, DiffError> {
     Merged::new(runs.into_iter().map(Run::read).collect::<Result<_, _>>()?)

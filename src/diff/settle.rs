@@ -10,7 +10,7 @@ use arrow_select::take::take_record_batch;
 
 use super::doubt::Doubt;
 use super::invalid::Tally;
-use super::mappings::{Sent, Sents, by_name};
+use super::mappings::{Sent, Sents, by_name, same_positions};
 use super::runs::{Merged, sort_numbers};
 use super::scan::{HEAD, NOWHERE};
 use super::snapshot::{self, Layout, Snapshot};
@@ -264,7 +264,7 @@ impl Settle<'_> {
                 // The columns the old mapping reads are gone.
                 None => Some(Cause::Configuration),
                 Some((new, _)) => match new.record(row.row, false) {
-                    Ok(new) if sent.to_itself.same(&old, &new) => Some(Cause::Configuration),
+                    Ok(new) if same_positions(&old, &new) => Some(Cause::Configuration),
                     _ => Some(Cause::Data),
                 },
             }

@@ -3,6 +3,7 @@
 //! The shapes here are plain data as written. Nothing is rendered, linked or looked up: that is [`crate::project`].
 //! Each shape is the single origin of its JSON Schema (`schemas/`), of `docs/manifests.md` and of what the parser takes.
 
+pub mod connection;
 pub mod destination;
 pub mod document;
 pub mod model;

@@ -1,7 +1,7 @@
 //! `sources/NAME.yaml`: where rows come from.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// A source: where rows come from.
@@ -38,7 +38,7 @@ pub enum SourceType {
 }
 
 /// Where the diff of rows against the snapshot is computed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Planning {
     /// On this machine, streaming the model.

@@ -23,7 +23,7 @@ pub struct Sync {
     pub mode: Mode,
     /// Record matching: destination identifier → model column.
     #[serde(rename = "match")]
-    #[schemars(length(min = 1))]
+    #[schemars(extend("minProperties" = 1))]
     pub matching: IndexMap<String, String>,
     /// Destination field → how it is made. A dotted name is a nested object.
     #[serde(default)]
@@ -375,7 +375,7 @@ pub struct Delivery {
 }
 
 /// What to do with records whose answer was lost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDoubt {
     /// Wait for a human: nothing is sent again.

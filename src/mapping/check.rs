@@ -42,6 +42,18 @@ const FILTERS: [&str; 24] = [
     "upper",
 ];
 
+/// The model's columns one field is made of.
+pub fn columns_of(field: &Field) -> Used {
+    match &field.origin {
+        Origin::Column(column) => Used::Columns([column.clone()].into()),
+        Origin::Value(_) => Used::Columns(BTreeSet::new()),
+        Origin::Template(template) => {
+            let of_row = scan::mentions(template).into_iter().filter(|mention| mention.root == "row");
+            of_row.map(|mention| mention.member).collect::<Option<_>>().map_or(Used::All, Used::Columns)
+        }
+    }
+}
+
 impl MappingSpec {
     /// The model's columns this mapping uses: of the key, the match, the fields, and those its templates read.
     ///
@@ -54,15 +66,9 @@ impl MappingSpec {
         }
         let mut used: BTreeSet<String> = self.primary_key.iter().chain(self.matching.values()).cloned().collect();
         for field in self.fields.values() {
-            match &field.origin {
-                Origin::Column(column) => drop(used.insert(column.clone())),
-                Origin::Value(_) => {}
-                Origin::Template(template) => {
-                    for mention in scan::mentions(template).into_iter().filter(|mention| mention.root == "row") {
-                        let Some(column) = mention.member else { return Ok(Used::All) };
-                        used.insert(column);
-                    }
-                }
+            match columns_of(field) {
+                Used::All => return Ok(Used::All),
+                Used::Columns(columns) => used.extend(columns),
             }
         }
         Ok(Used::Columns(used))

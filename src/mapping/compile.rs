@@ -222,10 +222,7 @@ impl Bound<'_> {
 
     /// The key as shown to people: the value itself, or a JSON array of a composite key's values.
     pub fn key_text(&self, row: usize) -> String {
-        match self.key.as_slice() {
-            [only] => only.at(row).unwrap_or(Value::Null).text().into_owned(),
-            _ => Value::List(self.key(row)).text().into_owned(),
-        }
+        super::key_text(&self.key(row))
     }
 }
 

@@ -1,5 +1,4 @@
 //! 5 · Row → record: columns, constants, templates and transforms. Pure: no clock, no environment, no I/O.
-
 //!
 //! ```text
 //!  MappingSpec ──check──► faults         schema ─┐
@@ -26,14 +25,17 @@ mod json;
 mod kind;
 mod number;
 mod scan;
+mod target;
 mod template;
 mod transform;
 pub mod value;
 
+pub use check::columns_of;
 pub use compile::{Bound, Mapping};
 pub use difference::{Difference, differences, named};
 pub use json::nested_json;
 pub use scan::{Mention, mentions};
+pub use target::data_type;
 pub use value::Value;
 
 #[cfg(test)]
@@ -62,6 +64,14 @@ pub struct Record {
     /// Values of the fields; `None` where the field is left out (`on_null: omit`, or `write: if_added` on a row that is
     /// not added).
     pub fields: Vec<Option<Value>>,
+}
+
+/// A key as shown to people: the value itself, or a JSON array of a composite key's values.
+pub fn key_text(key: &[Value]) -> String {
+    match key {
+        [only] => only.text().into_owned(),
+        _ => Value::List(key.to_vec()).text().into_owned(),
+    }
 }
 
 /// Why a row cannot become a record.

@@ -2,15 +2,20 @@
 //!
 //! Every face of a plan (terminal, Markdown, HTML) is made from this form and from nothing else.
 
+pub mod collect;
+pub mod file;
+pub mod guards;
 pub mod operations;
+mod samples;
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::diff::{HeldCounts, Invalid};
 
 /// The plan, as `--format json` prints it. Readers ignore keys they do not know.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// `1.0`. A new minor adds keys; a new major is refused by readers.
     pub format_version: String,
@@ -39,7 +44,7 @@ pub struct Plan {
 }
 
 /// The project a plan was made of.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectInfo {
     /// Name in `syncline.yaml`.
     pub name: String,
@@ -50,7 +55,7 @@ pub struct ProjectInfo {
 }
 
 /// A change of one manifest.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConfigurationChange {
     /// `project`, `source`, `model`, `destination`, `sync`.
     pub kind: String,
@@ -67,7 +72,7 @@ pub struct ConfigurationChange {
 }
 
 /// A warning or refusal.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Notice {
     /// Stable code, e.g. `max_removed`, `budget`.
     pub code: String,
@@ -85,7 +90,7 @@ pub struct Notice {
 }
 
 /// What would happen in one sync.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SyncPlan {
     /// Name of the sync.
     pub sync: String,
@@ -109,7 +114,10 @@ pub struct SyncPlan {
     pub fields: IndexMap<String, u64>,
     /// Rows whose old values are not known (`state.values: fingerprint`): which fields differ cannot be said.
     pub unknown_before: u64,
-    /// A few of the changes, chosen the same way every time.
+    /// True when every key column is declared `sensitive: false`; otherwise keys are masked outside the terminal.
+    #[serde(default)]
+    pub key_open: bool,
+    /// A few of the changes, chosen the same way every time: the lowest keys of each state.
     pub samples: Vec<Sample>,
     /// Rows that are never sent, by reason.
     pub invalid: Vec<Invalid>,
@@ -120,7 +128,7 @@ pub struct SyncPlan {
 }
 
 /// Rows by state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// Rows of the model.
     pub rows: u64,
@@ -137,7 +145,7 @@ pub struct Counts {
 }
 
 /// Operations by kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Operations {
     /// Records inserted, updated or upserted.
     pub send: u64,
@@ -150,7 +158,7 @@ pub struct Operations {
 }
 
 /// Causes of added and changed rows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Causes {
     /// The rows themselves changed.
     pub data: u64,
@@ -163,7 +171,7 @@ pub struct Causes {
 }
 
 /// One change, field by field.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sample {
     /// `added`, `changed`, `removed`.
     pub state: String,
@@ -174,7 +182,7 @@ pub struct Sample {
 }
 
 /// One field before and after.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
     /// Destination field.
     pub name: String,
@@ -193,7 +201,7 @@ pub struct FieldChange {
 }
 
 /// One guard and what it says.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Guard {
     /// `max_added`, `max_changed`, `max_removed`, `max_invalid`, `min_rows`.
     pub name: String,
@@ -206,7 +214,7 @@ pub struct Guard {
 }
 
 /// What applying costs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// Requests, or transactions of a database.
     pub requests: u64,
@@ -217,7 +225,7 @@ pub struct Estimate {
 }
 
 /// Sums over all syncs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// Added rows.
     pub added: u64,

@@ -1,12 +1,30 @@
-//! The frozen operations of one sync: a Parquet file with the row of every change, in the order it will be sent.
+//! The frozen operations of one sync: a folder of Parquet files with the row of every change, in the order it is sent.
 //!
-//! Columns: `_state` (`added`, `changed`, `removed`), `_cause`, `_action` (`send`, `clear`, `delete`, null for nothing to
-//! do), `_key`, `_key_hash`, `_row_hash`, then the used columns. Removed rows come last.
+//! Columns: `_state` (`added`, `changed`, `removed`), `_cause`, `_action` (`send`, `clear`, `delete`; null where nothing
+//! is done), `_key`, `_key_hash`, `_row_hash`, `_match` (for removed rows: the identifiers they were last sent with, as
+//! a JSON array), then the used columns. Removed rows come last. A new file `NNNN.parquet` begins where the used columns
+//! change (rows last acknowledged may have other columns than the model has today) and is otherwise never needed.
 
-use arrow_array::RecordBatch;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::builder::{FixedSizeBinaryBuilder, StringBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 
 use crate::destinations::Action;
-use crate::diff::{Cause, Hash, RowState};
+use crate::diagnostic::{Error, Result};
+use crate::diff::{Cause, ChangeBatch, Hash, RowState};
+use crate::mapping::Value;
+
+/// Columns that stand before the used columns.
+const HEAD_COLUMNS: usize = 7;
 
 /// What is to be done with one row.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +43,8 @@ pub struct Head {
     pub key_hash: Hash,
     /// Hash of all used columns; 0 for removed rows.
     pub row_hash: Hash,
+    /// For removed rows: the identifiers they were last sent with. Other rows are mapped from their columns.
+    pub matching: Option<Vec<Value>>,
 }
 
 /// A run of operations read back.
@@ -34,4 +54,261 @@ pub struct Frozen {
     pub heads: Vec<Head>,
     /// The used columns.
     pub rows: RecordBatch,
+}
+
+/// Writes the operations of one sync.
+pub struct Writer {
+    folder: PathBuf,
+    file: Option<(SchemaRef, ArrowWriter<File>)>,
+    files: usize,
+    operations: u64,
+}
+
+impl Writer {
+    /// Begins in a new, empty folder.
+    pub fn create(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(|e| failed("write", folder, &e))?;
+        Ok(Self { folder: folder.to_owned(), file: None, files: 0, operations: 0 })
+    }
+
+    /// Adds changes with the action and key text of each.
+    pub fn write(&mut self, batch: &ChangeBatch, actions: &[Option<Action>], keys: &[String]) -> Result<()> {
+        if batch.changes.is_empty() {
+            return Ok(());
+        }
+        let schema = batch.rows.schema();
+        if self.file.as_ref().is_none_or(|(current, _)| *current != schema) {
+            self.begin(&schema)?;
+        }
+        let heads = head_columns(batch, actions, keys)?;
+        let all = heads.into_iter().chain(batch.rows.columns().iter().cloned()).collect();
+        let frozen =
+            RecordBatch::try_new(frozen_schema(&schema), all).map_err(|e| failed("write", &self.folder, &e))?;
+        if let Some((_, writer)) = &mut self.file {
+            writer.write(&frozen).map_err(|e| failed("write", &self.folder, &e))?;
+        }
+        self.operations += batch.changes.len() as u64;
+        Ok(())
+    }
+
+    fn begin(&mut self, schema: &SchemaRef) -> Result<()> {
+        self.close()?;
+        let path = self.folder.join(format!("{:04}.parquet", self.files));
+        let file = File::create_new(&path).map_err(|e| failed("write", &path, &e))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_max_row_group_row_count(Some(128 * 1024))
+            .set_column_dictionary_enabled("_key_hash".into(), false)
+            .set_column_dictionary_enabled("_row_hash".into(), false)
+            .build();
+        let writer = ArrowWriter::try_new(file, frozen_schema(schema), Some(properties))
+            .map_err(|e| failed("write", &path, &e))?;
+        self.files += 1;
+        self.file = Some((schema.clone(), writer));
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<()> {
+        let Some((_, writer)) = self.file.take() else { return Ok(()) };
+        let file = writer.into_inner().map_err(|e| failed("write", &self.folder, &e))?;
+        file.sync_all().map_err(|e| failed("write", &self.folder, &e))
+    }
+
+    /// Makes everything durable. Returns the number of operations.
+    pub fn finish(mut self) -> Result<u64> {
+        self.close()?;
+        File::open(&self.folder).and_then(|f| f.sync_all()).map_err(|e| failed("write", &self.folder, &e))?;
+        Ok(self.operations)
+    }
+}
+
+/// Reads the operations of one sync in their order. A folder that does not exist holds none.
+pub fn read(folder: &Path) -> Result<Reader> {
+    let mut files = Vec::new();
+    if folder.exists() {
+        for entry in fs::read_dir(folder).map_err(|e| failed("read", folder, &e))? {
+            files.push(entry.map_err(|e| failed("read", folder, &e))?.path());
+        }
+    }
+    files.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(Reader { files, current: None, ordinal: 0 })
+}
+
+/// The used columns of the first operations; `None` where there are none.
+pub fn schema(folder: &Path) -> Result<Option<SchemaRef>> {
+    let Some(path) = read(folder)?.files.pop() else { return Ok(None) };
+    let file = File::open(&path).map_err(|e| failed("read", &path, &e))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| failed("read", &path, &e))?;
+    let used: Vec<_> = reader.schema().fields().iter().skip(HEAD_COLUMNS).cloned().collect();
+    Ok(Some(Arc::new(Schema::new(used))))
+}
+
+/// An iterator over frozen operations.
+pub struct Reader {
+    /// What is still to be read, last first.
+    files: Vec<PathBuf>,
+    current: Option<(PathBuf, ParquetRecordBatchReader)>,
+    ordinal: u64,
+}
+
+impl Reader {
+    fn next_batch(&mut self) -> Result<Option<Frozen>> {
+        loop {
+            if let Some((path, reader)) = &mut self.current {
+                match reader.next() {
+                    Some(batch) => {
+                        let batch = batch.map_err(|e| failed("read", path, &e))?;
+                        let frozen = thaw(&batch, self.ordinal).map_err(|e| failed("read", path, &e))?;
+                        self.ordinal += frozen.heads.len() as u64;
+                        return Ok(Some(frozen));
+                    }
+                    None => self.current = None,
+                }
+            }
+            let Some(path) = self.files.pop() else { return Ok(None) };
+            let file = File::open(&path).map_err(|e| failed("read", &path, &e))?;
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+                .and_then(|b| b.with_batch_size(16 * 1024).build())
+                .map_err(|e| failed("read", &path, &e))?;
+            self.current = Some((path, reader));
+        }
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Frozen>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_batch().transpose()
+    }
+}
+
+fn failed(verb: &str, path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::failed(format!("cannot {verb} the operations in `{}`: {error}", path.display()))
+}
+
+fn frozen_schema(used: &Schema) -> SchemaRef {
+    let hash = DataType::FixedSizeBinary(16);
+    let mut fields = vec![
+        Arc::new(Field::new("_state", DataType::Utf8, false)),
+        Arc::new(Field::new("_cause", DataType::Utf8, false)),
+        Arc::new(Field::new("_action", DataType::Utf8, true)),
+        Arc::new(Field::new("_key", DataType::Utf8, false)),
+        Arc::new(Field::new("_key_hash", hash.clone(), false)),
+        Arc::new(Field::new("_row_hash", hash, false)),
+        Arc::new(Field::new("_match", DataType::Utf8, true)),
+    ];
+    fields.extend(used.fields().iter().cloned());
+    Arc::new(Schema::new(fields))
+}
+
+fn head_columns(batch: &ChangeBatch, actions: &[Option<Action>], keys: &[String]) -> Result<Vec<ArrayRef>> {
+    let rows = batch.changes.len();
+    let mut texts: [StringBuilder; 4] = std::array::from_fn(|_| StringBuilder::with_capacity(rows, rows * 8));
+    let mut matching = StringBuilder::new();
+    let mut hashes: [FixedSizeBinaryBuilder; 2] =
+        std::array::from_fn(|_| FixedSizeBinaryBuilder::with_capacity(rows, 16));
+    let [state, cause, action, key] = &mut texts;
+    let [key_hash, row_hash] = &mut hashes;
+    for ((change, todo), text) in batch.changes.iter().zip(actions).zip(keys) {
+        state.append_value(state_word(change.state));
+        cause.append_value(cause_word(change.cause));
+        action.append_option(todo.map(action_word));
+        key.append_value(text);
+        key_hash.append_value(change.key_hash.to_be_bytes()).map_err(|e| Error::failed(e.to_string()))?;
+        row_hash.append_value(change.row_hash.to_be_bytes()).map_err(|e| Error::failed(e.to_string()))?;
+        match &change.record {
+            Some(record) if change.state == RowState::Removed => {
+                let identifiers: Vec<_> = record.matching.iter().map(Value::to_json).collect();
+                matching.append_value(serde_json::Value::Array(identifiers).to_string());
+            }
+            _ => matching.append_null(),
+        }
+    }
+    let mut columns: Vec<ArrayRef> = texts.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef).collect();
+    columns.extend(hashes.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef));
+    columns.push(Arc::new(matching.finish()));
+    Ok(columns)
+}
+
+fn thaw(batch: &RecordBatch, first: u64) -> Result<Frozen, String> {
+    if batch.num_columns() < HEAD_COLUMNS
+        || frozen_schema(&Schema::empty()).fields()[..] != batch.schema().fields()[..HEAD_COLUMNS]
+    {
+        return Err("this is not a file of operations".into());
+    }
+    let text = |column: usize| batch.column(column).as_string::<i32>();
+    let hash = |column: usize, row: usize| {
+        let bytes = batch.column(column).as_fixed_size_binary().value(row);
+        <[u8; 16]>::try_from(bytes).map(Hash::from_be_bytes).map_err(|_| "a hash is not 16 bytes long".to_owned())
+    };
+    let optional = |column: usize, row: usize| text(column).is_valid(row).then(|| text(column).value(row));
+    let heads = (0..batch.num_rows()).map(|row| {
+        Ok(Head {
+            ordinal: first + row as u64,
+            state: read_state(text(0).value(row))?,
+            cause: read_cause(text(1).value(row))?,
+            action: optional(2, row).map(read_action).transpose()?,
+            key: text(3).value(row).to_owned(),
+            key_hash: hash(4, row)?,
+            row_hash: hash(5, row)?,
+            matching: optional(6, row).map(read_matching).transpose()?,
+        })
+    });
+    let heads = heads.collect::<Result<Vec<_>, String>>()?;
+    let used: Vec<usize> = (HEAD_COLUMNS..batch.num_columns()).collect();
+    Ok(Frozen { heads, rows: batch.project(&used).map_err(|e| e.to_string())? })
+}
+
+fn read_matching(text: &str) -> Result<Vec<Value>, String> {
+    let values: Vec<serde_json::Value> =
+        serde_json::from_str(text).map_err(|e| format!("`_match` is not JSON: {e}"))?;
+    Ok(values.iter().map(Value::from_json).collect())
+}
+
+/// The word of a row state in plans, operations and row logs.
+pub fn state_word(state: RowState) -> &'static str {
+    match state {
+        RowState::Added => "added",
+        RowState::Changed => "changed",
+        RowState::Removed => "removed",
+    }
+}
+
+fn read_state(word: &str) -> Result<RowState, String> {
+    [RowState::Added, RowState::Changed, RowState::Removed]
+        .into_iter()
+        .find(|s| state_word(*s) == word)
+        .ok_or_else(|| format!("unknown state `{word}`"))
+}
+
+fn cause_word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Data => "data",
+        Cause::Configuration => "configuration",
+        Cause::FirstRun => "first_run",
+        Cause::Retry => "retry",
+    }
+}
+
+fn read_cause(word: &str) -> Result<Cause, String> {
+    [Cause::Data, Cause::Configuration, Cause::FirstRun, Cause::Retry]
+        .into_iter()
+        .find(|c| cause_word(*c) == word)
+        .ok_or_else(|| format!("unknown cause `{word}`"))
+}
+
+fn action_word(action: Action) -> &'static str {
+    match action {
+        Action::Send => "send",
+        Action::Clear => "clear",
+        Action::Delete => "delete",
+    }
+}
+
+fn read_action(word: &str) -> Result<Action, String> {
+    [Action::Send, Action::Clear, Action::Delete]
+        .into_iter()
+        .find(|a| action_word(*a) == word)
+        .ok_or_else(|| format!("unknown action `{word}`"))
 }

@@ -1,1 +1,217 @@
-//! (in work)
+//! 3 · All manifests of one tree, linked: every fault of a project at once, or a project that can be planned.
+
+mod checks;
+mod connect;
+mod digest;
+mod environment;
+mod files;
+mod links;
+mod options;
+mod queries;
+mod resolve;
+mod select;
+pub mod tree;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::diagnostic::{Diagnostic, Error, Place, Result};
+use crate::manifest::destination::DestinationType;
+use crate::manifest::document::Document;
+use crate::manifest::model::Column;
+use crate::manifest::project::Usage;
+use crate::manifest::source::SourceType;
+use crate::manifest::sync::{Guards, OnRemoved, Sync};
+use crate::mapping::{self, MappingSpec};
+use crate::render::{Outside, Scope};
+use crate::secret::Connection;
+use crate::sources::Query;
+
+pub use environment::EnvironmentInfo;
+
+/// What loading a project gives.
+#[derive(Debug)]
+pub struct Loaded {
+    /// All faults and warnings, sorted by place.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The project; only when there are no errors.
+    pub project: Option<Project>,
+}
+
+/// A project without errors, for one environment.
+#[derive(Debug)]
+pub struct Project {
+    /// Name in `syncline.yaml`.
+    pub name: String,
+    /// The folder it is in.
+    pub root: PathBuf,
+    /// The environment it was loaded for.
+    pub environment: EnvironmentInfo,
+    /// Budgets.
+    pub usage: Usage,
+    /// Syncs by name, sorted.
+    pub syncs: IndexMap<String, ResolvedSync>,
+    /// Models by name, sorted.
+    pub models: IndexMap<String, ResolvedModel>,
+    /// Sources by name, sorted; also those that this environment swaps away.
+    pub sources: IndexMap<String, ResolvedSource>,
+    /// Destinations by name, sorted; also those that this environment swaps away.
+    pub destinations: IndexMap<String, ResolvedDestination>,
+    /// `sha256:` over all manifests as rendered without secrets, their SQL and the environment. Comments, formatting and
+    /// the order of files and keys do not count.
+    pub digest: String,
+    scope: Scope,
+}
+
+/// A source, not yet connected.
+#[derive(Debug)]
+pub struct ResolvedSource {
+    /// What kind of system it is.
+    pub kind: SourceType,
+    document: Arc<Document>,
+}
+
+/// A destination, not yet connected.
+#[derive(Debug)]
+pub struct ResolvedDestination {
+    /// What kind of system it is.
+    pub kind: DestinationType,
+    document: Arc<Document>,
+}
+
+/// A model with its query.
+#[derive(Debug)]
+pub struct ResolvedModel {
+    /// Its name.
+    pub name: String,
+    /// The source it is read from, after swaps.
+    pub source: String,
+    /// What is read.
+    pub query: Query,
+    /// The columns that identify a row.
+    pub primary_key: Vec<String>,
+    /// What is promised about columns.
+    pub columns: IndexMap<String, Column>,
+    document: Arc<Document>,
+}
+
+impl ResolvedModel {
+    /// The place of the value at a JSON pointer in its manifest, or of the nearest value above it.
+    pub fn place(&self, pointer: &str) -> Option<Place> {
+        Some(self.document.place(pointer))
+    }
+}
+
+/// A sync with all that it refers to.
+#[derive(Debug)]
+pub struct ResolvedSync {
+    /// Its name.
+    pub name: String,
+    /// The manifest, rendered; `notify` as written, and so are row templates.
+    pub sync: Sync,
+    /// Its model.
+    pub model: String,
+    /// Its destination, after swaps.
+    pub destination: String,
+    /// What decides what a row becomes.
+    pub mapping: MappingSpec,
+    /// Its guards over those of the environment over those of the project; `min_rows` is always set.
+    pub guards: Guards,
+    /// What happens to records of removed rows.
+    pub on_removed: OnRemoved,
+    /// `sha256:` over this sync, its model, source and destination, as rendered without secrets.
+    pub digest: String,
+    document: Arc<Document>,
+}
+
+impl ResolvedSync {
+    /// The place of the value at a JSON pointer in its manifest, or of the nearest value above it.
+    pub fn place(&self, pointer: &str) -> Option<Place> {
+        Some(self.document.place(pointer))
+    }
+}
+
+/// Loads the project in a folder for an environment (`None`: the default one). Offline: no environment variable is read
+/// and nothing is connected to.
+pub fn load(root: &Path, environment: Option<&str>) -> Loaded {
+    resolve::load(&tree::Directory::new(root), root, environment)
+}
+
+/// Like [`load`], from any tree. `root` is where relative paths of connections lead.
+pub fn load_tree(tree: &dyn tree::Tree, root: &Path, environment: Option<&str>) -> Loaded {
+    resolve::load(tree, root, environment)
+}
+
+/// The project folder that holds `start`: the nearest folder upwards with a `syncline.yaml`.
+///
+/// # Errors
+/// There is none.
+pub fn find_root(start: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(start).unwrap_or_else(|_| start.to_owned());
+    absolute.ancestors().find(|folder| folder.join(files::PROJECT_FILE).is_file()).map(Path::to_owned).ok_or_else(
+        || {
+            Error::failed_help(
+                format!("there is no `{}` in `{}` or above it", files::PROJECT_FILE, start.display()),
+                "start a project with `syncline init`, or go to its folder",
+            )
+        },
+    )
+}
+
+impl Project {
+    /// Type and connection of a source, rendered with the environment of this process.
+    ///
+    /// # Errors
+    /// No such source, a variable that is not set or a file that cannot be read, with `file:line:column`.
+    pub fn source_connection(&self, name: &str) -> Result<(SourceType, Connection)> {
+        let source = self.sources.get(name).ok_or_else(|| Error::failed(format!("there is no source `{name}`")))?;
+        Ok((source.kind, connect::connect(&source.document, &self.scope, &self.root, Outside::real(&self.root))?))
+    }
+
+    /// Type and connection of a destination, rendered with the environment of this process.
+    ///
+    /// # Errors
+    /// No such destination, a variable that is not set or a file that cannot be read, with `file:line:column`.
+    pub fn destination_connection(&self, name: &str) -> Result<(DestinationType, Connection)> {
+        let destination =
+            self.destinations.get(name).ok_or_else(|| Error::failed(format!("there is no destination `{name}`")))?;
+        Ok((
+            destination.kind,
+            connect::connect(&destination.document, &self.scope, &self.root, Outside::real(&self.root))?,
+        ))
+    }
+
+    /// The syncs that selectors name, in the order they run; all when there are no selectors.
+    ///
+    /// A selector is a name, a glob, `tag:x`, `model:x` or `destination:x`; commas and several selectors mean *or*, a
+    /// leading `!` takes away.
+    ///
+    /// # Errors
+    /// A selector that names nothing.
+    pub fn select(&self, selectors: &[String]) -> Result<Vec<String>> {
+        select::select(self, selectors)
+    }
+
+    /// All syncs in the order they run: after those named by `schedule.after`, else by name.
+    pub fn order(&self) -> Vec<String> {
+        select::order(self)
+    }
+
+    /// Faults of a mapping, at their exact places in the sync's manifest.
+    pub fn mapping_faults(&self, sync: &ResolvedSync, faults: &[mapping::Fault]) -> Vec<Diagnostic> {
+        let diagnostic = |fault: &mapping::Fault| {
+            let place = match fault.range.clone() {
+                Some(range) => sync.document.place_within(&fault.pointer, range),
+                None => sync.document.place(&fault.pointer),
+            };
+            let diagnostic = Diagnostic::error(fault.code, fault.message.clone(), Some(place));
+            Diagnostic { help: fault.help.clone(), ..diagnostic }
+        };
+        faults.iter().map(diagnostic).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

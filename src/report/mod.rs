@@ -1,1 +1,37 @@
-//! (in work)
+//! The faces of a plan, of a run and of diagnostics: made from plain data and from nothing else.
+//!
+//! ```text
+//!   Plan ──► terminal                Run ──► run::terminal        Vec<Diagnostic> ──► diagnostics (text, JSON)
+//!    │  └──► json                     │                                          └──► sarif
+//!    └─ mask ──► markdown, html       └─ mask ──► run::markdown, run::html
+//! ```
+//!
+//! Nothing here prints: every face is a `String`, and the command line decides where it goes. Markdown and HTML leave
+//! the machine they are made on, so they take [`mask::Masked`] and cannot be made from an unmasked plan by accident.
+
+pub mod diagnostics;
+pub mod html;
+pub mod json;
+pub mod markdown;
+pub mod mask;
+pub mod run;
+pub mod sarif;
+pub mod terminal;
+
+mod diff;
+mod escape;
+mod facts;
+mod numbers;
+mod page;
+mod prose;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;
+
+pub use html::plan_html;
+pub use markdown::plan_markdown;
+pub use mask::{Masked, MaskedRun};
+pub use run::{run_html, run_markdown, run_text};
+pub use terminal::{Style, plan_text};

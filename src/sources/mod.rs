@@ -2,10 +2,32 @@
 //!
 //! A source knows neither project nor plan. It is opened from a rendered connection and asked for a [`Query`].
 
-use arrow_array::RecordBatchReader;
-use arrow_schema::SchemaRef;
+mod channel;
+mod columns;
+mod connection;
+mod files;
+mod postgres;
+mod sqlite;
+mod text;
 
-use crate::diagnostic::Result;
+use arrow_array::RecordBatchReader;
+use arrow_schema::{ArrowError, SchemaRef};
+
+use crate::diagnostic::{Error, Result};
+use crate::manifest::source::SourceType;
+use crate::secret::Connection;
+
+/// Most rows in one batch.
+pub const BATCH_ROWS: usize = 65_536;
+
+/// Key of a field's metadata that says what its text stands for: [`TYPE_DECIMAL`] or [`TYPE_JSON`].
+pub const TYPE_KEY: &str = "syncline.type";
+
+/// The text is an exact decimal number.
+pub const TYPE_DECIMAL: &str = "decimal";
+
+/// The text is a JSON value.
+pub const TYPE_JSON: &str = "json";
 
 /// A stream of record batches of one schema. An error in it means that the read is not complete: nothing may be
 /// concluded from rows that did not come.
@@ -36,4 +58,58 @@ pub trait Source: Send + Sync {
     /// order of the rows. `columns` names the only columns that will be looked at (`None`: all): a source may leave out
     /// the others, and must keep the ones named.
     fn read(&self, query: &Query, columns: Option<&[String]>) -> Result<Vec<BatchStream>>;
+}
+
+/// Opens a source of this kind; paths in the connection are absolute. Nothing is connected to before the first query.
+///
+/// # Errors
+/// A key of the connection that is missing, unknown or of the wrong type; never quotes its value.
+pub fn open(kind: SourceType, connection: &Connection) -> Result<Box<dyn Source>> {
+    let typed = |message| Error::failed_help(message, "correct the `connection` block of the source");
+    Ok(match kind {
+        SourceType::Files => Box::new(files::Files::new(connection.typed().map_err(typed)?)),
+        SourceType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed().map_err(typed)?)),
+        SourceType::Postgres => {
+            Box::new(postgres::Postgres::new(connection.typed().map_err(typed)?, connection.redactor())?)
+        }
+    })
+}
+
+/// What an error in a [`BatchStream`] says, with its help: the streams carry an [`Error`] inside Arrow's.
+pub fn failure(error: ArrowError) -> Error {
+    match error {
+        ArrowError::ExternalError(inner) => match inner.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(other) => Error::failed(other.to_string()),
+        },
+        other => Error::failed(other.to_string()),
+    }
+}
+
+/// The form in which an [`Error`] travels in a [`BatchStream`]; see [`failure`].
+fn stream_error(error: Error) -> ArrowError {
+    ArrowError::ExternalError(Box::new(error))
+}
+
+/// A name as SQL takes it literally.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A table name with its schema: `marts.contacts`; taken as it is when it is quoted already, as dbt writes it.
+fn quoted_path(name: &str) -> String {
+    if name.contains('"') {
+        return name.to_owned();
+    }
+    name.split('.').map(quoted).collect::<Vec<_>>().join(".")
+}
+
+/// Where in a statement a byte stands, to be put behind a message: line, column, and the line itself.
+fn place_in(sql: &str, byte: usize) -> String {
+    let Some(before) = sql.get(..byte) else { return String::new() };
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = before.matches('\n').count() + 1;
+    let column = before.get(start..).unwrap_or("").chars().count() + 1;
+    let text = sql.get(start..).and_then(|rest| rest.lines().next()).unwrap_or("").trim();
+    format!(" at line {line}, column {column} of the SQL: `{text}`")
 }

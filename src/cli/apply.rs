@@ -1,0 +1,169 @@
+//! `syncline apply`: makes the changes of a fresh plan, or exactly those of a plan file.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{Format, Global, Selection, delivering, planning, progress::Progress, runs, terminal};
+use crate::diagnostic::{Error, Result};
+use crate::plan::file::PlanFolder;
+use crate::plan::{Plan, guards};
+use crate::project::Project;
+use crate::state::runs::{Run, Status, SyncRun};
+use crate::state::{LockRequest, Locked, PlanUse, State};
+
+/// Samples a plan shows before it is applied.
+const SAMPLES: usize = 3;
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// A plan file: exactly it is done, or it is refused as stale
+    #[arg(value_name = "PLANFILE", conflicts_with_all = ["select", "retry", "full_refresh"])]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    selection: Selection,
+    /// Go ahead without a question; guards still refuse
+    #[arg(long)]
+    auto_approve: bool,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Also write the run report as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Seconds to wait for another run to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    lock_timeout: u64,
+    /// Show values of personal data outside a terminal too
+    #[arg(long)]
+    show_values: bool,
+}
+
+pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
+    let project = super::load(global)?;
+    let state = terminal::state(&project)?;
+    let wait = std::time::Duration::from_secs(options.lock_timeout);
+    let locked = state.lock(&LockRequest { wait, ..LockRequest::new("apply") })?;
+    for run in locked.recover()? {
+        terminal::note(&format!("Run {} was interrupted; what it is known to have done is kept.", run.run_id));
+    }
+    let folder = terminal::scratch(&project)?;
+    let mut prepared = match &options.file {
+        Some(file) => from_file(&project, &locked, file, folder.path())?,
+        None => fresh(&project, &state, &locked, &options, folder.path())?,
+    };
+    guards::allow(&mut prepared.plan, &options.selection.allow);
+    if options.format == Format::Text && options.file.is_none() {
+        terminal::out(&planning::face(&prepared.plan, Format::Text, options.show_values)?)?;
+    }
+    if !prepared.plan.refusals.is_empty() {
+        return refuse(&prepared.plan, &options);
+    }
+    let todo = prepared.plan.totals;
+    if options.file.is_none() && todo.added + todo.changed + todo.removed > 0 {
+        terminal::approve(options.auto_approve, "Apply this plan?")?;
+    }
+    adopt_new_names(&project, &locked)?;
+    let run = delivering::deliver(&project, &locked, &prepared.plan, &prepared.folder, prepared.failures)?;
+    finish(&run, &options)
+}
+
+struct Prepared {
+    plan: Plan,
+    folder: PlanFolder,
+    failures: Vec<(String, Error)>,
+}
+
+fn fresh(
+    project: &Project,
+    state: &State,
+    locked: &Locked,
+    options: &Options,
+    folder: &std::path::Path,
+) -> Result<Prepared> {
+    let request = planning::Request { selection: &options.selection, samples: SAMPLES, folder };
+    let planned = planning::make(project, state.hash_key(), &locked.read()?, &request, &Progress::new())?;
+    Ok(Prepared { plan: planned.plan, folder: planned.folder, failures: planned.failures })
+}
+
+fn from_file(project: &Project, locked: &Locked, file: &std::path::Path, folder: &std::path::Path) -> Result<Prepared> {
+    let folder = PlanFolder::unpack(file, folder)?;
+    let bound = folder.bound()?;
+    let stale = |message: String| {
+        let help = Some("make a new plan with `syncline plan --out FILE`".into());
+        Err(Error::Stale { message: format!("the plan file `{}` is stale: {message}", file.display()), help })
+    };
+    if bound.environment != project.environment.name {
+        return stale(format!("it is for environment `{}`, not `{}`", bound.environment, project.environment.name));
+    }
+    if bound.digest != project.digest {
+        return stale("the configuration has changed since it was made".into());
+    }
+    if let PlanUse::Resume = locked.check_plan(&bound.plan_id, &bound.lineage, bound.serial)? {
+        terminal::note("This plan was begun before; what is left of it is done now.");
+    }
+    Ok(Prepared { plan: folder.plan()?, folder, failures: Vec::new() })
+}
+
+/// `moved_from`: the state of a renamed sync goes on under its new name.
+fn adopt_new_names(project: &Project, locked: &Locked) -> Result<()> {
+    let known = locked.read()?;
+    for sync in project.syncs.values() {
+        let Some(old) = &sync.sync.moved_from else { continue };
+        let syncs = &known.document().syncs;
+        if syncs.contains_key(old) && !syncs.contains_key(&sync.name) {
+            locked.rename(old, &sync.name)?;
+        }
+    }
+    Ok(())
+}
+
+fn refuse(plan: &Plan, options: &Options) -> Result<ExitCode> {
+    let refused = |sync: &crate::plan::SyncPlan| SyncRun {
+        sync: sync.sync.clone(),
+        status: Status::Refused,
+        ..SyncRun::default()
+    };
+    let now = jiff::Timestamp::now().to_string();
+    let run = Run {
+        format_version: "1.0".into(),
+        plan_id: plan.plan_id.clone(),
+        environment: plan.environment.clone(),
+        status: Status::Refused,
+        started_at: now.clone(),
+        finished_at: Some(now),
+        syncs: plan.syncs.iter().map(refused).collect(),
+        error: plan.refusals.first().map(|refusal| refusal.message.clone()),
+        ..Run::default()
+    };
+    write_report(&run, options)?;
+    if options.format == Format::Json {
+        terminal::out(&runs::face(&runs::value(&run)?, options.format, options.show_values)?)?;
+    }
+    let reasons: Vec<_> = plan.refusals.iter().map(|refusal| refusal.message.as_str()).collect();
+    Err(Error::Refused {
+        message: format!("nothing was sent: {}", reasons.join("; ")),
+        help: plan.refusals.iter().find_map(|refusal| refusal.help.clone()),
+    })
+}
+
+fn finish(run: &Run, options: &Options) -> Result<ExitCode> {
+    write_report(run, options)?;
+    terminal::out(&runs::face(&runs::value(run)?, options.format, options.show_values)?)?;
+    let sum = |count: fn(&SyncRun) -> u64| run.syncs.iter().map(count).sum::<u64>();
+    let failed = run.error.is_some() || run.syncs.iter().any(|sync| sync.error.is_some() || sync.pending > 0);
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else if sum(|s| s.rejected) + sum(|s| s.in_doubt) > 0 {
+        ExitCode::from(Error::Partial(String::new()).exit_code())
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn write_report(run: &Run, options: &Options) -> Result<()> {
+    let Some(path) = &options.report else { return Ok(()) };
+    let text = runs::face(&runs::value(run)?, Format::Json, options.show_values)?;
+    std::fs::write(path, text).map_err(|e| Error::failed(format!("cannot write the report `{}`: {e}", path.display())))
+}

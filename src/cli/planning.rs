@@ -1,0 +1,341 @@
+//! From a project and its state to a plan on disk: what `plan` and `apply` do alike.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use super::{Format, Selection, progress::Progress, terminal};
+use crate::destinations;
+use crate::diagnostic::{Diagnostic, Error, Result};
+use crate::diff::{self, HashKey, snapshot::Layout};
+use crate::mapping::{Mapping, Used, columns_of};
+use crate::plan::collect::{Collector, Rules};
+use crate::plan::file::{Bound, FORMAT_VERSION, FrozenSync, PlanFolder};
+use crate::plan::{Estimate, Notice, Plan, ProjectInfo, SyncPlan, Totals, guards, operations};
+use crate::project::{Project, ResolvedModel, ResolvedSync, tree};
+use crate::report::{self, Masked};
+use crate::sources::{self, Source};
+use crate::state::Reading;
+
+/// Bytes of memory a diff stays within.
+const MEMORY: usize = 512 * 1024 * 1024;
+
+/// What is asked of a plan.
+pub(super) struct Request<'a> {
+    pub selection: &'a Selection,
+    /// Samples per row state.
+    pub samples: usize,
+    /// Where plan and operations are written; a new folder.
+    pub folder: &'a Path,
+}
+
+/// A plan, on disk, and the syncs that could not be planned.
+pub(super) struct Planned {
+    pub plan: Plan,
+    pub folder: PlanFolder,
+    pub failures: Vec<(String, Error)>,
+}
+
+/// Plans the selected syncs. Faults of manifests against the model's columns end it with all of them listed; a source
+/// that fails takes only its own syncs along.
+pub(super) fn make(
+    project: &Project,
+    key: &HashKey,
+    state: &Reading,
+    request: &Request,
+    progress: &Progress,
+) -> Result<Planned> {
+    let selected = project.select(&request.selection.select)?;
+    let now = jiff::Timestamp::now();
+    let folder = PlanFolder::new(request.folder);
+    let mut planner = Planner {
+        project,
+        key,
+        state,
+        request,
+        frozen: IndexMap::new(),
+        folder: &folder,
+        started_at: format!("{now:.0}"),
+        sources: HashMap::new(),
+        diagnostics: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let mut plan = Plan {
+        format_version: FORMAT_VERSION.into(),
+        plan_id: uuid::Uuid::now_v7().to_string(),
+        digest: project.digest.clone(),
+        created_at: planner.started_at.clone(),
+        environment: project.environment.name.clone(),
+        project: ProjectInfo { name: project.name.clone(), commit: tree::commit(&project.root), against: None },
+        complete: selected.len() == project.syncs.len(),
+        ..Plan::default()
+    };
+    let mut failures = Vec::new();
+    for name in project.order().into_iter().filter(|name| selected.contains(name)) {
+        let Some(sync) = project.syncs.get(&name) else { continue };
+        progress.begin(&format!("planning {name}"));
+        match planner.sync(sync) {
+            Ok(part) => {
+                plan.refusals.extend(guards::refusals(&part, |guard| place(sync, &format!("/guards/{guard}"))));
+                plan.syncs.push(part);
+            }
+            Err(Error::Invalid(diagnostics)) => planner.diagnostics.extend(diagnostics),
+            Err(Error::Refused { message, help }) => {
+                let place = place(sync, "/model");
+                plan.refusals.push(Notice { code: "key_changed".into(), sync: Some(name), message, help, place });
+            }
+            Err(error) => failures.push((name, error)),
+        }
+    }
+    progress.end();
+    if !planner.diagnostics.is_empty() {
+        return Err(Error::Invalid(planner.diagnostics));
+    }
+    plan.complete &= failures.is_empty();
+    plan.warnings = planner.warnings;
+    for (name, error) in &failures {
+        plan.warnings.push(Notice {
+            code: "not_planned".into(),
+            sync: Some(name.clone()),
+            message: format!("`{name}` could not be planned: {error}"),
+            help: error.help().map(str::to_owned),
+            place: None,
+        });
+    }
+    plan.totals = totals(&plan.syncs);
+    budget(project, &mut plan);
+    let bound = Bound {
+        format_version: FORMAT_VERSION.into(),
+        tool_version: env!("CARGO_PKG_VERSION").into(),
+        plan_id: plan.plan_id.clone(),
+        digest: plan.digest.clone(),
+        environment: plan.environment.clone(),
+        lineage: state.lineage().to_owned(),
+        serial: state.serial(),
+        syncs: planner.frozen,
+    };
+    folder.write(&plan, &bound)?;
+    Ok(Planned { plan, folder, failures })
+}
+
+struct Planner<'a> {
+    project: &'a Project,
+    key: &'a HashKey,
+    state: &'a Reading,
+    frozen: IndexMap<String, FrozenSync>,
+    request: &'a Request<'a>,
+    folder: &'a PlanFolder,
+    started_at: String,
+    sources: HashMap<String, Box<dyn Source>>,
+    diagnostics: Vec<Diagnostic>,
+    warnings: Vec<Notice>,
+}
+
+impl Planner<'_> {
+    fn sync(&mut self, sync: &ResolvedSync) -> Result<SyncPlan> {
+        let model = self.project.models.get(&sync.model).ok_or_else(|| Error::failed("its model is gone"))?;
+        self.open_source(&model.source)?;
+        let source = self.sources.get(&model.source).ok_or_else(|| Error::failed("its source is gone"))?;
+        let schema = source.schema(&model.query).map_err(|e| e.context(format!("model `{}`", model.name)))?;
+        let faults = sync.mapping.check(&schema, &model.columns);
+        if !faults.is_empty() {
+            return Err(Error::Invalid(self.project.mapping_faults(sync, &faults)));
+        }
+        let used =
+            sync.mapping.columns().map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
+        let columns: Option<Vec<String>> = match used {
+            Used::Columns(columns) => Some(columns.into_iter().collect()),
+            Used::All => None,
+        };
+        let names = columns.clone().unwrap_or_else(|| schema.fields().iter().map(|f| f.name().clone()).collect());
+        let layout = Layout::new(&schema, &names, &model.primary_key).map_err(|e| diff_failed(sync, model, e))?;
+        let mapping = Mapping::new(&sync.mapping, &layout.schema, &self.started_at)
+            .map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
+        let (kind, connection) = self.project.destination_connection(&sync.destination)?;
+        let destination = destinations::open(kind, &connection)?;
+        let capabilities = destination.capabilities(&sync.sync.object, sync.sync.mode)?;
+
+        let view = self.state.view(&sync.name, sync.sync.moved_from.as_deref())?;
+        let acknowledged = view.snapshot.as_ref().map_or(0, |s| s.rows());
+        let rules = Rules {
+            mode: sync.sync.mode,
+            on_removed: sync.on_removed,
+            samples: self.request.samples,
+            open_fields: open_fields(sync, model),
+        };
+        let operations = operations::Writer::create(&self.folder.operations(&sync.name))?;
+        let mut collector = Collector::new(rules, &mapping, operations);
+        let scratch = tempfile::tempdir_in(self.folder.path())
+            .map_err(|e| Error::failed(format!("cannot write to `{}`: {e}", self.folder.path().display())))?;
+        let options = diff::Options {
+            memory: MEMORY,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            scratch: scratch.path().to_owned(),
+            retry: self.request.selection.retry,
+            full_refresh: self.request.selection.full_refresh,
+            started_at: self.started_at.clone(),
+        };
+        let rows =
+            source.read(&model.query, columns.as_deref()).map_err(|e| e.context(format!("model `{}`", model.name)))?;
+        let summary = diff::diff(
+            rows,
+            &layout,
+            &mapping,
+            view.snapshot.as_ref(),
+            view.doubt.as_ref(),
+            &view.held,
+            self.key,
+            &options,
+            &mut |batch| Ok(collector.take(&batch)?),
+        )
+        .map_err(|e| diff_failed(sync, model, e))?;
+        let queried = summary.keys;
+        let (mut part, nameless) = collector.finish(summary)?;
+        part.sync = sync.name.clone();
+        part.model = sync.model.clone();
+        part.destination = sync.destination.clone();
+        part.object = sync.sync.object.clone();
+        part.mode = sync.sync.mode.word().into();
+        part.key_open = !model.primary_key.iter().any(|key| is_sensitive(model, key));
+        part.guards = guards::evaluate(&sync.guards, &part.counts, acknowledged, view.first_run);
+        let batch = u64::from(sync.sync.delivery.batch_size.unwrap_or(capabilities.batch_size).max(1));
+        let requests = [part.operations.send, part.operations.clear, part.operations.delete].map(|n| n.div_ceil(batch));
+        let requests: u64 = requests.iter().sum();
+        let seconds = capabilities.batches_per_second.map_or(0, |rate| (requests as f64 / rate).ceil() as u64);
+        part.estimate = Estimate { requests, seconds, queried_records: queried };
+        self.warn(sync, &part, nameless);
+        // The types of an empty model are a guess; what the state has stays true.
+        let key = match &view.snapshot {
+            Some(snapshot) if part.counts.rows == 0 => snapshot.meta().key.clone(),
+            _ => layout.key_types(),
+        };
+        let frozen = FrozenSync { key, mapping: sync.mapping.clone(), started_at: self.started_at.clone() };
+        self.frozen.insert(sync.name.clone(), frozen);
+        Ok(part)
+    }
+
+    fn open_source(&mut self, name: &str) -> Result<()> {
+        if !self.sources.contains_key(name) {
+            let (kind, connection) = self.project.source_connection(name)?;
+            let opened = sources::open(kind, &connection).map_err(|e| e.context(format!("source `{name}`")))?;
+            self.sources.insert(name.to_owned(), opened);
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, sync: &ResolvedSync, part: &SyncPlan, nameless: u64) {
+        let mut warn = |code: &str, message: String, help: &str, place: Option<String>| {
+            let help = Some(help.to_owned());
+            self.warnings.push(Notice { code: code.into(), sync: Some(sync.name.clone()), message, help, place });
+        };
+        if nameless > 0 {
+            warn(
+                "nameless_removed",
+                format!("`{}`: {nameless} removed rows stay at the destination: their values were not kept", sync.name),
+                "use `state: { values: full }` for syncs that delete or clear",
+                None,
+            );
+        }
+        let held = part.held.rejected + part.held.no_match + part.held.in_doubt;
+        if held > 0 {
+            warn(
+                "held",
+                format!(
+                    "`{}`: {held} rows are held back: {} rejected, {} without a match, {} in doubt",
+                    sync.name, part.held.rejected, part.held.no_match, part.held.in_doubt
+                ),
+                "they are sent again when they change, or with --retry; see `syncline runs rejected`",
+                None,
+            );
+        }
+        if part.unknown_before > 0 {
+            warn(
+                "unknown_before",
+                format!("`{}`: the old values of {} changed rows are unknown", sync.name, part.unknown_before),
+                "the state keeps fingerprints, or an answer was lost; which fields differ cannot be said",
+                None,
+            );
+        }
+    }
+}
+
+/// Fields and identifiers that show no personal data: constants, and those made only of columns declared
+/// `sensitive: false`.
+fn open_fields(sync: &ResolvedSync, model: &ResolvedModel) -> HashSet<String> {
+    let open = |columns: Used| match columns {
+        Used::Columns(columns) => columns.iter().all(|column| !is_sensitive(model, column)),
+        Used::All => false,
+    };
+    let fields = sync.mapping.fields.iter().filter(|(_, field)| open(columns_of(field)));
+    let identifiers = sync.mapping.matching.iter().filter(|(_, column)| !is_sensitive(model, column));
+    fields.map(|(name, _)| name.clone()).chain(identifiers.map(|(name, _)| name.clone())).collect()
+}
+
+fn is_sensitive(model: &ResolvedModel, column: &str) -> bool {
+    model.columns.get(column).and_then(|c| c.sensitive).unwrap_or(true)
+}
+
+fn place(sync: &ResolvedSync, pointer: &str) -> Option<String> {
+    let place = sync.place(pointer)?;
+    let (line, column) = place.line_column();
+    Some(format!("{}:{line}:{column}", place.source.path.display()))
+}
+
+fn totals(syncs: &[SyncPlan]) -> Totals {
+    let sum = |count: fn(&SyncPlan) -> u64| syncs.iter().map(count).sum();
+    Totals {
+        added: sum(|s| s.counts.added),
+        changed: sum(|s| s.counts.changed),
+        removed: sum(|s| s.counts.removed),
+        invalid: sum(|s| s.counts.invalid),
+    }
+}
+
+/// A plan that alone reads more than the month allows is over the budget whatever was read before.
+fn budget(project: &Project, plan: &mut Plan) {
+    use crate::manifest::project::OnExceed;
+    let Some(budget) = &project.usage.monthly_queried_records else { return };
+    let per_model: HashMap<&str, u64> =
+        plan.syncs.iter().map(|s| (s.model.as_str(), s.estimate.queried_records)).collect();
+    let queried: u64 = per_model.values().sum();
+    if queried <= budget.limit {
+        return;
+    }
+    let notice = Notice {
+        code: "budget".into(),
+        sync: None,
+        message: format!("this plan reads {queried} distinct records; the monthly budget is {}", budget.limit),
+        help: Some("narrow the models, or raise `usage.monthly_queried_records.limit`".into()),
+        place: None,
+    };
+    match budget.on_exceed {
+        OnExceed::Warn => plan.warnings.push(notice),
+        OnExceed::Refuse => plan.refusals.push(notice),
+    }
+}
+
+fn diff_failed(sync: &ResolvedSync, model: &ResolvedModel, error: diff::DiffError) -> Error {
+    if let diff::DiffError::KeyChanged { .. } = error {
+        let name = &sync.name;
+        return Error::Refused {
+            message: format!("sync `{name}`: the key changed: {error}; every row would be sent again"),
+            help: Some(format!(
+                "keep what was acknowledged: `syncline state move {name} --rekey`; or start anew: `syncline state forget {name}`"
+            )),
+        };
+    }
+    Error::from(error).context(format!("sync `{}`, model `{}`", sync.name, model.name))
+}
+
+/// The faces of a plan. Values of personal data are shown to a person at a terminal or who asks for them, and masked
+/// everywhere else.
+pub(super) fn face(plan: &Plan, format: Format, show_values: bool) -> Result<String> {
+    let masked = if show_values { Masked::shown_on_request(plan) } else { Masked::new(plan) };
+    match format {
+        Format::Text => Ok(report::plan_text(plan, &terminal::style(show_values))),
+        Format::Json => report::json::plan_json(masked.plan()),
+        Format::Markdown => Ok(report::plan_markdown(&masked, report::markdown::DEFAULT_BUDGET)),
+        Format::Html => report::plan_html(&masked),
+    }
+}

@@ -1,0 +1,295 @@
+//! A destination in memory with every class and every fault, and a state store that crashes on demand.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::destinations::{Action, Batch, Class, Operation, Outcome, SendError, Sent, Writer};
+use crate::diagnostic::{Error, Result};
+use crate::mapping::Value;
+use crate::state::backend::{Acquired, Append, Backend, Holder, Stored, Version};
+use crate::state::local::Local;
+
+/// What goes wrong with one request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Fault {
+    None,
+    Transient,
+    RetryAfter(u64),
+    LostBefore,
+    LostAfter,
+    Fatal,
+    Deferred,
+    /// Takes so many milliseconds.
+    Slow(u64),
+}
+
+/// What was done to one record.
+pub type Deed = (i64, i64, Action);
+
+/// The destination.
+#[derive(Default)]
+pub struct World {
+    /// Records by key.
+    pub records: BTreeMap<i64, i64>,
+    /// Everything that was executed, in order.
+    pub deeds: Vec<Deed>,
+    pub dedupe_ids: HashSet<String>,
+    pub script: VecDeque<Fault>,
+    /// Versions with which a whole batch is refused.
+    pub poison: BTreeSet<i64>,
+    /// Versions that are rejected one by one.
+    pub rejected: BTreeSet<i64>,
+    /// Keys that are not there (update-only).
+    pub missing: BTreeSet<i64>,
+    pub deferred: HashMap<String, Vec<Operation>>,
+    pub requests: u64,
+    pub in_flight: u64,
+    pub most_in_flight: u64,
+    pub settled: u64,
+    /// Keys in flight, to see that no key is there twice.
+    pub keys: HashSet<i64>,
+    pub batches: Vec<(Action, usize)>,
+}
+
+/// Keys and versions are what the tests make of a record.
+pub fn deed(operation: &Operation) -> Deed {
+    let key = match operation.record.matching.first() {
+        Some(Value::Int(key)) => *key,
+        other => panic!("no key: {other:?}"),
+    };
+    let version = match operation.record.fields.first() {
+        Some(Some(Value::Int(version))) => *version,
+        other => panic!("no version: {other:?}"),
+    };
+    (key, version, operation.action)
+}
+
+impl World {
+    fn execute(&mut self, class: Class, operation: &Operation) -> Outcome {
+        let (key, version, action) = deed(operation);
+        if self.rejected.contains(&version) && action == Action::Send {
+            return Outcome::Rejected { code: "bad".into(), message: "bad version".into() };
+        }
+        if self.missing.contains(&key) {
+            return Outcome::NoMatch;
+        }
+        let known = match class {
+            Class::A | Class::D => false,
+            Class::B => !self.dedupe_ids.insert(operation.dedupe_id.clone()),
+            Class::C => {
+                let there = self.records.get(&key);
+                let done = if action == Action::Send { there == Some(&version) } else { there.is_none() };
+                operation.in_doubt && done
+            }
+        };
+        if !known {
+            self.deeds.push((key, version, action));
+            match action {
+                Action::Send => self.records.insert(key, version),
+                Action::Clear | Action::Delete => self.records.remove(&key),
+            };
+        }
+        Outcome::Succeeded
+    }
+}
+
+/// A connection to the world.
+pub struct FakeWriter {
+    pub world: Arc<Mutex<World>>,
+    pub class: Class,
+    /// Set once the process is "dead": nothing is executed any more.
+    pub dead: Arc<AtomicBool>,
+}
+
+fn lost() -> SendError {
+    SendError::Lost { message: "the connection broke".into() }
+}
+
+#[async_trait]
+impl Writer for FakeWriter {
+    async fn send(&self, batch: &Batch) -> Result<Sent, SendError> {
+        let keys: Vec<i64> = batch.operations.iter().map(|o| deed(o).0).collect();
+        let fault = {
+            let mut world = self.world.lock().unwrap();
+            world.requests += 1;
+            world.in_flight += 1;
+            world.most_in_flight = world.most_in_flight.max(world.in_flight);
+            for key in &keys {
+                assert!(world.keys.insert(*key), "key {key} is in flight twice");
+            }
+            assert!(batch.operations.iter().all(|o| o.action == batch.operations[0].action));
+            world.batches.push((batch.operations[0].action, batch.operations.len()));
+            world.script.pop_front().unwrap_or(Fault::None)
+        };
+        let pause = if let Fault::Slow(ms) = fault { ms } else { 1 };
+        // Dropped in mid-air, the request has left the keys in flight: nobody sends after that.
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let mut world = self.world.lock().unwrap();
+        world.in_flight -= 1;
+        keys.iter().for_each(|key| {
+            world.keys.remove(key);
+        });
+        if self.dead.load(Ordering::SeqCst) {
+            return Err(SendError::Fatal { message: "dead".into(), help: None });
+        }
+        match fault {
+            Fault::Transient => return Err(SendError::Transient { message: "503".into(), retry_after: None }),
+            Fault::RetryAfter(seconds) => {
+                let retry_after = Some(Duration::from_secs(seconds));
+                return Err(SendError::Transient { message: "429".into(), retry_after });
+            }
+            Fault::Fatal => return Err(SendError::Fatal { message: "401".into(), help: None }),
+            Fault::LostBefore => return Err(lost()),
+            Fault::None | Fault::LostAfter | Fault::Deferred | Fault::Slow(_) => {}
+        }
+        if batch.operations.iter().any(|o| world.poison.contains(&deed(o).1)) {
+            return Err(SendError::Refused { code: "poison".into(), message: "one of these".into() });
+        }
+        if fault == Fault::Deferred {
+            let handle = format!("job-{}", batch.id);
+            world.deferred.insert(handle.clone(), batch.operations.clone());
+            return Ok(Sent::Deferred { handle });
+        }
+        let outcomes = batch.operations.iter().map(|o| world.execute(self.class, o)).collect();
+        if fault == Fault::LostAfter {
+            return Err(lost());
+        }
+        Ok(Sent::Outcomes(outcomes))
+    }
+
+    async fn settle(&self, deferred: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError> {
+        let mut world = self.world.lock().unwrap();
+        world.settled += 1;
+        if self.dead.load(Ordering::SeqCst) {
+            return Err(SendError::Fatal { message: "dead".into(), help: None });
+        }
+        let mut answers = Vec::new();
+        for (batch, handle) in deferred {
+            let operations = world.deferred.remove(handle).expect("a known handle");
+            answers.push((*batch, operations.iter().map(|o| world.execute(self.class, o)).collect()));
+        }
+        Ok(answers)
+    }
+}
+
+/// A local state that dies at a chosen write, before it, after it, or (journal) in the middle of it.
+pub struct Mortal {
+    inner: Local,
+    left: Arc<AtomicI64>,
+    after: bool,
+    dead: Arc<AtomicBool>,
+}
+
+impl Mortal {
+    /// Dies at write number `left` (never, if negative); `after` says whether that write still happens.
+    pub fn new(folder: PathBuf, left: i64, after: bool, dead: Arc<AtomicBool>) -> Self {
+        Self { inner: Local::open(folder).unwrap(), left: Arc::new(AtomicI64::new(left)), after, dead }
+    }
+
+    fn alive(&self) -> Result<()> {
+        if self.dead.load(Ordering::SeqCst) { Err(Error::failed("crashed")) } else { Ok(()) }
+    }
+
+    fn write<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.alive()?;
+        if self.left.fetch_sub(1, Ordering::SeqCst) != 0 {
+            return work();
+        }
+        self.dead.store(true, Ordering::SeqCst);
+        if self.after {
+            work()?;
+        }
+        Err(Error::failed("crashed"))
+    }
+}
+
+struct MortalJournal {
+    inner: Box<dyn Append>,
+    left: Arc<AtomicI64>,
+    after: bool,
+    dead: Arc<AtomicBool>,
+}
+
+impl Append for MortalJournal {
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.dead.load(Ordering::SeqCst) {
+            return Err(Error::failed("crashed"));
+        }
+        if self.left.fetch_sub(1, Ordering::SeqCst) != 0 {
+            return self.inner.append(bytes);
+        }
+        self.dead.store(true, Ordering::SeqCst);
+        let torn = if self.after { bytes.len() } else { bytes.len() * 2 / 3 };
+        self.inner.append(&bytes[..torn])?;
+        Err(Error::failed("crashed"))
+    }
+}
+
+impl Backend for Mortal {
+    fn place(&self) -> String {
+        self.inner.place()
+    }
+    fn load(&self) -> Result<Option<Stored>> {
+        self.alive()?;
+        self.inner.load()
+    }
+    fn create(&self, bytes: &[u8]) -> Result<()> {
+        self.write(|| self.inner.create(bytes))
+    }
+    fn swap(&self, bytes: &[u8], expected: Version, token: u64) -> Result<()> {
+        self.write(|| self.inner.swap(bytes, expected, token))
+    }
+    fn acquire(&self, operation: &str, lease: Duration, least: u64) -> Result<Acquired> {
+        self.write(|| self.inner.acquire(operation, lease, least))
+    }
+    fn renew(&self, token: u64, lease: Duration) -> Result<bool> {
+        self.alive()?;
+        self.inner.renew(token, lease)
+    }
+    fn release(&self, token: u64) -> Result<()> {
+        self.alive()?;
+        self.inner.release(token)
+    }
+    fn holder(&self) -> Result<Option<Holder>> {
+        self.inner.holder()
+    }
+    fn break_lock(&self) -> Result<Option<Holder>> {
+        self.write(|| self.inner.break_lock())
+    }
+    fn put(&self, name: &str, file: &Path) -> Result<()> {
+        self.write(|| self.inner.put(name, file))
+    }
+    fn get(&self, name: &str) -> Result<Option<PathBuf>> {
+        self.alive()?;
+        self.inner.get(name)
+    }
+    fn get_folder(&self, name: &str) -> Result<Option<PathBuf>> {
+        self.alive()?;
+        self.inner.get_folder(name)
+    }
+    fn remove(&self, name: &str) -> Result<()> {
+        self.write(|| self.inner.remove(name))
+    }
+    fn list(&self, folder: &str) -> Result<Vec<String>> {
+        self.alive()?;
+        self.inner.list(folder)
+    }
+    fn journal(&self, name: &str) -> Result<Box<dyn Append>> {
+        let inner = self.write(|| self.inner.journal(name))?;
+        let (left, after, dead) = (self.left.clone(), self.after, self.dead.clone());
+        Ok(Box::new(MortalJournal { inner, left, after, dead }))
+    }
+    fn read_journal(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.alive()?;
+        self.inner.read_journal(name)
+    }
+    fn scratch(&self) -> Result<PathBuf> {
+        self.alive()?;
+        self.inner.scratch()
+    }
+}

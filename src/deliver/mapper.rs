@@ -1,0 +1,63 @@
+//! Frozen rows → records, on the way out.
+
+use arrow_schema::SchemaRef;
+
+use crate::diagnostic::Result;
+use crate::diff::RowState;
+use crate::mapping::{Mapping, MappingSpec, Record, Unmappable};
+use crate::plan::operations::{Frozen, Head};
+
+/// Makes the records of frozen rows.
+pub trait Mapper: Send {
+    /// One entry per row: `None` where nothing is done at the destination, else the record, or why there is none
+    /// (without the value itself).
+    fn records(&mut self, frozen: &Frozen) -> Result<Vec<Option<Result<Record, String>>>>;
+}
+
+/// Makes records by a sync's mapping. The columns of a part are those the model had when its rows were frozen, or, for
+/// removed rows, when they were last sent: the mapping is made ready for each schema that comes along.
+pub struct SpecMapper {
+    spec: MappingSpec,
+    started_at: String,
+    ready: Option<(SchemaRef, Option<Mapping>)>,
+}
+
+impl SpecMapper {
+    /// A mapper for this mapping; `started_at` is what templates see as `run.started_at`.
+    pub fn new(spec: MappingSpec, started_at: impl Into<String>) -> Self {
+        Self { spec, started_at: started_at.into(), ready: None }
+    }
+}
+
+impl Mapper for SpecMapper {
+    fn records(&mut self, frozen: &Frozen) -> Result<Vec<Option<Result<Record, String>>>> {
+        let schema = frozen.rows.schema();
+        if self.ready.as_ref().is_none_or(|(ready, _)| *ready != schema) {
+            // Rows last sent by an older mapping may lack columns this one reads.
+            self.ready = Some((schema.clone(), Mapping::new(&self.spec, &schema, &self.started_at).ok()));
+        }
+        let mapping = self.ready.as_ref().and_then(|(_, mapping)| mapping.as_ref());
+        let bound = mapping.map(|mapping| mapping.bind(&frozen.rows)).transpose()?;
+        let record = |(row, head): (usize, &Head)| {
+            head.action?;
+            let made = match &bound {
+                Some(bound) => bound.record(row, head.state == RowState::Added),
+                None => Err(Unmappable {
+                    field: String::new(),
+                    reason: crate::mapping::Reason::Unmappable,
+                    message: "the row does not have the columns of the mapping".into(),
+                }),
+            };
+            Some(match (made, &head.matching) {
+                // A removed row is named by the identifiers it was last sent with, whatever the mapping is today.
+                (Ok(record), Some(matching)) => Ok(Record { matching: matching.clone(), ..record }),
+                (Err(_), Some(matching)) => {
+                    Ok(Record { matching: matching.clone(), fields: vec![None; self.spec.fields.len()] })
+                }
+                (Ok(record), None) => Ok(record),
+                (Err(fault), None) => Err(format!("field `{}`: {}", fault.field, fault.message)),
+            })
+        };
+        Ok(frozen.heads.iter().enumerate().map(record).collect())
+    }
+}

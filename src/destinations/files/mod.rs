@@ -1,0 +1,145 @@
+//! Files: CSV, JSON lines and Parquet in a folder. Batches are staged durably; the files themselves change only at the
+//! end of the run, each by one atomic rename, so that nobody ever sees half of one.
+//!
+//! `content: all` keeps `STEM.EXT` equal to all current records: the changes are merged into the file that is there.
+//! `content: diff` writes `STEM_added.EXT`, `STEM_changed.EXT` and `STEM_removed.EXT` with the records of this run.
+
+mod cell;
+mod changes;
+mod csv;
+mod format;
+mod jsonl;
+mod parquet;
+mod settle;
+mod stage;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::table::{self, Columns};
+use super::{Batch, Capabilities, Class, Destination, Outcome, SendError, Sent, Target, Writer};
+use crate::diagnostic::Result;
+use crate::manifest::sync::{Mode, OnRemoved};
+use crate::secret::Connection;
+
+/// A folder; objects are the stems of its files.
+pub(super) struct Files {
+    folder: PathBuf,
+}
+
+/// `connection` of a files destination.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    path: PathBuf,
+}
+
+/// `options` of a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    #[serde(default)]
+    format: format::Kind,
+    #[serde(default)]
+    content: settle::Content,
+}
+
+impl Files {
+    /// A destination of a rendered connection.
+    pub fn new(connection: &Connection) -> Result<Self, String> {
+        let settings: Settings = connection.typed()?;
+        Ok(Self { folder: settings.path })
+    }
+}
+
+#[async_trait]
+impl Destination for Files {
+    fn capabilities(&self, object: &str, mode: Mode) -> Result<Capabilities> {
+        let modes = vec![Mode::Insert, Mode::Upsert, Mode::Mirror];
+        table::check_mode(&format!("file `{object}`"), mode, &modes)?;
+        Ok(Capabilities {
+            modes,
+            on_removed: vec![OnRemoved::Keep, OnRemoved::Clear, OnRemoved::Delete],
+            // An insert that may have arrived must be told apart from a record that was there before.
+            class: if mode == Mode::Insert { Class::C } else { Class::A },
+            batch_size: 10_000,
+            concurrency: 1,
+            batches_per_second: None,
+            always_opened: true,
+        })
+    }
+
+    async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {
+        let (folder, target) = (self.folder.clone(), target.clone());
+        let file = table::blocking(move || Open::new(&folder, &target)).await?;
+        Ok(Box::new(FilesWriter { file: Arc::new(file) }))
+    }
+}
+
+/// An open file: everything that does not change during a run.
+struct Open {
+    mode: Mode,
+    columns: Columns,
+    content: settle::Content,
+    format: Box<dyn format::Format>,
+    paths: settle::Paths,
+    stage: stage::Stage,
+}
+
+impl Open {
+    fn new(folder: &Path, target: &Target) -> Result<Self, SendError> {
+        let options: Options =
+            table::options(target, "`format` (`csv`, `jsonl`, `parquet`), `content` (`all`, `diff`)")?;
+        let stem = &target.object;
+        if stem.is_empty() || stem.starts_with('.') || stem.contains(['/', '\\', '\0']) {
+            return Err(SendError::Fatal {
+                message: format!("`{stem}` cannot be the stem of a file"),
+                help: Some("name the sync's `object` without folder, extension or leading point".into()),
+            });
+        }
+        std::fs::create_dir_all(folder).map_err(|e| stage::failed(&e, folder))?;
+        let columns = Columns::of(target);
+        let paths = settle::Paths::new(folder, stem, options.format.extension());
+        let existing = match options.content {
+            settle::Content::All => Some(paths.all()).filter(|path| path.exists()),
+            settle::Content::Diff => None,
+        };
+        let format = options.format.open(&columns, existing.as_deref())?;
+        let stage = stage::Stage::open(paths.stage(), &target.run_id)?;
+        Ok(Self { mode: target.mode, columns, content: options.content, format, paths, stage })
+    }
+
+    fn stage(&self, batch: &Batch) -> Result<Sent, SendError> {
+        let cells = self.format.cells(batch, &self.columns);
+        let staged = batch.operations.iter().zip(cells).map(|(operation, cells)| {
+            let cells = match table::unmatchable(operation, &self.columns) {
+                Some(rejected) => Err(rejected),
+                None => cells,
+            };
+            cell::Staged { action: operation.action, added: operation.added, in_doubt: operation.in_doubt, cells }
+        });
+        Ok(Sent::Deferred { handle: self.stage.append(staged)? })
+    }
+}
+
+struct FilesWriter {
+    file: Arc<Open>,
+}
+
+#[async_trait]
+impl Writer for FilesWriter {
+    async fn send(&self, batch: &Batch) -> Result<Sent, SendError> {
+        let (file, batch) = (Arc::clone(&self.file), batch.clone());
+        table::blocking(move || file.stage(&batch)).await
+    }
+
+    /// Batches staged by an earlier run that ended early can be settled as well. A handle whose batch is not (or not
+    /// whole) on disk is left out of the answer: it was never applied and is to be sent again.
+    async fn settle(&self, deferred: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError> {
+        let (file, deferred) = (Arc::clone(&self.file), deferred.to_vec());
+        table::blocking(move || settle::settle(&file, &deferred)).await
+    }
+}

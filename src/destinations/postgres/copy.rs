@@ -1,0 +1,217 @@
+//! A batch as COPY text: what the temporary table looks like, and its lines.
+
+use crate::destinations::table::{Column, quoted};
+use crate::destinations::text::{json, text};
+use crate::destinations::{Action, Operation};
+use crate::mapping::Value;
+
+use super::schema::{Form, Table};
+
+/// Name of the temporary table.
+pub(super) const BATCH: &str = "pg_temp._syncline_batch";
+
+/// Which records of a batch hold a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// None of them.
+    Never,
+    /// Some; a column of flags says which.
+    Sometimes,
+    /// All of them.
+    Always,
+}
+
+/// The columns of the temporary table: `n` is the position in the batch, `r` the round (see the merge), `c0`, `c1`, …
+/// the identifiers and fields in the table's order, `p2`, `p3`, … say whether a field is in the record.
+pub(super) struct Layout<'a> {
+    table: &'a Table,
+    /// By position among the fields.
+    held: Vec<Held>,
+}
+
+/// One field of a batch in SQL.
+pub(super) struct InBatch<'a> {
+    /// The field.
+    pub column: &'a Column,
+    /// Its quoted name.
+    pub name: String,
+    /// Its value in the batch, in terms of `b` and of the row `t` for records that do not hold it.
+    pub updated: String,
+    /// Its value for a new row: the column's default for records that do not hold it.
+    pub inserted: String,
+}
+
+impl<'a> Layout<'a> {
+    /// The layout for these operations.
+    pub fn of(table: &'a Table, action: Action, operations: &[(usize, &Operation)]) -> Self {
+        let held = |column: &Column| {
+            let count = operations.iter().filter(|(_, o)| column.field(&o.record).is_some()).count();
+            match count {
+                _ if action != Action::Send => Held::Never,
+                0 => Held::Never,
+                _ if count == operations.len() => Held::Always,
+                _ => Held::Sometimes,
+            }
+        };
+        Self { table, held: table.columns.fields.iter().map(held).collect() }
+    }
+
+    /// The names of all value columns by their number: what `c0`, `c1`, … stand for.
+    pub fn names(&self) -> Vec<String> {
+        self.table.columns.all().map(|c| c.name.clone()).collect()
+    }
+
+    /// `CREATE TEMP TABLE`.
+    pub fn create(&self) -> String {
+        let mut lines = vec!["n integer NOT NULL".to_owned(), "r integer NOT NULL DEFAULT 1".to_owned()];
+        for (i, kind) in self.table.types.iter().enumerate() {
+            match self.held_at(i) {
+                Held::Never => continue,
+                Held::Sometimes => lines.push(format!("p{i} boolean NOT NULL")),
+                Held::Always => {}
+            }
+            lines.push(format!("c{i} {}", kind.declared));
+        }
+        format!("CREATE TEMP TABLE _syncline_batch ({}) ON COMMIT DROP", lines.join(", "))
+    }
+
+    /// The COPY statement.
+    pub fn copy(&self) -> String {
+        let mut names = vec!["n".to_owned()];
+        for i in 0..self.table.types.len() {
+            match self.held_at(i) {
+                Held::Never => continue,
+                Held::Sometimes => names.push(format!("p{i}")),
+                Held::Always => {}
+            }
+            names.push(format!("c{i}"));
+        }
+        format!("COPY {BATCH} ({}) FROM STDIN", names.join(", "))
+    }
+
+    /// The lines that COPY reads.
+    pub fn lines(&self, operations: &[(usize, &Operation)]) -> Vec<u8> {
+        let identifiers = self.table.columns.matching.len();
+        let mut out = String::new();
+        for (n, operation) in operations {
+            out.push_str(&n.to_string());
+            for (i, (column, kind)) in self.table.columns.all().zip(&self.table.types).enumerate() {
+                let value = match i < identifiers {
+                    true => Some(column.identifier(&operation.record)),
+                    false => column.field(&operation.record),
+                };
+                match self.held_at(i) {
+                    Held::Never => continue,
+                    Held::Sometimes => out.push_str(if value.is_some() { "\tt" } else { "\tf" }),
+                    Held::Always => {}
+                }
+                out.push('\t');
+                write(value.unwrap_or(&Value::Null), kind.form, &mut out);
+            }
+            out.push('\n');
+        }
+        out.into_bytes()
+    }
+
+    /// The fields that some record of the batch holds.
+    pub fn fields(&self) -> Vec<InBatch<'a>> {
+        let identifiers = self.table.columns.matching.len();
+        let mut fields = Vec::new();
+        for (position, column) in self.table.columns.fields.iter().enumerate() {
+            let i = identifiers + position;
+            let name = quoted(&column.name);
+            let default = self.table.types.get(i).and_then(|t| t.default.as_deref()).unwrap_or("NULL");
+            let (updated, inserted) = match self.held_at(i) {
+                Held::Never => continue,
+                Held::Always => (format!("b.c{i}"), format!("b.c{i}")),
+                Held::Sometimes => (
+                    format!("CASE WHEN b.p{i} THEN b.c{i} ELSE t.{name} END"),
+                    format!("CASE WHEN b.p{i} THEN b.c{i} ELSE {default} END"),
+                ),
+            };
+            fields.push(InBatch { column, name, updated, inserted });
+        }
+        fields
+    }
+
+    fn held_at(&self, column: usize) -> Held {
+        match column.checked_sub(self.table.columns.matching.len()) {
+            None => Held::Always,
+            Some(field) => self.held.get(field).copied().unwrap_or(Held::Never),
+        }
+    }
+}
+
+/// Writes one value of a COPY line.
+fn write(value: &Value, form: Form, out: &mut String) {
+    let mut held = String::new();
+    match (value, form) {
+        (Value::Null, _) => return out.push_str("\\N"),
+        (Value::Text(text), _) => return escape(text, out),
+        (_, Form::Json) => json(value, &mut held),
+        (Value::List(items), Form::Array) => array(items, &mut held),
+        _ => return escape(&text(value).unwrap_or_default(), out),
+    }
+    escape(&held, out);
+}
+
+fn array(items: &[Value], out: &mut String) {
+    out.push('{');
+    for (i, item) in items.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        match item {
+            Value::Null => out.push_str("NULL"),
+            Value::List(inner) => array(inner, out),
+            _ => {
+                out.push('"');
+                for c in text(item).unwrap_or_default().chars() {
+                    if matches!(c, '"' | '\\') {
+                        out.push('\\');
+                    }
+                    out.push(c);
+                }
+                out.push('"');
+            }
+        }
+    }
+    out.push('}');
+}
+
+fn escape(text: &str, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            c => out.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_on_a_copy_line() {
+        let list = Value::List(vec![Value::Int(1), Value::Null, Value::Text("a\"b\\".into())]);
+        let cases = [
+            (Value::Null, Form::Plain, "\\N"),
+            (Value::Text("\\N".into()), Form::Plain, "\\\\N"),
+            (Value::Text("a\tb\nc\r".into()), Form::Plain, "a\\tb\\nc\\r"),
+            (Value::Text(r#"{"k":1}"#.into()), Form::Json, r#"{"k":1}"#),
+            (Value::Date(0), Form::Json, r#""1970-01-01""#),
+            (list.clone(), Form::Json, r#"[1,null,"a\\"b\\\\"]"#),
+            (list, Form::Array, r#"{"1",NULL,"a\\"b\\\\"}"#),
+            (Value::Binary([1].into()), Form::Plain, "\\\\x01"),
+        ];
+        for (value, form, expected) in cases {
+            let mut out = String::new();
+            write(&value, form, &mut out);
+            assert_eq!(out, expected, "{value:?}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! PostgreSQL: a batch is copied as text into a temporary table typed like the target, then merged with a few
+//! statements, all in one transaction. The server parses every value, so every type it has works.
+
+mod connect;
+mod copy;
+mod merge;
+mod refusal;
+mod schema;
+mod tls;
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio_postgres::Client;
+
+use super::{Batch, Capabilities, Class, Destination, Outcome, SendError, Sent, Target, Writer, table};
+use crate::diagnostic::Result;
+use crate::manifest::sync::{Mode, OnRemoved};
+use crate::secret::Connection;
+
+/// A PostgreSQL server; objects are its tables, `schema.table`.
+pub(super) struct Postgres {
+    server: connect::Server,
+}
+
+impl Postgres {
+    /// A destination of a rendered connection.
+    pub fn new(connection: &Connection) -> Result<Self, String> {
+        Ok(Self { server: connect::Server::new(connection)? })
+    }
+}
+
+#[async_trait]
+impl Destination for Postgres {
+    fn capabilities(&self, object: &str, mode: Mode) -> Result<Capabilities> {
+        let modes = vec![Mode::Insert, Mode::Update, Mode::Upsert, Mode::Mirror];
+        table::check_mode(&format!("table `{object}` of a PostgreSQL database"), mode, &modes)?;
+        Ok(Capabilities {
+            modes,
+            on_removed: vec![OnRemoved::Keep, OnRemoved::Clear, OnRemoved::Delete],
+            class: if mode == Mode::Insert { Class::C } else { Class::A },
+            batch_size: 5_000,
+            concurrency: 2,
+            batches_per_second: None,
+            always_opened: false,
+        })
+    }
+
+    async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {
+        let client = self.server.connect().await?;
+        let table = schema::open(&client, target).await?;
+        Ok(Box::new(PostgresWriter { server: self.server.clone(), table, idle: Mutex::new(vec![client]) }))
+    }
+}
+
+struct PostgresWriter {
+    server: connect::Server,
+    table: schema::Table,
+    /// Connections between two batches; at most one per batch in flight.
+    idle: Mutex<Vec<Client>>,
+}
+
+#[async_trait]
+impl Writer for PostgresWriter {
+    async fn send(&self, batch: &Batch) -> Result<Sent, SendError> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = idle().pop();
+        // The client is owned here: a send that is given up half-way closes its connection, and the server rolls back.
+        let client = match taken {
+            Some(client) if !client.is_closed() => client,
+            _ => self.server.connect().await?,
+        };
+        let mut result = merge::send(&client, &self.table, batch).await;
+        // A connection whose transaction cannot even be rolled back is dropped.
+        let mut clean = result.is_ok() || rolled_back(&client).await;
+        if clean && batch.operations.len() == 1 && overtaken(&result) {
+            // Another writer inserted the record between look-up and insert: now it is found.
+            result = merge::send(&client, &self.table, batch).await;
+            clean = result.is_ok() || rolled_back(&client).await;
+        }
+        if clean {
+            idle().push(client);
+        }
+        table::alone(batch, result).map(Sent::Outcomes)
+    }
+
+    async fn settle(&self, _: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError> {
+        Ok(Vec::new()) // nothing is ever deferred
+    }
+}
+
+async fn rolled_back(client: &Client) -> bool {
+    !client.is_closed() && client.batch_execute("ROLLBACK").await.is_ok()
+}
+
+/// True when a single record was refused because it is there already, although the look-up had not found it.
+fn overtaken(result: &Result<Vec<Outcome>, SendError>) -> bool {
+    matches!(result, Err(SendError::Refused { code, .. }) if code == "23505" || code == "not_inserted")
+}

@@ -1,0 +1,85 @@
+//! SQLite: one transaction a batch, one record after the other, each looked up before it is written.
+//!
+//! Looking up first costs one descent of an index and buys exact answers: what is there, whether it is there twice, and
+//! whether it differs. It needs no unique index; where there is no index at all, a whole batch is looked up in one pass
+//! over the table.
+
+mod bind;
+mod refusal;
+mod schema;
+mod write;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::{Batch, Capabilities, Class, Destination, Outcome, SendError, Sent, Target, Writer, table};
+use crate::diagnostic::Result;
+use crate::manifest::sync::{Mode, OnRemoved};
+use crate::secret::Connection;
+
+/// A SQLite database file; objects are its tables.
+pub(super) struct Sqlite {
+    path: PathBuf,
+}
+
+/// `connection` of a SQLite destination.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    path: PathBuf,
+}
+
+impl Sqlite {
+    /// A destination of a rendered connection.
+    pub fn new(connection: &Connection) -> Result<Self, String> {
+        let settings: Settings = connection.typed()?;
+        Ok(Self { path: settings.path })
+    }
+}
+
+#[async_trait]
+impl Destination for Sqlite {
+    fn capabilities(&self, object: &str, mode: Mode) -> Result<Capabilities> {
+        let modes = vec![Mode::Insert, Mode::Update, Mode::Upsert, Mode::Mirror];
+        table::check_mode(&format!("table `{object}` of a SQLite database"), mode, &modes)?;
+        Ok(Capabilities {
+            modes,
+            on_removed: vec![OnRemoved::Keep, OnRemoved::Clear, OnRemoved::Delete],
+            class: if mode == Mode::Insert { Class::C } else { Class::A },
+            batch_size: 10_000,
+            concurrency: 1, // one writer is all a SQLite file takes
+            batches_per_second: None,
+            always_opened: false,
+        })
+    }
+
+    async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {
+        let (path, target) = (self.path.clone(), target.clone());
+        let table = table::blocking(move || schema::open(&path, &target)).await?;
+        Ok(Box::new(SqliteWriter { table: Arc::new(Mutex::new(table)) }))
+    }
+}
+
+struct SqliteWriter {
+    table: Arc<Mutex<write::Table>>,
+}
+
+#[async_trait]
+impl Writer for SqliteWriter {
+    async fn send(&self, batch: &Batch) -> Result<Sent, SendError> {
+        let (table, batch) = (Arc::clone(&self.table), batch.clone());
+        table::blocking(move || {
+            // A panic in an earlier batch left at most an open transaction, which the next one rolls back first.
+            let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+            table::alone(&batch, table.send(&batch)).map(Sent::Outcomes)
+        })
+        .await
+    }
+
+    async fn settle(&self, _: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError> {
+        Ok(Vec::new()) // nothing is ever deferred
+    }
+}

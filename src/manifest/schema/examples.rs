@@ -1,0 +1,81 @@
+//! One short manifest of each kind, for the generated page. A test checks them against the schemas.
+
+use super::Kind;
+
+pub(super) fn example(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Project => {
+            r#"# yaml-language-server: $schema=schemas/project.schema.json
+name: acme-marketing
+vars: { min_seats: 1 }
+state: { type: local, path: .syncline }
+environments:
+  sandbox: { default: true }
+  prod:
+    vars: { min_seats: 5 }
+    destinations: { crm: crm_prod }   # syncs say crm, this environment takes crm_prod
+guards: { max_removed: 10%, min_rows: 1 }
+usage: { monthly_queried_records: { limit: 1500000, on_exceed: refuse } }
+"#
+        }
+        Kind::Source => {
+            r#"# yaml-language-server: $schema=../schemas/source.schema.json
+name: warehouse
+type: postgres
+connection:
+  host: db.example.com
+  user: reader
+  password: "{{ env.WAREHOUSE_PASSWORD }}"
+  database: marts
+  sslmode: verify-full
+"#
+        }
+        Kind::Model => {
+            r#"# yaml-language-server: $schema=../schemas/model.schema.json
+name: contact_namespaces
+source: warehouse
+description: One row per contact and namespace.
+sql: |
+  select email, namespace_id, plan, seats
+  from contacts
+  where seats >= {{ vars.min_seats }}
+primary_key: [email]
+columns:
+  email: { type: string, sensitive: true }
+  plan: { type: string, sensitive: false }
+"#
+        }
+        Kind::Destination => {
+            r#"# yaml-language-server: $schema=../schemas/destination.schema.json
+name: crm
+type: sqlite
+connection: { path: target/crm.db }
+"#
+        }
+        Kind::Sync => {
+            r#"# yaml-language-server: $schema=../schemas/sync.schema.json
+name: users
+description: Namespaces a person is member of.
+model: contact_namespaces
+destination: crm
+object: users
+mode: upsert
+match: { email: email }
+fields:
+  plan: plan
+  seats: { column: seats, on_null: omit }
+  origin: { value: warehouse }
+  full_name: { template: "{{ row.first_name }} {{ row.last_name | title }}" }
+  email_sha256: { column: email, transform: [trim, lower, sha256] }
+  lifecycle: { column: stage, write: if_added }
+on_removed: keep
+options: { create: true }
+schedule: { every: 24h }
+guards: { max_removed: 5%, max_changed: 50%, min_rows: 1000 }
+delivery: { batch_size: 1000, on_doubt: hold }
+notify: [ { webhook: "{{ env.SLACK_URL }}", on: [failed, partial, refused] } ]
+tags: [marketing]
+"#
+        }
+    }
+}

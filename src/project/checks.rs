@@ -1,0 +1,217 @@
+//! What a manifest must get right beside its shape: what fits the destination, what excludes what.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::files::File;
+use super::options;
+use crate::diagnostic::{Diagnostic, closest};
+use crate::manifest::document::escape;
+use crate::manifest::sync::Mode;
+
+/// Checks a model on its own.
+pub(super) fn model(file: &File, out: &mut Vec<Diagnostic>) {
+    repeated(file, "/primary_key", "the key column", out);
+    repeated(file, "/table/columns", "the column", out);
+    let columns = file.value.pointer("/table/columns").and_then(Value::as_array);
+    let keys = file.value.pointer("/primary_key").and_then(Value::as_array);
+    if let (Some(columns), Some(keys)) = (columns, keys) {
+        for (at, key) in keys.iter().enumerate().filter(|(_, key)| !columns.contains(key)) {
+            let message =
+                format!("the key column `{}` is not among the table's `columns`", key.as_str().unwrap_or_default());
+            let help = closest(key.as_str().unwrap_or_default(), columns.iter().filter_map(Value::as_str));
+            let help = help.map_or("add it to `columns`".to_owned(), |guess| format!("did you mean `{guess}`?"));
+            let place = file.place(&format!("/primary_key/{at}"));
+            out.push(Diagnostic::error("unknown-column", message, place).with_help(help));
+        }
+    }
+}
+
+/// Checks a sync; `destination` is the file it goes to, if that is known.
+pub(super) fn sync(file: &File, destination: Option<&File>, out: &mut Vec<Diagnostic>) {
+    let kind = destination.and_then(|destination| destination.text("/type"));
+    if let Some(kind) = kind {
+        mode(file, kind, out);
+        options::check(file, kind, out);
+    }
+    on_removed(file, out);
+    fields(file, out);
+    schedule(file, out);
+    repeated(file, "/tags", "the tag", out);
+}
+
+/// The modes a type of destination takes; `None` when it decides itself.
+fn modes(kind: &str) -> Option<&'static [&'static str]> {
+    match kind {
+        "sqlite" | "postgres" => Some(&["insert", "update", "upsert", "mirror"]),
+        "files" => Some(&["insert", "upsert", "mirror"]),
+        _ => None,
+    }
+}
+
+fn mode(file: &File, kind: &str, out: &mut Vec<Diagnostic>) {
+    let (Some(mode), Some(modes)) = (file.text("/mode"), modes(kind)) else { return };
+    let known = [Mode::Insert, Mode::Update, Mode::Upsert, Mode::Mirror, Mode::Add, Mode::Remove];
+    if modes.contains(&mode) || !known.iter().any(|known| known.word() == mode) {
+        return;
+    }
+    let message = format!("a destination of type `{kind}` has no mode `{mode}`");
+    let words: Vec<_> = modes.iter().map(|mode| format!("`{mode}`")).collect();
+    out.push(
+        Diagnostic::error("mode-not-offered", message, file.place("/mode"))
+            .with_label(format!("expected one of {}", words.join(", "))),
+    );
+}
+
+fn on_removed(file: &File, out: &mut Vec<Diagnostic>) {
+    let mirror = match file.text("/mode") {
+        Some(mode) => mode == "mirror",
+        None => return,
+    };
+    match (file.text("/on_removed"), mirror) {
+        (Some("delete"), false) => {
+            let message = "`on_removed: delete` goes only with `mode: mirror`";
+            out.push(
+                Diagnostic::error("delete-without-mirror", message, file.place("/on_removed"))
+                    .with_help("write `mode: mirror` to have removed rows deleted, or `on_removed: keep`"),
+            );
+        }
+        (Some("keep"), true) => {
+            let message = "`mirror` with `on_removed: keep` deletes nothing: it is the same as `upsert`";
+            out.push(
+                Diagnostic::warning("mirror-keeps", message, file.place("/on_removed"))
+                    .with_help("write `mode: upsert`"),
+            );
+        }
+        _ => {}
+    }
+}
+
+fn fields(file: &File, out: &mut Vec<Diagnostic>) {
+    let identifiers: BTreeSet<&str> =
+        file.value.get("match").and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+    let Some(fields) = file.value.get("fields").and_then(Value::as_object) else { return };
+    for (name, field) in fields {
+        let pointer = format!("/fields/{}", escape(name));
+        if name.split('.').any(str::is_empty) {
+            let message = format!("`{name}` is not a field name: a part between dots is empty");
+            out.push(Diagnostic::error("bad-name", message, file.key_place(&pointer)));
+        }
+        if identifiers.contains(name.as_str()) {
+            let message = format!("`{name}` is both an identifier in `match` and a field");
+            out.push(
+                Diagnostic::error("field-is-identifier", message, file.key_place(&pointer))
+                    .with_help("identifiers are always sent: remove the field"),
+            );
+        }
+        let parents = name.match_indices('.').map(|(at, _)| &name[..at]);
+        for parent in parents.filter(|parent| fields.contains_key(*parent) || identifiers.contains(parent)) {
+            let message = format!("`{name}` is a part of `{parent}`, which is a field itself");
+            out.push(
+                Diagnostic::error("field-clash", message, file.key_place(&pointer))
+                    .with_help(format!("`{parent}` cannot be a value and an object: rename or remove one")),
+            );
+        }
+        origin(file, field, &pointer, out);
+    }
+}
+
+/// Exactly one of `column`, `value`, `template`.
+fn origin(file: &File, field: &Value, pointer: &str, out: &mut Vec<Diagnostic>) {
+    const ORIGINS: [&str; 3] = ["column", "value", "template"];
+    let Some(field) = field.as_object() else { return };
+    // `value: null` is a constant null; the others are as good as absent when empty.
+    let given: Vec<&str> =
+        ORIGINS.into_iter().filter(|key| field.get(*key).is_some_and(|v| *key == "value" || !v.is_null())).collect();
+    match given.as_slice() {
+        [_] => {}
+        [] => {
+            let misspelt = field.keys().any(|key| !ORIGINS.contains(&key.as_str()) && closest(key, ORIGINS).is_some());
+            if !misspelt {
+                let message = "the field does not say what it is made of";
+                out.push(
+                    Diagnostic::error("missing-key", message, file.key_place(pointer))
+                        .with_help("add one of `column`, `value`, `template`"),
+                );
+            }
+        }
+        [first, rest @ ..] => {
+            for other in rest {
+                let message = format!("`{first}` and `{other}` exclude each other");
+                let place = file.key_place(&format!("{pointer}/{other}"));
+                out.push(Diagnostic::error("exclusive-keys", message, place).with_help("keep one of the two"));
+            }
+        }
+    }
+}
+
+fn schedule(file: &File, out: &mut Vec<Diagnostic>) {
+    let Some(schedule) = file.value.get("schedule").and_then(Value::as_object) else { return };
+    let given = |key: &&str| schedule.get(*key).is_some_and(|value| !value.is_null());
+    let forms: Vec<&str> = ["every", "cron", "after"].into_iter().filter(given).collect();
+    match forms.as_slice() {
+        [] if schedule.keys().all(|key| key == "timezone") => {
+            let place = file.key_place("/schedule");
+            let help = "add one of `every`, `cron`, `after`, or remove it to run by hand";
+            out.push(Diagnostic::error("missing-key", "`schedule` does not say when", place).with_help(help));
+        }
+        [first, rest @ ..] => {
+            for other in rest {
+                let message = format!("`{first}` and `{other}` exclude each other");
+                let place = file.key_place(&format!("/schedule/{other}"));
+                out.push(Diagnostic::error("exclusive-keys", message, place).with_help("keep one of the two"));
+            }
+        }
+        [] => {}
+    }
+    if let Some(every) = file.text("/schedule/every") {
+        let span = every.parse::<jiff::Span>().ok().filter(|span| span.is_positive());
+        if span.is_none() {
+            let message = format!("`{every}` is not a span of time");
+            out.push(
+                Diagnostic::error("bad-schedule", message, file.place("/schedule/every"))
+                    .with_help("write `15m`, `24h` or `7d`"),
+            );
+        }
+    }
+    if let Some(cron) = file.text("/schedule/cron") {
+        let part = |part: &str| {
+            part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '*' | '/' | ',' | '-' | '?' | '#'))
+        };
+        let parts: Vec<&str> = cron.split_whitespace().collect();
+        if parts.len() != 5 || !parts.iter().all(|text| part(text)) {
+            let message = format!("`{cron}` is not a cron expression of five parts");
+            out.push(
+                Diagnostic::error("bad-schedule", message, file.place("/schedule/cron"))
+                    .with_help("minute, hour, day of month, month, day of week: `0 6 * * *` is every day at six"),
+            );
+        }
+    }
+    if let Some(zone) = file.text("/schedule/timezone") {
+        let place = || file.place("/schedule/timezone");
+        if !schedule.contains_key("cron") {
+            let message = "`timezone` goes only with `cron`";
+            out.push(Diagnostic::error("bad-schedule", message, file.key_place("/schedule/timezone")));
+        } else if !jiff::tz::db().is_definitively_empty() && jiff::tz::TimeZone::get(zone).is_err() {
+            let message = format!("there is no time zone `{zone}`");
+            out.push(
+                Diagnostic::error("bad-schedule", message, place()).with_help("write a name such as `Europe/Berlin`"),
+            );
+        }
+    }
+}
+
+/// Texts given twice in a list.
+fn repeated(file: &File, pointer: &str, what: &str, out: &mut Vec<Diagnostic>) {
+    let mut seen = BTreeSet::new();
+    let items = file.value.pointer(pointer).and_then(Value::as_array);
+    for (at, item) in items.into_iter().flatten().enumerate() {
+        if let Some(item) = item.as_str()
+            && !seen.insert(item)
+        {
+            let message = format!("{what} `{item}` is listed twice");
+            out.push(Diagnostic::error("listed-twice", message, file.place(&format!("{pointer}/{at}"))));
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! From a tree of files to a linked project, step by step; every step goes on as far as the ones before allow.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::environment::{self, EnvironmentInfo};
+use super::files::{File, PROJECT_FILE, read_file, read_kind};
+use super::links::{self, Files};
+use super::queries::{self, Rendered};
+use super::tree::Tree;
+use super::{
+    Loaded, Project, ResolvedDestination, ResolvedModel, ResolvedSource, ResolvedSync, checks, connect, digest,
+};
+use crate::diagnostic::{self, Diagnostic};
+use crate::manifest::destination::Destination;
+use crate::manifest::model::Model;
+use crate::manifest::source::Source;
+use crate::manifest::sync::{Guards, Mode, OnRemoved, Origin, Sync};
+use crate::manifest::{self, Kind, schema};
+use crate::mapping::MappingSpec;
+use crate::render::{self, Block, Outside, Scope};
+
+pub(super) fn load(tree: &dyn Tree, root: &Path, wanted: Option<&str>) -> Loaded {
+    let mut diagnostics = Vec::new();
+    let project = build(tree, root, wanted, &mut diagnostics);
+    connect::mask(&mut diagnostics);
+    diagnostic::sort(&mut diagnostics);
+    diagnostics.dedup();
+    let project = if diagnostic::has_errors(&diagnostics) { None } else { project };
+    Loaded { diagnostics, project }
+}
+
+fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagnostic>) -> Option<Project> {
+    let mut project = read_file(tree, Kind::Project, "syncline", PROJECT_FILE, out);
+    project.render(None, out);
+    let typed = typed::<manifest::project::Project>(&project, out);
+    // A faulty project file may still say what templates need, so that the other files are checked all the same.
+    let salvaged = if typed.is_none() { environment::salvage(&project.value) } else { None };
+    let environment = typed.as_ref().or(salvaged.as_ref()).and_then(|p| environment::choose(p, &project, wanted, out));
+    let mut files = Files {
+        project,
+        sources: read_kind(tree, Kind::Source, out),
+        models: read_kind(tree, Kind::Model, out),
+        destinations: read_kind(tree, Kind::Destination, out),
+        syncs: read_kind(tree, Kind::Sync, out),
+    };
+    misplaced(tree, out);
+    let scope = environment.as_ref().map(|environment| scope(environment, &files));
+    let Files { sources, models, destinations, syncs, .. } = &mut files;
+    for file in sources.iter_mut().chain(models).chain(destinations).chain(syncs) {
+        file.render(scope.as_ref(), out);
+    }
+    links::check(&files, environment.as_ref(), out);
+    files.models.iter().for_each(|model| checks::model(model, out));
+    for file in files.sources.iter().chain(&files.destinations) {
+        connect::check(file, Some(root), out);
+    }
+    for sync in &files.syncs {
+        let destination = sync.text("/destination").map(|name| swapped(environment.as_ref(), Kind::Destination, name));
+        checks::sync(sync, destination.and_then(|name| files.find(Kind::Destination, name)), out);
+    }
+    let queries = queries::render_all(tree, &files, scope.as_ref(), out);
+    // Only what the schema cannot say is left to the typed forms.
+    let sources: Vec<Option<Source>> = files.sources.iter().map(|file| self::typed(file, out)).collect();
+    let models: Vec<Option<Model>> = files.models.iter().map(|file| self::typed(file, out)).collect();
+    let destinations: Vec<Option<Destination>> = files.destinations.iter().map(|file| self::typed(file, out)).collect();
+    let syncs: Vec<Option<Sync>> = files.syncs.iter().map(|file| self::typed(file, out)).collect();
+    if diagnostic::has_errors(out) {
+        return None;
+    }
+    let (environment, scope, typed) = (environment?, scope?, typed?);
+    let linker = Linker { files: &files, environment: &environment, queries: &queries };
+    let resolved_syncs = linker.syncs(syncs);
+    Some(Project {
+        digest: linker.project_digest(&typed),
+        root: root.canonicalize().unwrap_or_else(|_| root.to_owned()),
+        syncs: resolved_syncs,
+        models: linker.models(models),
+        sources: linker.collect(&files.sources, sources, |source, document| {
+            (source.name, ResolvedSource { kind: source.kind, document })
+        }),
+        destinations: linker.collect(&files.destinations, destinations, |destination, document| {
+            (destination.name, ResolvedDestination { kind: destination.kind, document })
+        }),
+        name: typed.name,
+        usage: typed.usage,
+        environment,
+        scope,
+    })
+}
+
+/// The typed form of a file that has one.
+fn typed<T: DeserializeOwned>(file: &File, out: &mut Vec<Diagnostic>) -> Option<T> {
+    if file.faulty || diagnostic_of(file, out) {
+        return None;
+    }
+    schema::typed(file.document.as_ref()?, &file.value).map_err(|fault| out.push(*fault)).ok()
+}
+
+/// True when something in the file has already been said: the typed form would only say it again.
+fn diagnostic_of(file: &File, out: &[Diagnostic]) -> bool {
+    let Some(document) = &file.document else { return true };
+    out.iter().any(|d| {
+        d.place.as_ref().is_some_and(|place| place.source.path == document.source.path)
+            && d.severity == diagnostic::Severity::Error
+    })
+}
+
+fn swapped<'a>(environment: Option<&'a EnvironmentInfo>, kind: Kind, name: &'a str) -> &'a str {
+    let swaps = environment.map(|e| if kind == Kind::Source { &e.sources } else { &e.destinations });
+    swaps.and_then(|swaps| swaps.get(name)).map_or(name, String::as_str)
+}
+
+fn scope(environment: &EnvironmentInfo, files: &Files) -> Scope {
+    let mut sources = Map::new();
+    for name in files.names(Kind::Source).into_iter().chain(environment.sources.keys().map(String::as_str)) {
+        let actual = swapped(Some(environment), Kind::Source, name);
+        let kind = files.find(Kind::Source, actual).and_then(|file| file.text("/type"));
+        sources.insert(name.to_owned(), json!({ "name": actual, "type": kind }));
+    }
+    Scope {
+        block: Block::Plain,
+        vars: environment.vars.clone(),
+        elsewhere: environment.elsewhere.clone(),
+        environment: environment.name.clone(),
+        sources,
+        started_at: jiff::Timestamp::now().to_string(),
+        refs: Arc::default(),
+        outside: Outside::Unknown,
+    }
+}
+
+/// Files in the root that look like manifests: they are read by nobody.
+fn misplaced(tree: &dyn Tree, out: &mut Vec<Diagnostic>) {
+    for name in tree.list("").unwrap_or_default() {
+        if name == PROJECT_FILE || !(name.ends_with(".yaml") || name.ends_with(".yml")) {
+            continue;
+        }
+        let mut ignored = Vec::new();
+        let file = read_file(tree, Kind::Project, "", &name, &mut ignored);
+        let has = |key: &str| file.value.get(key).is_some();
+        let folder = match () {
+            () if !has("name") => continue,
+            () if has("model") && has("destination") => "syncs",
+            () if has("primary_key") => "models",
+            () if has("type") && has("connection") => "sources` or `destinations",
+            () => continue,
+        };
+        out.push(
+            Diagnostic::warning(
+                "misplaced-manifest",
+                format!("`{name}` looks like a manifest, but is not read here"),
+                file.key_place("/name"),
+            )
+            .with_help(format!("move it to `{folder}`")),
+        );
+    }
+}
+
+struct Linker<'a> {
+    files: &'a Files,
+    environment: &'a EnvironmentInfo,
+    queries: &'a BTreeMap<String, Rendered>,
+}
+
+impl Linker<'_> {
+    fn collect<T, R>(
+        &self,
+        files: &[File],
+        typed: Vec<Option<T>>,
+        make: impl Fn(T, Arc<manifest::document::Document>) -> (String, R),
+    ) -> IndexMap<String, R> {
+        let pairs = files.iter().zip(typed);
+        pairs.filter_map(|(file, typed)| Some(make(typed?, file.document.clone()?))).collect()
+    }
+
+    fn models(&self, typed: Vec<Option<Model>>) -> IndexMap<String, ResolvedModel> {
+        let pairs = self.files.models.iter().zip(typed);
+        pairs
+            .filter_map(|(file, model)| {
+                let model = model?;
+                let resolved = ResolvedModel {
+                    source: swapped(Some(self.environment), Kind::Source, &model.source).to_owned(),
+                    query: self.queries.get(&file.stem)?.query.clone(),
+                    primary_key: model.primary_key,
+                    columns: model.columns,
+                    document: file.document.clone()?,
+                    name: model.name.clone(),
+                };
+                Some((model.name, resolved))
+            })
+            .collect()
+    }
+
+    fn syncs(&self, typed: Vec<Option<Sync>>) -> IndexMap<String, ResolvedSync> {
+        let pairs = self.files.syncs.iter().zip(typed);
+        pairs.filter_map(|(file, sync)| Some((file.stem.clone(), self.sync(file, sync?)?))).collect()
+    }
+
+    fn sync(&self, file: &File, sync: Sync) -> Option<ResolvedSync> {
+        let model = self.files.find(Kind::Model, &sync.model)?;
+        let keys = model.value.get("primary_key")?.as_array()?;
+        let destination = swapped(Some(self.environment), Kind::Destination, &sync.destination).to_owned();
+        let mut guards = environment::over(&sync.guards, &self.environment.guards);
+        guards.min_rows = guards.min_rows.or(Some(1));
+        let on_removed = match (sync.on_removed, sync.mode) {
+            (Some(on_removed), _) => on_removed,
+            (None, Mode::Mirror) => OnRemoved::Delete,
+            (None, _) => OnRemoved::Keep,
+        };
+        let digest = digest::digest(&json!({
+            "sync": self.meaning(file),
+            "guards": format!("{guards:?}"),
+            "model": self.model_meaning(model),
+            "source": model.text("/source").and_then(|name| self.swapped_meaning(Kind::Source, name)),
+            "destination": self.swapped_meaning(Kind::Destination, &sync.destination),
+            "environment": self.environment.name,
+        }));
+        Some(ResolvedSync {
+            name: sync.name.clone(),
+            model: sync.model.clone(),
+            mapping: MappingSpec {
+                primary_key: keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect(),
+                matching: sync.matching.clone(),
+                scope: self.row_scope(&sync),
+                fields: sync.fields.clone(),
+            },
+            destination,
+            guards,
+            on_removed,
+            digest,
+            document: file.document.clone()?,
+            sync,
+        })
+    }
+
+    /// What row templates see beside the row: only what some template uses, so that nothing else changes the mapping.
+    fn row_scope(&self, sync: &Sync) -> Map<String, Value> {
+        let mut vars = Map::new();
+        let mut scope = Map::new();
+        for field in sync.fields.values() {
+            let Origin::Template(template) = &field.origin else { continue };
+            for name in render::occurrences(template) {
+                match (name.root(), name.path.get(1)) {
+                    // `vars.items()` looks at all of them.
+                    ("vars", Some(_)) if name.called && name.path.len() == 2 => {
+                        vars.extend(self.environment.vars.clone())
+                    }
+                    ("vars", Some(var)) => {
+                        if let Some(value) = self.environment.vars.get(var) {
+                            vars.insert(var.clone(), value.clone());
+                        }
+                    }
+                    ("vars", None) => vars.extend(self.environment.vars.clone()),
+                    ("environment", _) => {
+                        scope.insert("environment".into(), self.environment.name.clone().into());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if !vars.is_empty() {
+            vars.sort_keys();
+            scope.insert("vars".into(), vars.into());
+        }
+        scope
+    }
+
+    /// A manifest without what only people read.
+    fn meaning(&self, file: &File) -> Value {
+        let mut value = file.value.clone();
+        if let Some(map) = value.as_object_mut() {
+            map.shift_remove("description");
+        }
+        value
+    }
+
+    fn model_meaning(&self, file: &File) -> Value {
+        let mut value = self.meaning(file);
+        if let (Some(map), Some(made)) = (value.as_object_mut(), self.queries.get(&file.stem)) {
+            map.shift_remove("sql");
+            map.shift_remove("sql_file");
+            map.insert("query".into(), made.stable.clone().into());
+        }
+        value
+    }
+
+    fn swapped_meaning(&self, kind: Kind, name: &str) -> Option<Value> {
+        self.files.find(kind, swapped(Some(self.environment), kind, name)).map(|file| self.meaning(file))
+    }
+
+    fn project_digest(&self, project: &manifest::project::Project) -> String {
+        let all = |files: &[File], meaning: &dyn Fn(&File) -> Value| -> Map<String, Value> {
+            files.iter().map(|file| (file.stem.clone(), meaning(file))).collect()
+        };
+        let environment = self.environment;
+        let guards: &Guards = &environment.guards;
+        digest::digest(&json!({
+            "name": project.name,
+            "environment": environment.name,
+            "vars": environment.vars,
+            "state": format!("{:?}", environment.state),
+            "guards": format!("{guards:?}"),
+            "usage": format!("{:?}", project.usage),
+            "swaps": { "sources": environment.sources, "destinations": environment.destinations },
+            "sources": all(&self.files.sources, &|file| self.meaning(file)),
+            "models": all(&self.files.models, &|file| self.model_meaning(file)),
+            "destinations": all(&self.files.destinations, &|file| self.meaning(file)),
+            "syncs": all(&self.files.syncs, &|file| self.meaning(file)),
+        }))
+    }
+}

@@ -1,0 +1,216 @@
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::*;
+use crate::render::Outside;
+
+const PROJECT: &str = "name: shop
+vars: { min: 1, zone: eu, unused: 1 }
+environments:
+  sandbox: { default: true }
+  prod: { vars: { min: 9 }, destinations: { crm: crm_prod }, guards: { max_added: 7 } }
+guards: { max_removed: 10% }
+";
+
+fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn shop() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    write(root, "syncline.yaml", PROJECT);
+    write(root, "sources/files.yaml", "name: files\ntype: files\nconnection: { path: data }\n");
+    write(root, "destinations/crm.yaml", "name: crm\ntype: sqlite\nconnection: { path: out/crm.db }\n");
+    let postgres = "name: crm_prod\ntype: postgres\nconnection:\n  host: db\n  port: \"{{ env.PORT }}\"\n  password: \"{{ env.PASS }}\"\n";
+    write(root, "destinations/crm_prod.yaml", postgres);
+    write(root, "models/base.yaml", "name: base\nsource: files\ntable: { name: contacts }\nprimary_key: [id]\n");
+    write(
+        root,
+        "models/top.yaml",
+        "name: top\nsource: files\nsql: |\n  select * from {{ ref('base') }} where n > {{ vars.min }};\nprimary_key: [id]\n",
+    );
+    write(
+        root,
+        "models/over.yaml",
+        "name: over\nsource: files\nsql: select id from {{ ref('top') }} where at < '{{ run.started_at }}'\nprimary_key: [id]\n",
+    );
+    let sync = |name: &str, model: &str, more: &str| {
+        let text = format!("name: {name}\nmodel: {model}\ndestination: crm\nobject: t\nmatch: {{ id: id }}\n{more}");
+        write(root, &format!("syncs/{name}.yaml"), &text);
+    };
+    sync("alpha", "top", "mode: mirror\nschedule: { after: [zulu] }\ntags: [daily]\n");
+    sync(
+        "mike",
+        "base",
+        "mode: upsert\nfields:\n  x: { template: \"{{ row.id }} {{ vars.zone }} {{ row.n | nope }}\" }\n",
+    );
+    sync("zulu", "base", "mode: insert\ntags: [daily, hot]\nguards: { min_rows: 0 }\n");
+    dir
+}
+
+fn loaded(root: &Path, environment: Option<&str>) -> Project {
+    let loaded = load(root, environment);
+    assert!(loaded.diagnostics.is_empty(), "{:#?}", loaded.diagnostics);
+    loaded.project.unwrap()
+}
+
+#[test]
+fn models_are_made_of_each_other() {
+    let dir = shop();
+    let project = loaded(dir.path(), None);
+    assert_eq!(project.models["base"].query, Query::Table { name: "contacts".into(), columns: None, filter: None });
+    assert_eq!(project.models["top"].query, Query::Sql("select * from contacts where n > 1".into()));
+    let Query::Sql(over) = &project.models["over"].query else { panic!("no sql") };
+    assert!(over.starts_with("select id from (\nselect * from contacts where n > 1\n) where at < '20"), "{over}");
+    assert_eq!(
+        loaded(dir.path(), Some("prod")).models["top"].query,
+        Query::Sql("select * from contacts where n > 9".into())
+    );
+}
+
+#[test]
+fn environments_swap_and_guards_are_merged() {
+    let dir = shop();
+    let project = loaded(dir.path(), Some("prod"));
+    assert_eq!(project.environment.name, "prod");
+    let sync = &project.syncs["alpha"];
+    assert_eq!((sync.destination.as_str(), sync.on_removed), ("crm_prod", OnRemoved::Delete));
+    let shown = |guards: &Guards| {
+        let limit = |limit: Option<crate::manifest::sync::Limit>| limit.map(|limit| limit.to_string());
+        (limit(guards.max_added), limit(guards.max_removed), guards.min_rows)
+    };
+    assert_eq!(shown(&sync.guards), (Some("7".into()), Some("10%".into()), Some(1)));
+    assert_eq!(shown(&project.syncs["zulu"].guards), (Some("7".into()), Some("10%".into()), Some(0)));
+    assert_eq!(project.syncs["mike"].on_removed, OnRemoved::Keep);
+    assert_eq!(project.syncs["mike"].mapping.scope, *json!({ "vars": { "zone": "eu" } }).as_object().unwrap());
+    assert!(project.syncs["zulu"].mapping.scope.is_empty());
+}
+
+#[test]
+fn connections_are_rendered_when_used() {
+    #[derive(serde::Deserialize)]
+    struct Path {
+        path: String,
+    }
+    let dir = shop();
+    let project = loaded(dir.path(), None);
+    let (kind, connection) = project.source_connection("files").unwrap();
+    assert_eq!(kind, SourceType::Files);
+    let path = connection.typed::<Path>().unwrap().path;
+    assert_eq!(path, dir.path().canonicalize().unwrap().join("data").to_string_lossy());
+
+    let document = &project.destinations["crm_prod"].document;
+    let connect = |set: &'static [(&str, &str)]| {
+        let lookup = move |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let outside = Outside::Real { root: project.root.clone(), lookup: std::sync::Arc::new(lookup) };
+        connect::connect(document, &project.scope, &project.root, outside)
+    };
+    let connection = connect(&[("PORT", "6543"), ("PASS", "p4ssw0rd")]).unwrap();
+    let typed: crate::manifest::connection::PostgresConnection = connection.typed().unwrap();
+    assert_eq!(typed.port, Some(6543));
+    assert_eq!(typed.password.unwrap().expose(), "p4ssw0rd");
+    assert_eq!(connection.redactor().redact("cannot log in with p4ssw0rd"), "cannot log in with [secret]");
+    let error = connect(&[]).unwrap_err();
+    let expected = "destinations/crm_prod.yaml:5:13: the environment variable `PORT` is not set\n\
+                    destinations/crm_prod.yaml:6:17: the environment variable `PASS` is not set";
+    assert_eq!(error.to_string(), expected);
+    let error = connect(&[("PORT", "s3cretport"), ("PASS", "p4ssw0rd")]).unwrap();
+    let error = error.typed::<crate::manifest::connection::PostgresConnection>().unwrap_err();
+    assert!(!error.contains("s3cret"), "{error}");
+}
+
+#[test]
+fn selectors() {
+    let dir = shop();
+    let project = loaded(dir.path(), None);
+    assert_eq!(project.order(), ["mike", "zulu", "alpha"]);
+    let cases: [(&[&str], &[&str]); 11] = [
+        (&[], &["mike", "zulu", "alpha"]),
+        (&["alpha"], &["alpha"]),
+        (&["alpha,mike"], &["mike", "alpha"]),
+        (&["alpha", "mike"], &["mike", "alpha"]),
+        (&["?ike"], &["mike"]),
+        (&["tag:daily"], &["zulu", "alpha"]),
+        (&["tag:daily,!tag:hot"], &["alpha"]),
+        (&["!alpha"], &["mike", "zulu"]),
+        (&["model:base"], &["mike", "zulu"]),
+        (&["destination:crm", "!*l*"], &["mike"]),
+        (&["*u*"], &["zulu"]),
+    ];
+    for (selectors, expected) in cases {
+        let selectors: Vec<String> = selectors.iter().map(|s| (*s).to_owned()).collect();
+        assert_eq!(project.select(&selectors).unwrap(), expected, "{selectors:?}");
+    }
+    for (selector, help) in [
+        ("alhpa", "did you mean `alpha`?"),
+        ("tag:dayly", "did you mean `daily`?"),
+        ("model:nothing", "there are:"),
+        ("changed", "select by name"),
+        ("due", "select by name"),
+        ("colour:red", "selectors:"),
+        ("!alhpa", "did you mean `alpha`?"),
+    ] {
+        let error = project.select(&[selector.to_owned()]).unwrap_err();
+        assert!(error.help().unwrap().contains(help), "{selector}: {error} {:?}", error.help());
+    }
+}
+
+#[test]
+fn the_digest_follows_the_meaning_alone() {
+    let dir = shop();
+    let root = dir.path();
+    let digest = || loaded(root, None).digest;
+    let first = digest();
+    assert!(first.starts_with("sha256:") && first.len() == 71);
+    assert_eq!(first, digest(), "the same twice, although time goes on");
+    assert_ne!(first, loaded(root, Some("prod")).digest);
+    let text = fs::read_to_string(root.join("syncs/zulu.yaml")).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.reverse();
+    write(root, "syncs/zulu.yaml", &format!("# a comment\ndescription: new words\n{}\n", lines.join("\n\n")));
+    assert_eq!(first, digest(), "comments, descriptions and order do not count");
+    let syncs = |name: &str| loaded(root, None).syncs[name].digest.clone();
+    let (zulu, alpha) = (syncs("zulu"), syncs("alpha"));
+    write(root, "models/base.yaml", "name: base\nsource: files\ntable: { name: people }\nprimary_key: [id]\n");
+    assert_ne!(first, digest());
+    assert_ne!(zulu, syncs("zulu"), "its model");
+    assert_ne!(alpha, syncs("alpha"), "what its model is made of");
+}
+
+#[test]
+fn mapping_faults_have_exact_places() {
+    let dir = shop();
+    let project = loaded(dir.path(), None);
+    let sync = &project.syncs["mike"];
+    let template = "{{ row.id }} {{ vars.zone }} {{ row.n | nope }}";
+    let start = template.find("nope").unwrap();
+    let fault = |pointer: &str, range| mapping::Fault {
+        pointer: pointer.into(),
+        code: "unknown-filter",
+        message: "x".into(),
+        help: None,
+        range,
+    };
+    let faults = [fault("/fields/x/template", Some(start..start + 4)), fault("/match/id/column", None)];
+    let diagnostics = project.mapping_faults(sync, &faults);
+    let shown: Vec<_> = diagnostics
+        .iter()
+        .map(|d| d.place.as_ref().map(|p| p.source.text[p.span.clone()].to_owned()).unwrap())
+        .collect();
+    assert_eq!(shown, ["nope", "id"]);
+    assert_eq!(sync.place("/mode").unwrap().line_column(), (6, 7));
+    assert_eq!(project.models["base"].place("/primary_key/0").unwrap().line_column(), (4, 15));
+}
+
+#[test]
+fn the_root_is_found_upwards() {
+    let dir = shop();
+    let below = dir.path().join("syncs");
+    assert_eq!(find_root(&below).unwrap(), dir.path());
+    assert!(find_root(tempfile::tempdir().unwrap().path()).is_err());
+}

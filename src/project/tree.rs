@@ -1,0 +1,134 @@
+//! Where the files of a project are read from: a folder now, a git commit later.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::manifest::document::MAX_BYTES;
+
+/// The files of a project. Paths are relative to its root, with `/` as separator.
+pub trait Tree {
+    /// Names of the files directly in a folder (`""` is the root), sorted; empty when there is no such folder.
+    fn list(&self, folder: &str) -> Result<Vec<String>, Fault>;
+
+    /// The bytes of a file. What is larger than [`MAX_BYTES`] comes cut to one byte more.
+    fn read(&self, path: &str) -> Result<Vec<u8>, Fault>;
+}
+
+/// Why a file cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// There is no such file.
+    #[error("there is no such file")]
+    Missing,
+    /// The path, or a link in it, leads out of the project.
+    #[error("it is outside the project")]
+    Outside,
+    /// The system refuses.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A folder on this machine.
+#[derive(Debug)]
+pub struct Directory {
+    root: PathBuf,
+}
+
+impl Directory {
+    /// The folder at a path.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Where a path really leads, links followed; it must stay in the project.
+    fn inside(&self, path: &str) -> Result<PathBuf, Fault> {
+        let root = self.root.canonicalize().map_err(fault)?;
+        let mut depth = 0_i32;
+        for part in Path::new(path).components() {
+            depth += if part == std::path::Component::ParentDir { -1 } else { 1 };
+            if depth < 0 {
+                return Err(Fault::Outside);
+            }
+        }
+        let full = root.join(path).canonicalize().map_err(fault)?;
+        if full.starts_with(&root) { Ok(full) } else { Err(Fault::Outside) }
+    }
+}
+
+impl Tree for Directory {
+    fn list(&self, folder: &str) -> Result<Vec<String>, Fault> {
+        let folder = match self.inside(folder) {
+            Err(Fault::Missing) => return Ok(Vec::new()),
+            folder => folder?,
+        };
+        let mut names = Vec::new();
+        for entry in folder.read_dir().map_err(fault)? {
+            let entry = entry.map_err(fault)?;
+            if entry.file_type().map_err(fault)?.is_dir() {
+                continue;
+            }
+            if let Ok(name) = entry.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>, Fault> {
+        let full = self.inside(path)?;
+        if !full.is_file() {
+            return Err(Fault::Failed("it is not a file".into()));
+        }
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(full).map_err(fault)?;
+        file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(fault)?;
+        Ok(bytes)
+    }
+}
+
+fn fault(error: std::io::Error) -> Fault {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Fault::Missing,
+        _ => Fault::Failed(error.to_string()),
+    }
+}
+
+/// Where a relative path of a connection leads: below the project, even when the file is still to be made.
+///
+/// # Errors
+/// [`Fault::Outside`] when `..` or a link leads out of the project; absolute paths are taken as they are.
+pub fn resolve(root: &Path, path: &str) -> Result<PathBuf, Fault> {
+    let given = Path::new(path);
+    if given.is_absolute() {
+        return Ok(given.to_owned());
+    }
+    let root = root.canonicalize().map_err(fault)?;
+    let mut full = root.clone();
+    for part in given.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                full.pop();
+            }
+            std::path::Component::Normal(name) => full.push(name),
+            _ => {}
+        }
+        // Links are followed as far as the path is there; what is not there yet cannot be one.
+        if let Ok(real) = full.canonicalize() {
+            full = real;
+        } else if full.is_symlink() {
+            return Err(Fault::Outside);
+        }
+        if !full.starts_with(&root) {
+            return Err(Fault::Outside);
+        }
+    }
+    Ok(full)
+}
+
+/// The commit that is checked out in the repository around a folder; `None` outside of one, or before its first commit.
+pub fn commit(folder: &Path) -> Option<String> {
+    let repository = git2::Repository::discover(folder).ok()?;
+    let commit = repository.head().ok()?.peel_to_commit().ok()?;
+    Some(commit.id().to_string())
+}

@@ -1,0 +1,209 @@
+//! What a plan says, in words: shared by all faces, so that they cannot disagree.
+
+use super::numbers::{count, duration, group};
+use crate::plan::{Counts, Notice, Plan, Sample, SyncPlan};
+
+/// The five row states with their symbols. A symbol never stands without its word.
+pub(super) const STATES: [(&str, char); 5] =
+    [("added", '+'), ("changed", '~'), ("removed", '-'), ("unchanged", '='), ("invalid", '!')];
+
+/// The symbol of a state; `?` for a word this version does not know.
+pub(super) fn symbol(state: &str) -> char {
+    STATES.iter().find(|(name, _)| *name == state).map_or('?', |(_, symbol)| *symbol)
+}
+
+/// Rows that differ from what was last acknowledged.
+pub(super) fn changes(counts: &Counts) -> u64 {
+    counts.added + counts.changed + counts.removed
+}
+
+/// The row states of a sync, in the order of [`STATES`].
+pub(super) fn by_state(counts: &Counts) -> [(&'static str, u64); 5] {
+    [
+        ("added", counts.added),
+        ("changed", counts.changed),
+        ("removed", counts.removed),
+        ("unchanged", counts.unchanged),
+        ("invalid", counts.invalid),
+    ]
+}
+
+/// True when there is nothing to say of a sync but its name.
+pub(super) fn is_quiet(sync: &SyncPlan) -> bool {
+    changes(&sync.counts) + sync.counts.invalid + held(sync) == 0 && sync.guards.iter().all(|g| g.ok)
+}
+
+/// Rows held back because the destination has already answered for them.
+pub(super) fn held(sync: &SyncPlan) -> u64 {
+    sync.held.rejected + sync.held.no_match + sync.held.in_doubt
+}
+
+/// The verdict: one sentence, first and last of every face.
+pub(super) fn verdict(plan: &Plan) -> String {
+    let t = &plan.totals;
+    if t.added + t.changed + t.removed == 0 {
+        return no_changes(plan);
+    }
+    let place = if plan.environment.is_empty() { String::new() } else { format!(" for `{}`", plan.environment) };
+    let mut text =
+        format!("Plan{place}: {} added, {} changed, {} removed", group(t.added), group(t.changed), group(t.removed));
+    if t.invalid > 0 {
+        text.push_str(&format!(", {} invalid", group(t.invalid)));
+    }
+    text
+}
+
+fn no_changes(plan: &Plan) -> String {
+    if plan.syncs.is_empty() {
+        return "No syncs were planned.".into();
+    }
+    let unchanged: u64 = plan.syncs.iter().map(|s| s.counts.unchanged).sum();
+    let rows = format!("{} {} as last acknowledged", count(unchanged, "row", "rows"), are(unchanged));
+    match plan.totals.invalid {
+        0 => format!("No changes. {rows}."),
+        n => format!("No changes. {rows}, {} {} invalid.", group(n), are(n)),
+    }
+}
+
+fn are(n: u64) -> &'static str {
+    if n == 1 { "is" } else { "are" }
+}
+
+/// Everything that makes `apply` refuse: the plan's refusals, and guards that refuse without one. Each has a way out.
+pub(super) fn refusals(plan: &Plan) -> Vec<Notice> {
+    let mut all = plan.refusals.clone();
+    for sync in &plan.syncs {
+        for guard in sync.guards.iter().filter(|g| !g.ok) {
+            let way =
+                format!("to go ahead once: `syncline apply --allow {}:{}={}`", sync.sync, guard.name, guard.actual);
+            let same = |n: &&mut Notice| n.code == guard.name && n.sync.as_deref() == Some(&sync.sync);
+            match all.iter_mut().find(same) {
+                Some(notice) => {
+                    notice.help.get_or_insert(way);
+                }
+                None => all.push(Notice {
+                    code: guard.name.clone(),
+                    sync: Some(sync.sync.clone()),
+                    message: format!("`{}` counts {}, the limit is {}", guard.name, group(guard.actual), guard.limit),
+                    help: Some(way),
+                    place: None,
+                }),
+            }
+        }
+    }
+    all
+}
+
+/// The line that says `apply` refuses, and by how many limits; `None` when it does not.
+pub(super) fn refused_line(plan: &Plan) -> Option<String> {
+    match refusals(plan).len() as u64 {
+        0 => None,
+        n => Some(format!("Apply refuses this plan: {}.", count(n, "limit is exceeded", "limits are exceeded"))),
+    }
+}
+
+/// The notice's message with the sync it is about in front, unless the message names it itself.
+pub(super) fn notice_text(notice: &Notice) -> String {
+    match &notice.sync {
+        Some(sync) if !notice.message.contains(&format!("`{sync}`")) => format!("`{sync}`: {}", notice.message),
+        _ => notice.message.clone(),
+    }
+}
+
+/// Held rows by reason: `12 rejected`, `2 no match`.
+pub(super) fn held_words(sync: &SyncPlan) -> Vec<String> {
+    let h = &sync.held;
+    present([("rejected", h.rejected), ("no match", h.no_match), ("in doubt", h.in_doubt)])
+}
+
+/// Causes, when there is more than one or the configuration is among them; otherwise nothing needs saying.
+pub(super) fn cause_words(sync: &SyncPlan) -> Vec<String> {
+    let c = &sync.causes;
+    let words = present([
+        ("data", c.data),
+        ("configuration", c.configuration),
+        ("first run", c.first_run),
+        ("sent again", c.retry),
+    ]);
+    if words.len() > 1 || c.configuration > 0 || c.retry > 0 { words } else { Vec::new() }
+}
+
+/// True when the sync never ran: every row is new to us.
+pub(super) fn is_first_run(sync: &SyncPlan) -> bool {
+    sync.causes.first_run > 0 && sync.counts.changed + sync.counts.removed == 0
+}
+
+/// What would be done at the destination.
+pub(super) fn operation_words(sync: &SyncPlan) -> Vec<String> {
+    let o = &sync.operations;
+    present([("to send", o.send), ("to delete", o.delete), ("to clear", o.clear), ("with nothing to do", o.none)])
+}
+
+/// What applying costs.
+pub(super) fn estimate_words(sync: &SyncPlan) -> Vec<String> {
+    let e = &sync.estimate;
+    let mut words = Vec::new();
+    if e.requests > 0 {
+        words.push(count(e.requests, "request", "requests"));
+    }
+    if e.seconds > 0 {
+        words.push(format!("about {}", duration(e.seconds)));
+    }
+    if e.queried_records > 0 {
+        words.push(count(e.queried_records, "queried record", "queried records"));
+    }
+    words
+}
+
+fn present<const N: usize>(words: [(&str, u64); N]) -> Vec<String> {
+    words.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!("{} {word}", group(*n))).collect()
+}
+
+/// Why rows are invalid, in words; a reason this version does not know is shown as it is.
+pub(super) fn invalid_reason(invalid: &crate::plan::Invalid) -> String {
+    let words = match invalid.reason.as_str() {
+        "null_key" => "without a key".to_owned(),
+        "duplicate_key" => "share a key".to_owned(),
+        "null_match" => "without a value to match by".to_owned(),
+        "unmappable" => "cannot be mapped".to_owned(),
+        other => other.to_owned(),
+    };
+    match &invalid.field {
+        Some(field) => format!("{words} (field `{field}`)"),
+        None => words,
+    }
+}
+
+/// What is said of rows whose old values were not kept.
+pub(super) fn unknown_words(sync: &SyncPlan) -> Option<String> {
+    (sync.unknown_before > 0).then(|| {
+        format!(
+            "{} with unknown old values (`state.values: fingerprint`): which fields differ cannot be said",
+            count(sync.unknown_before, "row", "rows")
+        )
+    })
+}
+
+/// Up to `n` samples, in turn from the changed, the added and the removed, so that few of them still show every kind.
+pub(super) fn pick(samples: &[Sample], n: usize) -> Vec<&Sample> {
+    let kinds = ["changed", "added", "removed"];
+    let kind = |s: &Sample| kinds.iter().position(|k| *k == s.state).unwrap_or(kinds.len());
+    let mut ranked: Vec<(usize, usize, &Sample)> = Vec::new();
+    let mut seen = [0; 4];
+    for sample in samples {
+        let kind = kind(sample);
+        if let Some(turn) = seen.get_mut(kind) {
+            ranked.push((*turn, kind, sample));
+            *turn += 1;
+        }
+    }
+    ranked.sort_by_key(|(turn, kind, _)| (*turn, *kind));
+    ranked.truncate(n);
+    ranked.sort_by_key(|(turn, kind, _)| (*kind, *turn));
+    ranked.into_iter().map(|(_, _, sample)| sample).collect()
+}
+
+/// The first characters of a commit; other names as they are.
+pub(super) fn short_commit(commit: &str) -> &str {
+    if commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit()) { &commit[..7] } else { commit }
+}

@@ -1,0 +1,318 @@
+//! A plan as one self-contained page: to be kept beside the pipeline, printed, or read on a telephone.
+
+use serde::Serialize;
+
+use super::diff::{Line, changed_lines, lines};
+use super::escape::visible;
+use super::facts::{
+    by_state, cause_words, changes, estimate_words, held_words, invalid_reason, is_first_run, is_quiet, notice_text,
+    operation_words, pick, refusals, refused_line, short_commit, symbol, unknown_words, verdict,
+};
+use super::mask::Masked;
+use super::numbers::{count, percent};
+use super::page::{Part, Shown, headline, json_for_script, number, numbers_together, parts, render};
+use crate::diagnostic::Result;
+use crate::plan::{ConfigurationChange, FieldChange, Notice, Plan, Sample, SyncPlan};
+
+/// Samples a sync that are drawn as cards.
+const SAMPLES: usize = 12;
+
+/// A plan as a page that needs neither network nor script. It holds the masked plan as JSON in the element `#plan`.
+///
+/// # Errors
+/// None in practice: the templates are part of the program.
+pub fn plan_html(plan: &Masked) -> Result<String> {
+    let data = json_for_script(plan.plan())?;
+    render("plan.html", Page::of(plan, data))
+}
+
+#[derive(Serialize)]
+struct Page {
+    title: String,
+    verdict: Vec<Part>,
+    refused: Option<String>,
+    origin: Vec<String>,
+    totals: Vec<Total>,
+    notices: Vec<NoticeView>,
+    syncs: Vec<SyncView>,
+    quiet: Vec<String>,
+    quiet_title: String,
+    configuration: Vec<ChangeView>,
+    masked: bool,
+    plan_id: String,
+    digest: String,
+    created_at: String,
+    data: minijinja::Value,
+}
+
+#[derive(Serialize)]
+struct Total {
+    state: &'static str,
+    symbol: char,
+    count: String,
+    zero: bool,
+    percent: f64,
+}
+
+#[derive(Serialize)]
+pub(super) struct NoticeView {
+    pub class: &'static str,
+    pub word: &'static str,
+    pub message: Vec<Part>,
+    pub place: Option<String>,
+    pub help: Vec<Part>,
+}
+
+#[derive(Serialize)]
+struct SyncView {
+    name: String,
+    model: String,
+    destination: String,
+    object: String,
+    mode: String,
+    open: bool,
+    refused: bool,
+    bar: Vec<Total>,
+    facts: Vec<(&'static str, String)>,
+    unknown: Vec<Part>,
+    fields: Vec<FieldView>,
+    samples: Vec<SampleView>,
+    more: Option<String>,
+    invalid: Vec<InvalidView>,
+    guards: Vec<GuardView>,
+}
+
+#[derive(Serialize)]
+struct FieldView {
+    name: String,
+    count: String,
+    percent: f64,
+}
+
+#[derive(Serialize)]
+struct SampleView {
+    state: String,
+    symbol: char,
+    key: String,
+    fields: Vec<(String, Option<Shown>, Option<Shown>)>,
+}
+
+#[derive(Serialize)]
+struct InvalidView {
+    count: String,
+    reason: Vec<Part>,
+    message: Vec<Part>,
+    keys: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct GuardView {
+    name: String,
+    limit: String,
+    actual: String,
+    ok: bool,
+}
+
+#[derive(Serialize)]
+struct ChangeView {
+    change: String,
+    symbol: char,
+    kind: String,
+    name: String,
+    file: String,
+    affects: Vec<String>,
+    size: String,
+    lines: Vec<(&'static str, char, String)>,
+}
+
+impl Page {
+    fn of(masked: &Masked, data: minijinja::Value) -> Self {
+        let plan = masked.plan();
+        let (quiet, loud): (Vec<_>, Vec<_>) = plan.syncs.iter().partition(|s| is_quiet(s));
+        // A page of many syncs starts folded; a short one is read from top to bottom.
+        let open = loud.len() <= 4;
+        let refusals = refusals(plan);
+        let notices = refusals.iter().map(|n| notice("refusal", "refused", n));
+        Self {
+            title: visible(&verdict(plan).replace('`', "")),
+            verdict: headline(&verdict(plan)),
+            refused: refused_line(plan),
+            origin: origin(plan),
+            totals: totals(plan),
+            notices: notices.chain(plan.warnings.iter().map(|n| notice("warning", "warning", n))).collect(),
+            syncs: loud.iter().map(|s| SyncView::of(s, open)).collect(),
+            quiet_title: count(quiet.len() as u64, "unchanged sync", "unchanged syncs"),
+            quiet: quiet.iter().map(|s| visible(&s.sync)).collect(),
+            configuration: plan.configuration.iter().map(ChangeView::of).collect(),
+            masked: !masked.shows_values(),
+            plan_id: visible(&plan.plan_id),
+            digest: visible(&plan.digest),
+            created_at: visible(&plan.created_at),
+            data,
+        }
+    }
+}
+
+fn origin(plan: &Plan) -> Vec<String> {
+    let mut parts = vec![visible(&plan.project.name)];
+    parts.push(plan.project.commit.as_deref().map(|c| visible(short_commit(c))).unwrap_or_default());
+    parts.push(
+        plan.project.against.as_deref().map(|a| format!("against {}", visible(short_commit(a)))).unwrap_or_default(),
+    );
+    parts.push(visible(&plan.created_at));
+    if !plan.complete && !plan.syncs.is_empty() {
+        parts.push("selected syncs only".into());
+    }
+    parts.retain(|p| !p.is_empty());
+    parts
+}
+
+fn totals(plan: &Plan) -> Vec<Total> {
+    let t = &plan.totals;
+    let unchanged = plan.syncs.iter().map(|s| s.counts.unchanged).sum();
+    let counts = [
+        ("added", t.added),
+        ("changed", t.changed),
+        ("removed", t.removed),
+        ("unchanged", unchanged),
+        ("invalid", t.invalid),
+    ];
+    shares(&counts)
+}
+
+fn shares(counts: &[(&'static str, u64)]) -> Vec<Total> {
+    let whole = counts.iter().map(|(_, n)| n).sum();
+    let share = |(state, n): &(&'static str, u64)| Total {
+        state,
+        symbol: symbol(state),
+        count: number(*n),
+        zero: *n == 0,
+        percent: percent(*n, whole),
+    };
+    counts.iter().map(share).collect()
+}
+
+pub(super) fn notice(class: &'static str, word: &'static str, notice: &Notice) -> NoticeView {
+    NoticeView {
+        class,
+        word,
+        message: parts(&notice_text(notice)),
+        place: notice.place.as_deref().map(visible),
+        help: notice.help.as_deref().map(parts).unwrap_or_default(),
+    }
+}
+
+impl SyncView {
+    fn of(sync: &SyncPlan, open: bool) -> Self {
+        let picked = pick(&sync.samples, SAMPLES);
+        let more = changes(&sync.counts).saturating_sub(picked.len() as u64);
+        let most = sync.fields.values().copied().max().unwrap_or(0);
+        let mut facts = vec![
+            ("operations", operation_words(sync).join(" · ")),
+            ("causes", cause_words(sync).join(" · ")),
+            ("held back", held_words(sync).join(" · ")),
+            ("estimate", estimate_words(sync).join(" · ")),
+        ];
+        if is_first_run(sync) {
+            facts.push(("first run", "every row is new to us".into()));
+        }
+        facts.retain(|(_, words)| !words.is_empty());
+        facts.iter_mut().for_each(|(_, words)| *words = numbers_together(words));
+        let field = |(name, n): (&String, &u64)| FieldView {
+            name: visible(name),
+            count: number(*n),
+            percent: percent(*n, most),
+        };
+        Self {
+            name: visible(&sync.sync),
+            model: visible(&sync.model),
+            destination: visible(&sync.destination),
+            object: visible(&sync.object),
+            mode: visible(&sync.mode),
+            open,
+            refused: sync.guards.iter().any(|g| !g.ok),
+            bar: shares(&by_state(&sync.counts)),
+            facts,
+            unknown: unknown_words(sync).as_deref().map(parts).unwrap_or_default(),
+            fields: sync.fields.iter().map(field).collect(),
+            samples: picked.iter().map(|s| SampleView::of(s)).collect(),
+            more: (more > 0).then(|| numbers_together(&count(more, "more row", "more rows"))),
+            invalid: sync.invalid.iter().map(InvalidView::of).collect(),
+            guards: sync.guards.iter().map(GuardView::of).collect(),
+        }
+    }
+}
+
+impl InvalidView {
+    fn of(invalid: &crate::plan::Invalid) -> Self {
+        Self {
+            count: number(invalid.count),
+            reason: parts(&invalid_reason(invalid)),
+            message: invalid.message.as_deref().map(parts).unwrap_or_default(),
+            keys: invalid.keys.iter().map(|k| visible(k)).collect(),
+        }
+    }
+}
+
+impl GuardView {
+    fn of(guard: &crate::plan::Guard) -> Self {
+        Self { name: visible(&guard.name), limit: visible(&guard.limit), actual: number(guard.actual), ok: guard.ok }
+    }
+}
+
+impl SampleView {
+    fn of(sample: &Sample) -> Self {
+        let field = |f: &FieldChange| {
+            let (before, after) = values(f);
+            match sample.state.as_str() {
+                "added" => (visible(&f.name), None, Some(after)),
+                "removed" => (visible(&f.name), Some(before), None),
+                _ => (visible(&f.name), Some(before), Some(after)),
+            }
+        };
+        Self {
+            state: visible(&sample.state),
+            symbol: symbol(&sample.state),
+            key: visible(&sample.key),
+            fields: sample.fields.iter().map(field).collect(),
+        }
+    }
+}
+
+fn values(field: &FieldChange) -> (Shown, Shown) {
+    let after_word = || Shown::word("not sent");
+    match (&field.before, &field.after) {
+        (_, after) if field.before_unknown => {
+            (Shown::word("unknown"), after.as_ref().map_or_else(after_word, Shown::value))
+        }
+        (Some(before), Some(after)) => Shown::pair(before, after),
+        (before, after) => (
+            before.as_ref().map_or_else(|| Shown::word("none"), Shown::value),
+            after.as_ref().map_or_else(after_word, Shown::value),
+        ),
+    }
+}
+
+impl ChangeView {
+    fn of(change: &ConfigurationChange) -> Self {
+        let line = |(kind, text): (Line, &str)| {
+            let (class, mark) = match kind {
+                Line::Added => ("added", '+'),
+                Line::Removed => ("removed", '-'),
+                Line::Same => ("same", ' '),
+                Line::Place => ("place", ' '),
+            };
+            (class, mark, visible(&text.replace('\t', "    ")))
+        };
+        Self {
+            change: visible(&change.change),
+            symbol: symbol(&change.change),
+            kind: visible(&change.kind),
+            name: visible(&change.name),
+            file: visible(&change.file),
+            affects: change.affects.iter().map(|s| visible(s)).collect(),
+            size: count(changed_lines(&change.diff), "line", "lines"),
+            lines: lines(&change.diff).into_iter().map(line).collect(),
+        }
+    }
+}

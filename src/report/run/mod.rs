@@ -1,0 +1,255 @@
+//! The faces of a run: they mirror those of its plan, with outcomes in the place of intentions.
+
+mod html;
+mod markdown;
+mod terminal;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use html::run_html;
+pub use markdown::run_markdown;
+pub use terminal::run_text;
+
+use super::numbers::{count, duration, group};
+
+/// A run as its JSON form says it. Readers ignore keys they do not know; what is missing counts as nothing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Run {
+    /// `1.0`. A new minor adds keys.
+    pub format_version: String,
+    /// Unique name of the run.
+    pub run_id: String,
+    /// The plan that was applied.
+    pub plan_id: Option<String>,
+    /// Name of the environment; empty when the project has none.
+    pub environment: String,
+    /// `succeeded`, `partial`, `failed`, `refused`; `running` while it is under way.
+    pub status: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// RFC 3339, UTC; absent while the run is under way.
+    pub finished_at: Option<String>,
+    /// Why the run failed or was refused as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The syncs, in the order they were applied.
+    pub syncs: Vec<SyncRun>,
+}
+
+/// What happened in one sync.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SyncRun {
+    /// Name of the sync.
+    pub sync: String,
+    /// `succeeded`, `partial`, `failed`, `refused`.
+    pub status: String,
+    /// Why the sync failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Rows that were to be dealt with.
+    pub planned: Rows,
+    /// Rows that the destination has taken.
+    pub succeeded: Rows,
+    /// Records refused by the destination.
+    pub rejected: u64,
+    /// Update-only records that the destination does not hold.
+    pub no_match: u64,
+    /// Records accepted without an answer for each.
+    pub unverified: u64,
+    /// Records sent whose answer was lost.
+    pub in_doubt: u64,
+    /// Rows that were not sent.
+    pub pending: u64,
+    /// Requests, or transactions of a database.
+    pub requests: u64,
+    /// Requests that were repeated.
+    pub retries: u64,
+    /// Records refused, a few or all of them.
+    pub rejections: Vec<Rejection>,
+    /// What the sync used up.
+    pub usage: Usage,
+}
+
+/// Rows by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Rows {
+    /// Added rows.
+    pub added: u64,
+    /// Changed rows.
+    pub changed: u64,
+    /// Removed rows.
+    pub removed: u64,
+}
+
+/// A refused record, or several that were refused alike.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Rejection {
+    /// The record's key.
+    pub key: String,
+    /// The destination's code.
+    pub code: String,
+    /// The destination's words.
+    pub message: String,
+    /// How many records.
+    pub count: u64,
+}
+
+/// What a sync used up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Usage {
+    /// Distinct primary keys read: the measure of the monthly budget.
+    pub queried_records: u64,
+}
+
+impl Run {
+    /// Reads the JSON form of a run.
+    ///
+    /// # Errors
+    /// When it is not of this form, with the key that is not.
+    pub fn read(json: &serde_json::Value) -> crate::diagnostic::Result<Self> {
+        serde_path_to_error::deserialize(json).map_err(|e| {
+            crate::diagnostic::Error::failed_help(
+                format!("this is not a run: {e}"),
+                "a run is what `syncline apply --report FILE` writes",
+            )
+        })
+    }
+}
+
+impl Rows {
+    fn sum(&self) -> u64 {
+        self.added + self.changed + self.removed
+    }
+}
+
+/// An outcome: word, symbol, colour by row state, number.
+type Outcome = (&'static str, char, &'static str, u64);
+
+/// The outcomes of some syncs, in a fixed order.
+fn outcomes<'a>(syncs: impl IntoIterator<Item = &'a SyncRun>) -> [Outcome; 6] {
+    let mut all = [
+        ("succeeded", '✓', "added", 0),
+        ("rejected", '✗', "removed", 0),
+        ("no match", '!', "changed", 0),
+        ("unverified", '?', "unchanged", 0),
+        ("in doubt", '?', "invalid", 0),
+        ("not sent", '=', "unchanged", 0),
+    ];
+    for s in syncs {
+        let numbers = [s.succeeded.sum(), s.rejected, s.no_match, s.unverified, s.in_doubt, s.pending];
+        all.iter_mut().zip(numbers).for_each(|(outcome, n)| outcome.3 += n);
+    }
+    all
+}
+
+/// The verdict: one sentence, first and last of every face.
+fn verdict(run: &Run) -> String {
+    let place = if run.environment.is_empty() { String::new() } else { format!(" to `{}`", run.environment) };
+    let [(.., succeeded), rest @ ..] = outcomes(&run.syncs);
+    let mut numbers = format!("{} succeeded", group(succeeded));
+    for (word, _, _, n) in rest.iter().filter(|(_, _, _, n)| *n > 0) {
+        numbers.push_str(&format!(", {} {word}", group(*n)));
+    }
+    let planned: u64 = run.syncs.iter().map(|s| s.planned.sum()).sum();
+    match run.status.as_str() {
+        "refused" => format!("Apply{place} was refused: nothing was sent"),
+        "failed" => format!("Apply{place} failed: {numbers} of {}", count(planned, "row", "rows")),
+        "running" => format!("Apply{place} is under way: {numbers} of {}", count(planned, "row", "rows")),
+        "succeeded" if planned == 0 => format!("Nothing to apply{place}: every row is as last acknowledged"),
+        "partial" => format!("Applied{place} in part: {numbers}"),
+        _ => format!("Applied{place}: {numbers}"),
+    }
+}
+
+/// Planned rows of a sync in words.
+fn planned_words(sync: &SyncRun) -> String {
+    let p = &sync.planned;
+    format!("{} added, {} changed, {} removed", group(p.added), group(p.changed), group(p.removed))
+}
+
+/// Requests and the budget.
+fn cost_words(sync: &SyncRun) -> Vec<String> {
+    let mut words = Vec::new();
+    if sync.requests > 0 {
+        words.push(count(sync.requests, "request", "requests"));
+    }
+    if sync.usage.queried_records > 0 {
+        words.push(count(sync.usage.queried_records, "queried record", "queried records"));
+    }
+    words
+}
+
+/// True when there is nothing to say of a sync but its name.
+fn is_quiet(sync: &SyncRun) -> bool {
+    let outcomes: u64 = outcomes([sync]).iter().map(|(_, _, _, n)| n).sum();
+    sync.status == "succeeded" && sync.planned.sum() + outcomes == 0
+}
+
+/// Refused records that were refused alike.
+struct Alike<'a> {
+    code: &'a str,
+    message: &'a str,
+    count: u64,
+    keys: Vec<&'a str>,
+}
+
+/// Rejections by code and message, most frequent first.
+fn alike(sync: &SyncRun) -> Vec<Alike<'_>> {
+    let mut groups: IndexMap<(&str, &str), Alike> = IndexMap::new();
+    for r in &sync.rejections {
+        let alike = Alike { code: &r.code, message: &r.message, count: 0, keys: Vec::new() };
+        let group = groups.entry((&r.code, &r.message)).or_insert(alike);
+        group.count += r.count.max(1);
+        if !r.key.is_empty() {
+            group.keys.push(&r.key);
+        }
+    }
+    let mut groups: Vec<Alike> = groups.into_values().collect();
+    groups.sort_by_key(|g| std::cmp::Reverse(g.count));
+    groups
+}
+
+/// How long the run took, when both ends are known and in order.
+fn took(run: &Run) -> Option<String> {
+    let start: jiff::Timestamp = run.started_at.parse().ok()?;
+    let end: jiff::Timestamp = run.finished_at.as_deref()?.parse().ok()?;
+    u64::try_from(end.as_second() - start.as_second()).ok().map(duration)
+}
+
+/// Id, time and length of a run.
+fn origin(run: &Run) -> Vec<String> {
+    let mut parts = vec![run.run_id.clone(), run.started_at.clone()];
+    parts.extend(took(run).map(|t| format!("took {t}")));
+    parts.retain(|p| !p.is_empty());
+    parts
+}
+
+/// What to do after a run, by its outcomes.
+fn next_steps(run: &Run) -> Vec<String> {
+    let [_, rejected, no_match, _, in_doubt, pending] = outcomes(&run.syncs).map(|(_, _, _, n)| n);
+    let id = if run.run_id.is_empty() { "ID" } else { &run.run_id };
+    let mut steps = Vec::new();
+    if rejected > 0 {
+        steps.push(format!("rejected rows are sent again when they change or with `syncline apply --retry`; all of them: `syncline runs rejected {id}`"));
+    }
+    if no_match > 0 {
+        steps.push(
+            "rows with no match are not at the destination; they are sent again when they change or with `--retry`"
+                .into(),
+        );
+    }
+    if in_doubt > 0 {
+        steps.push("rows in doubt were sent, but the answer was lost; `delivery.on_doubt` of the sync decides what happens to them".into());
+    }
+    if run.status == "failed" || pending > 0 {
+        steps.push("nothing is lost: the next `syncline apply` goes on where this one stopped".into());
+    }
+    steps
+}

@@ -1,0 +1,63 @@
+use serde_json::json;
+
+use crate::report::mask::MaskedRun;
+use crate::report::run::{Run, run_markdown, run_text};
+use crate::report::{Style, fixtures};
+
+#[test]
+fn a_partial_run() {
+    let json = fixtures::partial_run();
+    insta::assert_snapshot!("run_terminal", run_text(&json, &Style::default()).unwrap());
+    insta::assert_snapshot!("run_markdown", run_markdown(&MaskedRun::new(&Run::read(&json).unwrap()), 60_000));
+}
+
+#[test]
+fn verdicts() {
+    for (status, planned, succeeded, rejected, verdict) in [
+        ("succeeded", 5, 5, 0, "Applied to `prod`: 5 succeeded"),
+        ("succeeded", 0, 0, 0, "Nothing to apply to `prod`: every row is as last acknowledged"),
+        ("partial", 5, 4, 1, "Applied to `prod` in part: 4 succeeded, 1 rejected"),
+        ("failed", 1_500, 1_000, 0, "Apply to `prod` failed: 1 000 succeeded of 1 500 rows"),
+        ("refused", 5, 0, 0, "Apply to `prod` was refused: nothing was sent"),
+        ("running", 5, 2, 0, "Apply to `prod` is under way: 2 succeeded of 5 rows"),
+        ("aborted", 5, 4, 1, "Applied to `prod`: 4 succeeded, 1 rejected"),
+    ] {
+        let json = json!({ "environment": "prod", "status": status, "syncs": [
+            { "sync": "users", "status": status, "planned": { "added": planned }, "succeeded": { "added": succeeded }, "rejected": rejected }] });
+        let text = run_text(&json, &Style::default()).unwrap();
+        assert_eq!(text.lines().next(), Some(verdict));
+    }
+}
+
+#[test]
+fn rows_that_were_not_reached_are_said_to_be_safe() {
+    let json = json!({ "status": "partial", "syncs": [
+        { "sync": "users", "status": "partial", "planned": { "added": 5 }, "succeeded": { "added": 2 }, "pending": 3 }] });
+    let text = run_text(&json, &Style::default()).unwrap();
+    assert!(text.starts_with("Applied in part: 2 succeeded, 3 not sent\n"), "{text}");
+    assert!(text.contains("the next `syncline apply` goes on where this one stopped"), "{text}");
+}
+
+#[test]
+fn a_comment_stays_within_its_budget() {
+    let syncs: Vec<_> = (0..300)
+        .map(|n| {
+            json!({ "sync": format!("sync_{n}"), "status": "partial", "planned": { "added": 9 }, "rejected": 9, "rejections":
+                (0..9).map(|r| json!({ "key": format!("k{r}@example.com"), "code": format!("c{r}"), "message": "ü".repeat(80), "count": 1 })).collect::<Vec<_>>() })
+        })
+        .collect();
+    let masked = MaskedRun::new(&Run::read(&json!({ "status": "partial", "syncs": syncs })).unwrap());
+    let whole = run_markdown(&masked, usize::MAX);
+    assert!(!whole.contains("Left out"));
+    for budget in [whole.len() - 1, 200_000, 100_000, 65_536, 20_000, 5_000, 1_500] {
+        let text = run_markdown(&masked, budget);
+        assert!(text.len() <= budget, "{} > {budget}", text.len());
+        assert!(text.contains("Left out") && text.contains("Applied in part: 0 succeeded, 2 700 rejected"));
+    }
+}
+
+#[test]
+fn what_is_no_run_is_said_to_be_none() {
+    let error = run_text(&json!({ "syncs": [{ "rejected": "many" }] }), &Style::default()).unwrap_err();
+    assert!(error.to_string().contains("syncs[0].rejected"), "{error}");
+}

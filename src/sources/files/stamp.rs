@@ -1,0 +1,63 @@
+//! Whether a file is still the one that was looked at.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::diagnostic::{Error, Result};
+
+/// Size and time of a file when its columns were found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) path: PathBuf,
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    /// The file as it is now.
+    pub(super) fn take(path: &Path) -> Result<Self> {
+        let data = fs::metadata(path).map_err(|e| unreadable(path, &e))?;
+        Ok(Self { path: path.to_owned(), length: data.len(), modified: data.modified().ok() })
+    }
+
+    /// Opens the file for reading.
+    pub(super) fn open(&self) -> Result<File> {
+        File::open(&self.path).map_err(|e| unreadable(&self.path, &e))
+    }
+
+    /// Fails when the file is no longer the same: a read over a change would mix two states of it.
+    pub(super) fn check(&self) -> Result<()> {
+        if Self::take(&self.path)? == *self { Ok(()) } else { Err(self.changed()) }
+    }
+
+    /// The error of a file that changed between two looks at it.
+    pub(super) fn changed(&self) -> Error {
+        Error::failed_help(
+            format!("file `{}` changed while it was read", self.path.display()),
+            "run again when nothing writes to it; write new files under another name and rename them when complete",
+        )
+    }
+
+    /// An error of this file at a line.
+    pub(super) fn at(&self, line: u64, what: impl std::fmt::Display, help: &str) -> Error {
+        Error::failed_help(format!("file `{}`, line {line}: {what}", self.path.display()), help)
+    }
+
+    /// An error of the whole file.
+    pub(super) fn fault(&self, what: impl std::fmt::Display, help: &str) -> Error {
+        Error::failed_help(format!("file `{}`: {what}", self.path.display()), help)
+    }
+
+    /// The error of the operating system while reading.
+    pub(super) fn unreadable(&self, error: &std::io::Error) -> Error {
+        unreadable(&self.path, error)
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::failed_help(
+        format!("cannot read file `{}`: {error}", path.display()),
+        "check that it is there and that this user may read it",
+    )
+}

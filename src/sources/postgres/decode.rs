@@ -1,0 +1,284 @@
+//! Values as PostgreSQL sends them in binary.
+
+use tokio_postgres::types::{FromSql, Type};
+
+use super::types::Wire;
+use crate::sources::columns::{Column, ListColumn};
+
+/// Days from 1970-01-01 to 2000-01-01, PostgreSQL's zero.
+const EPOCH_DAYS: i32 = 10_957;
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// The bytes of a value; `None` for null.
+pub(super) struct Raw<'a>(pub(super) Option<&'a [u8]>);
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(Some(raw)))
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(None))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// A value that no Arrow type holds.
+#[derive(Debug, PartialEq)]
+pub(super) struct Fault {
+    pub(super) what: &'static str,
+    /// What to write in the SQL; `COLUMN` stands for the column's name.
+    pub(super) help: &'static str,
+}
+
+const CUT: Fault =
+    Fault { what: "the value has another form than PostgreSQL documents", help: "cast it: `COLUMN::text as COLUMN`" };
+const INFINITE: Fault = Fault {
+    what: "an infinite date cannot be read",
+    help: "say what it means: `nullif(COLUMN, 'infinity') as COLUMN`",
+};
+const NOT_A_NUMBER: Fault =
+    Fault { what: "`NaN` or infinity is no decimal", help: "say what it means: `nullif(COLUMN, 'NaN') as COLUMN`" };
+const TOO_LONG: Fault = Fault { what: "the decimal has too many digits", help: "cast it: `COLUMN::text as COLUMN`" };
+const MATRIX: Fault = Fault {
+    what: "an array of several dimensions cannot be read",
+    help: "take it as JSON: `to_json(COLUMN) as COLUMN`",
+};
+const MIDNIGHT: Fault = Fault { what: "the time `24:00:00` cannot be read", help: "cast it: `COLUMN::text as COLUMN`" };
+
+fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Fault> {
+    bytes.try_into().map_err(|_| CUT)
+}
+
+/// Appends a value.
+pub(super) fn push(column: &mut Column, wire: &Wire, bytes: &[u8]) -> Result<(), Fault> {
+    match (column, wire) {
+        (Column::Boolean(b), _) => b.append_value(fixed::<1>(bytes)? != [0]),
+        (Column::Int16(b), _) => b.append_value(i16::from_be_bytes(fixed(bytes)?)),
+        (Column::Int32(b), _) => b.append_value(i32::from_be_bytes(fixed(bytes)?)),
+        (Column::Int64(b), Wire::Oid) => b.append_value(u32::from_be_bytes(fixed(bytes)?).into()),
+        (Column::Int64(b), _) => b.append_value(i64::from_be_bytes(fixed(bytes)?)),
+        (Column::Float32(b), _) => b.append_value(f32::from_be_bytes(fixed(bytes)?)),
+        (Column::Float64(b), _) => b.append_value(f64::from_be_bytes(fixed(bytes)?)),
+        (Column::Text(b, _), Wire::Numeric) => b.append_value(Numeric::parse(bytes)?.text()),
+        (Column::Decimal(b, scale), _) => b.append_value(Numeric::parse(bytes)?.scaled(*scale).ok_or(TOO_LONG)?),
+        (Column::Text(b, _), Wire::Uuid) => b.append_value(uuid::Uuid::from_bytes(fixed(bytes)?).to_string()),
+        (Column::Text(b, _), Wire::Interval) => b.append_value(interval(fixed(bytes)?)),
+        // The first byte is the version of the format, always 1.
+        (Column::Text(b, _), Wire::Jsonb) => {
+            let json = bytes.strip_prefix(&[1]).ok_or(CUT)?;
+            b.append_value(str::from_utf8(json).map_err(|_| CUT)?);
+        }
+        (Column::Text(b, _), _) => b.append_value(str::from_utf8(bytes).map_err(|_| CUT)?),
+        (Column::Binary(b), _) => b.append_value(bytes),
+        (Column::Date(b), _) => match i32::from_be_bytes(fixed(bytes)?) {
+            i32::MIN | i32::MAX => return Err(INFINITE),
+            days => b.append_value(days.checked_add(EPOCH_DAYS).ok_or(CUT)?),
+        },
+        (Column::Timestamp(b, _), _) => match i64::from_be_bytes(fixed(bytes)?) {
+            i64::MIN | i64::MAX => return Err(INFINITE),
+            micros => b.append_value(micros.checked_add(EPOCH_MICROS).ok_or(CUT)?),
+        },
+        (Column::Time(b), _) => match i64::from_be_bytes(fixed(bytes)?) {
+            micros @ 0..DAY_MICROS => b.append_value(micros),
+            _ => return Err(MIDNIGHT),
+        },
+        (Column::List(list), Wire::List(item)) => push_list(list, item, bytes)?,
+        _ => return Err(CUT),
+    }
+    Ok(())
+}
+
+fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], Fault> {
+    let (first, rest) = bytes.split_first_chunk().ok_or(CUT)?;
+    *bytes = rest;
+    Ok(first)
+}
+
+fn push_list(list: &mut ListColumn, wire: &Wire, mut bytes: &[u8]) -> Result<(), Fault> {
+    let dimensions = i32::from_be_bytes(*take(&mut bytes)?);
+    // A flag for nulls and the type of the items, both of which we know better.
+    let _: &[u8; 8] = take(&mut bytes)?;
+    if dimensions > 1 {
+        return Err(MATRIX);
+    }
+    if dimensions == 1 {
+        let length = i32::from_be_bytes(*take(&mut bytes)?);
+        let _lower_bound: &[u8; 4] = take(&mut bytes)?;
+        for _ in 0..length {
+            match usize::try_from(i32::from_be_bytes(*take(&mut bytes)?)) {
+                Ok(size) => {
+                    let (item, rest) = bytes.split_at_checked(size).ok_or(CUT)?;
+                    bytes = rest;
+                    push(&mut list.items, wire, item)?;
+                }
+                // A negative size is null.
+                Err(_) => list.items.push_null(),
+            }
+            list.count();
+        }
+    }
+    list.end(true);
+    Ok(())
+}
+
+/// A number in groups of four decimal digits.
+struct Numeric<'a> {
+    /// Power of 10 000 of the first group.
+    weight: i32,
+    negative: bool,
+    /// Digits after the point.
+    scale: usize,
+    groups: &'a [u8],
+}
+
+impl<'a> Numeric<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
+        let (&[_, _, w1, w2, s1, s2, d1, d2], groups) = bytes.split_first_chunk::<8>().ok_or(CUT)?;
+        let negative = match u16::from_be_bytes([s1, s2]) {
+            0x0000 => false,
+            0x4000 => true,
+            _ => return Err(NOT_A_NUMBER),
+        };
+        let weight = i16::from_be_bytes([w1, w2]).into();
+        Ok(Self { weight, negative, scale: u16::from_be_bytes([d1, d2]).into(), groups })
+    }
+
+    fn groups(&self) -> impl Iterator<Item = u16> {
+        self.groups.chunks_exact(2).map(|pair| match *pair {
+            [high, low] => u16::from_be_bytes([high, low]),
+            _ => 0,
+        })
+    }
+
+    /// The group at a power of 10 000; groups that are not sent are zero.
+    fn group(&self, power: i32) -> u16 {
+        let at = usize::try_from(self.weight - power).ok();
+        at.and_then(|at| self.groups().nth(at)).unwrap_or(0)
+    }
+
+    /// All digits, as PostgreSQL prints them.
+    fn text(&self) -> String {
+        let mut text = String::from(if self.negative { "-" } else { "" });
+        let first = self.weight.max(0);
+        text.push_str(&self.group(first).to_string());
+        (0..first).rev().for_each(|power| text.push_str(&format!("{:04}", self.group(power))));
+        if self.scale > 0 {
+            let groups = i32::try_from(self.scale.div_ceil(4)).unwrap_or(0);
+            let fraction: String = (1..=groups).map(|power| format!("{:04}", self.group(-power))).collect();
+            text.push('.');
+            text.push_str(fraction.get(..self.scale).unwrap_or(&fraction));
+        }
+        text
+    }
+
+    /// The number in units of `10^-scale`; `None` when it is not a whole number of these, or too big.
+    fn scaled(&self, scale: i8) -> Option<i128> {
+        let mut value = 0_i128;
+        for (at, group) in (0_i32..).zip(self.groups()) {
+            let exponent = (self.weight - at) * 4 + i32::from(scale);
+            let unit = 10_i128.checked_pow(exponent.unsigned_abs())?;
+            let part = match exponent >= 0 {
+                true => i128::from(group).checked_mul(unit)?,
+                false if i128::from(group) % unit == 0 => i128::from(group) / unit,
+                false => return None,
+            };
+            value = value.checked_add(part)?;
+        }
+        Some(if self.negative { -value } else { value })
+    }
+}
+
+/// ISO 8601, as PostgreSQL writes it with `intervalstyle = iso_8601`.
+fn interval(bytes: [u8; 16]) -> String {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
+    let micros = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    let days = i32::from_be_bytes([i, j, k, l]);
+    let months = i32::from_be_bytes([m, n, o, p]);
+    let mut text = String::from("P");
+    let mut part = |value: i64, unit: &str| {
+        if value != 0 {
+            text.push_str(&format!("{value}{unit}"));
+        }
+    };
+    part((months / 12).into(), "Y");
+    part((months % 12).into(), "M");
+    part(days.into(), "D");
+    if micros != 0 {
+        let (hours, minutes, rest) = (micros / 3_600_000_000, micros / 60_000_000 % 60, micros % 60_000_000);
+        text.push('T');
+        let mut part = |value: i64, unit: &str| {
+            if value != 0 {
+                text.push_str(&format!("{value}{unit}"));
+            }
+        };
+        part(hours, "H");
+        part(minutes, "M");
+        if rest != 0 {
+            let sign = if rest < 0 { "-" } else { "" };
+            let (seconds, fraction) = (rest.abs() / 1_000_000, rest.abs() % 1_000_000);
+            let fraction = if fraction == 0 { String::new() } else { format!(".{fraction:06}") };
+            text.push_str(&format!("{sign}{seconds}{}S", fraction.trim_end_matches('0')));
+        }
+    }
+    if text.len() == 1 { "PT0S".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numeric(weight: i16, sign: u16, scale: u16, groups: &[u16]) -> Vec<u8> {
+        let mut bytes = (groups.len() as u16).to_be_bytes().to_vec();
+        bytes.extend(weight.to_be_bytes());
+        bytes.extend(sign.to_be_bytes());
+        bytes.extend(scale.to_be_bytes());
+        groups.iter().for_each(|g| bytes.extend(g.to_be_bytes()));
+        bytes
+    }
+
+    #[test]
+    fn numerics_keep_all_digits() {
+        let cases = [
+            (numeric(0, 0, 2, &[12, 5000]), "12.50", Some(1250)),
+            (numeric(0, 0x4000, 0, &[7]), "-7", Some(-700)),
+            (numeric(2, 0, 0, &[1]), "100000000", Some(10_000_000_000)),
+            (numeric(-2, 0, 8, &[1]), "0.00000001", None),
+            (numeric(0, 0, 1, &[]), "0.0", Some(0)),
+        ];
+        for (bytes, text, scaled) in cases {
+            let number = Numeric::parse(&bytes).unwrap();
+            assert_eq!((number.text().as_str(), number.scaled(2)), (text, scaled));
+        }
+        assert_eq!(Numeric::parse(&numeric(0, 0xc000, 0, &[])).err(), Some(NOT_A_NUMBER));
+    }
+
+    #[test]
+    fn no_bytes_panic() {
+        for length in 0..40 {
+            for filler in [0_u8, 1, 0x7f, 0xff] {
+                let bytes = vec![filler; length];
+                let _ = Numeric::parse(&bytes).map(|n| n.scaled(3));
+            }
+        }
+    }
+
+    #[test]
+    fn intervals_are_iso() {
+        let bytes = |micros: i64, days: i32, months: i32| {
+            let mut all = [0; 16];
+            all[..8].copy_from_slice(&micros.to_be_bytes());
+            all[8..12].copy_from_slice(&days.to_be_bytes());
+            all[12..].copy_from_slice(&months.to_be_bytes());
+            all
+        };
+        assert_eq!(interval(bytes(14_706_500_000, 3, 14)), "P1Y2M3DT4H5M6.5S");
+        assert_eq!(interval(bytes(0, 0, 0)), "PT0S");
+        assert_eq!(interval(bytes(-1_500_000, 0, -1)), "P-1MT-1.5S");
+        assert_eq!(interval(bytes(60_000_000, 0, 0)), "PT1M");
+    }
+}

@@ -1,0 +1,189 @@
+//! Source `postgres`: one `select` in a read-only transaction, streamed.
+//!
+//! Each read has a connection, a thread and a transaction (`begin read only`, time zone UTC) of its own. Rows come in
+//! binary through the extended protocol; the server waits when nobody takes them. A connection that breaks is an error
+//! in the stream, never an early end. The types are in [`types`], connections and TLS in [`connect`].
+
+mod connect;
+mod decode;
+mod explain;
+mod types;
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use arrow_schema::{Schema, SchemaRef};
+use futures_util::TryStreamExt;
+use tokio_postgres::Client;
+
+use super::columns::Rows;
+use super::connection::PostgresConnection;
+use super::{BatchStream, Query, Source, channel, quoted, quoted_path};
+use crate::diagnostic::{Error, Result};
+use crate::secret::Redactor;
+use connect::Server;
+use decode::{Raw, push};
+use types::{Wire, column_type};
+
+/// A PostgreSQL server.
+pub(super) struct Postgres {
+    server: Arc<Server>,
+}
+
+impl Postgres {
+    /// The server of a connection; connected to with the first query.
+    pub(super) fn new(connection: PostgresConnection, redactor: Redactor) -> Result<Self> {
+        Ok(Self { server: Arc::new(Server::new(&connection, redactor)?) })
+    }
+
+    fn start(&self, query: &Query, hint: Option<&[String]>, rows: bool) -> Result<BatchStream> {
+        let (sql, server) = (sql(query, hint), self.server.clone());
+        let hint = matches!(query, Query::Sql(_)).then(|| hint.map(<[String]>::to_vec)).flatten();
+        let name = self.server.name();
+        channel::spawn(&name, move |out| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|e| Error::failed(format!("cannot start reading: {e}")))?;
+            runtime.block_on(async {
+                let client = server.connect().await?;
+                let read = Read { client, server: &server, sql };
+                read.run(hint.as_deref(), rows, out).await
+            })
+        })
+    }
+}
+
+impl Source for Postgres {
+    fn schema(&self, query: &Query) -> Result<SchemaRef> {
+        Ok(self.start(query, None, false)?.schema())
+    }
+
+    fn read(&self, query: &Query, columns: Option<&[String]>) -> Result<Vec<BatchStream>> {
+        Ok(vec![self.start(query, columns, true)?])
+    }
+}
+
+/// The statement that answers a query.
+fn sql(query: &Query, hint: Option<&[String]>) -> String {
+    let (name, columns, filter) = match query {
+        Query::Sql(sql) => return sql.clone(),
+        Query::Table { name, columns, filter } => (name, columns, filter),
+    };
+    let kept = |c: &&String| hint.is_none_or(|hint| hint.contains(c));
+    let columns = match (columns, hint) {
+        (Some(names), _) => names.iter().filter(kept).map(|n| quoted(n)).collect::<Vec<_>>(),
+        (None, Some(hint)) => hint.iter().map(|n| quoted(n)).collect(),
+        (None, None) => vec!["*".to_owned()],
+    };
+    // No column at all is a count of rows.
+    let columns = if columns.is_empty() { "1 as rows".to_owned() } else { columns.join(", ") };
+    let filter = filter.as_ref().map(|f| format!(" where ({f}\n)")).unwrap_or_default();
+    format!("select {columns} from {}{filter}", quoted_path(name))
+}
+
+/// One statement on its way.
+struct Read<'a> {
+    client: Client,
+    server: &'a Server,
+    sql: String,
+}
+
+impl Read<'_> {
+    async fn run(&self, hint: Option<&[String]>, rows: bool, out: &channel::Out) -> Result<()> {
+        let begin = "begin transaction read only; set local time zone 'UTC'";
+        self.client.batch_execute(begin).await.map_err(|e| self.explain(&e, ""))?;
+        let mut sql = self.sql.clone();
+        let mut statement = self.prepare(&sql).await?;
+        // Types we do not know are taken as the server writes them, which it is asked for in the statement.
+        if statement.columns().iter().any(|c| column_type(c).is_none()) {
+            let columns = statement.columns().iter().map(|c| {
+                let name = quoted(c.name());
+                match column_type(c) {
+                    Some(_) => name,
+                    None => {
+                        tracing::debug!(column = c.name(), kind = c.type_().name(), "read as text");
+                        format!("{name}::text as {name}")
+                    }
+                }
+            });
+            let columns = columns.collect::<Vec<_>>().join(", ");
+            sql = format!("select {columns} from (\n{}\n) as model", sql.trim_end().trim_end_matches(';'));
+            statement = self.prepare(&sql).await?;
+        }
+        let mut wanted: Vec<(usize, Wire)> = Vec::new();
+        let mut fields = Vec::new();
+        for (at, column) in statement.columns().iter().enumerate() {
+            if hint.is_some_and(|names| !names.iter().any(|n| n == column.name())) {
+                continue;
+            }
+            let (field, wire) = column_type(column).ok_or_else(|| {
+                let (name, kind) = (column.name(), column.type_().name());
+                Error::failed_help(
+                    format!("column `{name}` is of type `{kind}`, which cannot be read"),
+                    format!("cast it in the SQL: `{name}::text as {name}`"),
+                )
+            })?;
+            fields.push(field);
+            wanted.push((at, wire));
+        }
+        if let Some(name) = hint.unwrap_or_default().iter().find(|n| fields.iter().all(|f| f.name() != *n)) {
+            let names: Vec<&str> = statement.columns().iter().map(|c| c.name()).collect();
+            let help = format!("its columns: {}", names.join(", "));
+            return Err(Error::failed_help(format!("the result has no column `{name}`"), help));
+        }
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        if !out.schema(schema.clone()) || !rows {
+            return Ok(());
+        }
+        let parameters: [&str; 0] = [];
+        let stream = self.client.query_raw(&statement, parameters).await.map_err(|e| self.explain(&e, &sql))?;
+        let mut stream = pin!(stream);
+        let mut batch = Rows::new(schema.clone()).map_err(super::failure)?;
+        let mut number = 0_u64;
+        while let Some(row) = stream.try_next().await.map_err(|e| self.explain(&e, &sql))? {
+            number += 1;
+            for ((at, wire), (column, field)) in wanted.iter().zip(batch.columns.iter_mut().zip(schema.fields())) {
+                match row.try_get::<_, Raw<'_>>(*at).map_err(|e| self.explain(&e, &sql))?.0 {
+                    None => column.push_null(),
+                    Some(bytes) => push(column, wire, bytes).map_err(|fault| {
+                        let name = field.name();
+                        Error::failed_help(
+                            format!("column `{name}`, row {number} of the result: {}", fault.what),
+                            fault.help.replace("COLUMN", name),
+                        )
+                        .context(self.server.name())
+                    })?,
+                }
+            }
+            if batch.end_row(row.raw_size_bytes()) && !out.rows(&mut batch)? {
+                return Ok(());
+            }
+        }
+        out.rows(&mut batch).map(|_| ())
+    }
+
+    async fn prepare(&self, sql: &str) -> Result<tokio_postgres::Statement> {
+        let statement = self.client.prepare(sql).await.map_err(|e| self.explain(&e, sql))?;
+        let one = "a model is one `select` (or `with … select`) statement";
+        if statement.columns().is_empty() {
+            return Err(Error::failed_help("the SQL gives no columns", one));
+        }
+        if !statement.params().is_empty() {
+            return Err(Error::failed_help("the SQL holds parameters such as `$1`", "write the values into the SQL"));
+        }
+        let names: Vec<&str> = statement.columns().iter().map(|c| c.name()).collect();
+        if let Some((_, twice)) = names.iter().enumerate().find(|(at, name)| names.iter().take(*at).any(|n| n == *name))
+        {
+            return Err(Error::failed_help(
+                format!("the result has two columns named `{twice}`"),
+                "name one of them differently: `… as other_name`",
+            ));
+        }
+        Ok(statement)
+    }
+
+    fn explain(&self, error: &tokio_postgres::Error, sql: &str) -> Error {
+        self.server.redact(explain::reading(error, sql)).context(self.server.name())
+    }
+}

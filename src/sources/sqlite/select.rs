@@ -1,0 +1,235 @@
+//! One `select` in SQLite, from statement to record batches.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_schema::{Field, Schema, SchemaRef};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Statement};
+
+use super::types::{Seen, push};
+use crate::diagnostic::{Error, Result};
+use crate::sources::channel::Out;
+use crate::sources::columns::Rows;
+
+/// The error behind an error: what a virtual table found wrong, which SQLite would cut down to a line of text.
+#[derive(Clone, Default)]
+pub(in crate::sources) struct Fault(Arc<Mutex<Option<Error>>>);
+
+impl Fault {
+    /// Keeps an error, and gives what SQLite is to be told.
+    pub(in crate::sources) fn put(&self, error: Error) -> rusqlite::Error {
+        let message = error.to_string();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        rusqlite::Error::ModuleError(message)
+    }
+
+    fn take(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The fields of a result by position; `None` where only the values can tell.
+pub(in crate::sources) type Fields = Vec<Option<Field>>;
+
+/// A prepared `select`.
+pub(in crate::sources) struct Select<'c> {
+    statement: Statement<'c>,
+    sql: String,
+    fault: Fault,
+    names: Vec<String>,
+    /// What is known about the columns; declared types from the start, the others after [`Select::survey`].
+    pub(in crate::sources) fields: Fields,
+}
+
+impl<'c> Select<'c> {
+    /// Prepares one statement that only reads. `declared` gives the field of a column by its name and declared type.
+    pub(in crate::sources) fn prepare(
+        connection: &'c Connection,
+        sql: &str,
+        fault: &Fault,
+        declared: impl Fn(&str, &str) -> Option<Field>,
+    ) -> Result<Self> {
+        let one = "a model is one `select` (or `with … select`) statement";
+        if !["select", "with", "values"].contains(&first_word(sql).as_str()) {
+            return Err(Error::failed_help("the SQL does not start with `select` or `with`", one));
+        }
+        let statement = connection.prepare(sql).map_err(|e| match e {
+            rusqlite::Error::MultipleStatement => Error::failed_help("the SQL holds more than one statement", one),
+            other => explain(other, sql, fault),
+        })?;
+        if !statement.readonly() || statement.column_count() == 0 {
+            return Err(Error::failed_help("the SQL changes data", one));
+        }
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        if let Some(twice) = names.iter().enumerate().find(|(at, name)| names.iter().take(*at).any(|n| n == *name)) {
+            return Err(Error::failed_help(
+                format!("the result has two columns named `{}`", twice.1),
+                "name one of them differently: `… as other_name`",
+            ));
+        }
+        let fields = statement.columns().map(|c| declared(c.name(), c.decl_type()?)).collect();
+        Ok(Self { statement, sql: sql.to_owned(), fault: fault.clone(), names, fields })
+    }
+
+    /// The positions of the columns named, or of all.
+    pub(in crate::sources) fn wanted(&self, names: Option<&[String]>) -> Result<Vec<usize>> {
+        let Some(names) = names else { return Ok((0..self.names.len()).collect()) };
+        for name in names {
+            if !self.names.contains(name) {
+                let known = self.names.iter().map(String::as_str);
+                let help = crate::diagnostic::closest(name, known).map_or_else(
+                    || format!("its columns: {}", self.names.join(", ")),
+                    |close| format!("did you mean `{close}`?"),
+                );
+                return Err(Error::failed_help(format!("the result has no column `{name}`"), help));
+            }
+        }
+        Ok((0..self.names.len()).filter(|at| self.names.get(*at).is_some_and(|n| names.contains(n))).collect())
+    }
+
+    /// Finds out the types of the columns that have no declared one, by running the statement once. Nothing is kept but
+    /// what the values have in common.
+    pub(in crate::sources) fn survey(&mut self, wanted: &[usize]) -> Result<()> {
+        let open: Vec<usize> = wanted.iter().copied().filter(|at| matches!(self.fields.get(*at), Some(None))).collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let mut seen = vec![Seen::default(); open.len()];
+        let mut rows = self.statement.raw_query();
+        loop {
+            let row = match rows.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                Err(error) => return Err(explain(error, &self.sql, &self.fault)),
+            };
+            for (at, seen) in open.iter().zip(&mut seen) {
+                seen.see(row.get_ref(*at).map_err(|e| explain(e, &self.sql, &self.fault))?);
+            }
+        }
+        drop(rows);
+        for (at, seen) in open.into_iter().zip(seen) {
+            let name = self.names.get(at).map_or("", String::as_str);
+            let Some(field) = seen.field(name) else {
+                return Err(Error::failed_help(
+                    format!("column `{name}` mixes bytes with text or numbers"),
+                    format!("decide in the SQL: `cast({name} as text) as {name}`"),
+                ));
+            };
+            if let Some(slot) = self.fields.get_mut(at) {
+                *slot = Some(field);
+            }
+        }
+        Ok(())
+    }
+
+    /// The schema of some columns; after a survey of at least these.
+    pub(in crate::sources) fn schema(&self, wanted: &[usize]) -> SchemaRef {
+        let fields = wanted.iter().filter_map(|at| self.fields.get(*at).cloned().flatten());
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// Runs the statement and hands its rows over.
+    pub(in crate::sources) fn send(&mut self, wanted: &[usize], out: &Out) -> Result<()> {
+        let schema = self.schema(wanted);
+        if !out.schema(schema.clone()) {
+            return Ok(());
+        }
+        let explain = |error| explain(error, &self.sql, &self.fault);
+        let mut batch = Rows::new(schema.clone()).map_err(crate::sources::failure)?;
+        let mut rows = self.statement.raw_query();
+        let mut number = 0_u64;
+        while let Some(row) = rows.next().map_err(explain)? {
+            number += 1;
+            let mut bytes = 0;
+            for ((at, column), field) in wanted.iter().zip(&mut batch.columns).zip(schema.fields()) {
+                let value = row.get_ref(*at).map_err(explain)?;
+                bytes += push(column, value).ok_or_else(|| misfit(field, value, number))?;
+            }
+            if batch.end_row(bytes) && !out.rows(&mut batch)? {
+                return Ok(());
+            }
+        }
+        out.rows(&mut batch).map(|_| ())
+    }
+}
+
+fn misfit(field: &Field, value: ValueRef<'_>, row: u64) -> Error {
+    let stored = match value {
+        ValueRef::Null => "null",
+        ValueRef::Integer(_) => "a whole number",
+        ValueRef::Real(_) => "a floating point number",
+        ValueRef::Text(t) if str::from_utf8(t).is_err() => "text that is not UTF-8",
+        ValueRef::Text(_) => "text",
+        ValueRef::Blob(_) => "bytes",
+    };
+    let (name, kind) = (field.name(), field.data_type());
+    Error::failed_help(
+        format!("column `{name}`, row {row} of the result: the value is {stored}, which does not fit {kind}"),
+        format!("correct the value, or take the column as it is stored: `cast({name} as text) as {name}`"),
+    )
+}
+
+/// The first keyword, after blanks and comments; lower case.
+fn first_word(sql: &str) -> String {
+    let mut rest = sql.trim_start();
+    loop {
+        let after = match rest.get(..2) {
+            Some("--") => rest.find('\n').map(|at| at + 1),
+            Some("/*") => rest.find("*/").map(|at| at + 2),
+            _ => break,
+        };
+        rest = after.and_then(|at| rest.get(at..)).unwrap_or("").trim_start();
+    }
+    rest.chars().take_while(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase()
+}
+
+/// What SQLite has to say, with the place in the statement where it says one.
+pub(in crate::sources) fn explain(error: rusqlite::Error, sql: &str, fault: &Fault) -> Error {
+    if let Some(cause) = fault.take() {
+        return cause;
+    }
+    match error {
+        rusqlite::Error::SqlInputError { msg, offset, .. } => {
+            let place = usize::try_from(offset).ok().map(|at| crate::sources::place_in(sql, at)).unwrap_or_default();
+            Error::failed_help(format!("{msg}{place}"), "correct the SQL of the model")
+        }
+        rusqlite::Error::SqliteFailure(code, message) => {
+            let message = message.unwrap_or_else(|| code.to_string());
+            match code.code {
+                rusqlite::ErrorCode::NotADatabase => {
+                    Error::failed_help(message, "`connection.path` names a file that is not a SQLite database")
+                }
+                rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked => {
+                    Error::failed_help(message, "another program writes to the database; run again when it is done")
+                }
+                rusqlite::ErrorCode::DatabaseCorrupt => {
+                    Error::failed_help(message, "the database is damaged: `pragma integrity_check` says where")
+                }
+                // What SQLite has no narrower word for are faults of the statement.
+                rusqlite::ErrorCode::Unknown => Error::failed_help(message, "correct the SQL of the model"),
+                _ => Error::failed(message),
+            }
+        }
+        other => Error::failed(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_word;
+
+    #[test]
+    fn the_first_word_stands_behind_comments() {
+        let cases = [
+            ("select 1", "select"),
+            ("  -- why\n /* and */ WITH a as (select 1) select * from a", "with"),
+            ("delete from t", "delete"),
+            ("-- nothing", ""),
+            ("/* never closed", ""),
+            ("", ""),
+        ];
+        for (sql, expected) in cases {
+            assert_eq!(first_word(sql), expected, "{sql}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! A run in progress: its folder, its journal, and the commits that end its syncs.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use super::Locked;
+use super::document::{PlanStatus, UsedPlan};
+use super::fold::{self, Share};
+use super::journal::{Journal, Record, SyncRecord};
+use super::marks::Marks;
+use super::recover::{self, in_run};
+use super::runs::{Run, Status, SyncRun};
+use crate::diagnostic::{Error, Result};
+use crate::diff::Hash;
+use crate::plan::operations;
+
+/// A run that began. Dropped without [`ActiveRun::finish`] it stays open, and the next run picks up its journal.
+pub struct ActiveRun<'a> {
+    locked: &'a Locked,
+    run: Mutex<Run>,
+    /// Earlier runs of the same plan.
+    earlier: Vec<String>,
+    journal: Journal,
+    batches: AtomicU64,
+    syncs: Mutex<u32>,
+}
+
+/// One sync of a run in progress.
+pub struct ActiveSync {
+    /// What the journal says of it.
+    pub record: SyncRecord,
+    /// What earlier runs of the same plan did, if there were any.
+    pub done: Option<Marks>,
+    /// Keys for which an earlier answer was lost.
+    pub in_doubt: HashSet<Hash>,
+}
+
+impl ActiveSync {
+    /// True when an earlier run of the plan has settled this operation for good: it is left out.
+    pub fn settled(&self, ordinal: u64) -> bool {
+        self.done.as_ref().is_some_and(|done| fold::settled(&self.record, done.get(ordinal)))
+    }
+}
+
+/// How the delivery of a sync went, beyond its rows.
+#[derive(Debug, Clone, Default)]
+pub struct Effort {
+    /// Requests made.
+    pub requests: u64,
+    /// Requests that repeated an earlier one.
+    pub retries: u64,
+    /// Why it did not go on to the end.
+    pub error: Option<String>,
+}
+
+impl<'a> ActiveRun<'a> {
+    /// Begins a run: its plan is copied and marked as used before anything else happens.
+    pub(super) fn begin(locked: &'a Locked, plan_id: &str, plan: &Path) -> Result<Self> {
+        let backend = locked.backend();
+        let started_at = Timestamp::now();
+        let run = Run {
+            format_version: "1.0".into(),
+            run_id: uuid::Uuid::now_v7().to_string(),
+            plan_id: plan_id.into(),
+            environment: locked.environment().into(),
+            status: Status::Running,
+            started_at: started_at.to_string(),
+            ..Run::default()
+        };
+        for (name, file) in files_below(plan)? {
+            backend.put(&in_run(&run.run_id, &format!("plan/{name}")), &file)?;
+        }
+        put_run(locked, &run)?;
+        let earlier = locked.commit(|document| {
+            let serial = document.serial + 1;
+            let new = UsedPlan { runs: Vec::new(), status: PlanStatus::Running, serial };
+            let used = document.plans.entry(plan_id.into()).or_insert(new);
+            let earlier = used.runs.clone();
+            used.runs.push(run.run_id.clone());
+            (used.status, used.serial) = (PlanStatus::Running, serial);
+            document.open_runs.push(run.run_id.clone());
+            Ok(earlier)
+        })?;
+        let journal = Journal::new(backend.journal(&in_run(&run.run_id, "journal"))?, locked.lost());
+        // It becomes durable with the first record that must be.
+        journal.queue(&Record::Run {
+            format_version: "1.0".into(),
+            run_id: run.run_id.clone(),
+            plan_id: plan_id.into(),
+            token: locked.token(),
+        })?;
+        let (run, batches, syncs) = (Mutex::new(run), AtomicU64::new(0), Mutex::new(0));
+        Ok(Self { locked, run, earlier, journal, batches, syncs })
+    }
+
+    /// Its id.
+    pub fn run_id(&self) -> String {
+        self.run().run_id.clone()
+    }
+
+    /// Identity of the state; part of every dedupe id.
+    pub fn lineage(&self) -> String {
+        self.locked.lineage()
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// A number no other batch of this run has.
+    pub fn next_batch(&self) -> u64 {
+        self.batches.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The frozen operations of a sync, from the run's own copy of the plan.
+    pub fn operations(&self, sync: &str) -> Result<operations::Reader> {
+        recover::operations(self.locked.backend(), &self.run_id(), sync)
+    }
+
+    /// Begins a sync. `record.number` is given here.
+    pub fn begin_sync(&self, mut record: SyncRecord) -> Result<ActiveSync> {
+        let mut next = self.syncs.lock().unwrap_or_else(PoisonError::into_inner);
+        record.number = *next;
+        *next += 1;
+        let backend = self.locked.backend();
+        let done = recover::done(backend, &self.earlier, &record.sync)?;
+        let before = recover::before(&self.locked.document(), &record.sync, &|name| backend.get(name))?;
+        let keys = before.doubt.as_ref().map(fold::hashes).transpose()?.unwrap_or_default();
+        self.journal.queue(&Record::Sync(Box::new(record.clone())))?;
+        Ok(ActiveSync { record, done, in_doubt: keys.into_iter().map(|(key, _)| key).collect() })
+    }
+
+    /// Ends a sync: what became of its rows goes into the state in one commit. The journal must be synced before.
+    pub fn finish_sync(&self, sync: &ActiveSync, marks: &Marks, effort: Effort) -> Result<SyncRun> {
+        let run_id = self.run_id();
+        let backend = self.locked.backend();
+        let out = self.locked.scratch()?;
+        let share = Share { run_id: &run_id, record: &sync.record, marks, done: sync.done.as_ref() };
+        let before = recover::before(&self.locked.document(), &sync.record.sync, &|name| backend.get(name))?;
+        let operations = self.operations(&sync.record.sync)?;
+        let mut folded = fold::fold(before, &share, operations, out.path())?;
+        folded.run.requests = effort.requests;
+        folded.run.retries = effort.retries;
+        folded.run.error = effort.error;
+        folded.run.judge();
+        let result = folded.run.clone();
+        let run = {
+            let mut run = self.run();
+            run.syncs.push(result.clone());
+            run.clone()
+        };
+        self.locked.commit(|document| {
+            for (name, file) in recover::note(document, &run_id, &sync.record, &folded) {
+                if file.exists() {
+                    backend.put(&name, &file)?;
+                }
+            }
+            put_run(self.locked, &run)
+        })?;
+        Ok(result)
+    }
+
+    /// Ends the run. `error` says why syncs of the plan were not reached; syncs that are not part of the run any more
+    /// (a guard refused them) are given in `others`.
+    pub fn finish(self, others: Vec<SyncRun>, error: Option<String>) -> Result<Run> {
+        let mut run = self.run().clone();
+        run.syncs.extend(others);
+        run.error = error;
+        run.judge();
+        run.finished_at = Some(Timestamp::now().to_string());
+        let whole = run.error.is_none() && run.syncs.iter().all(|s| s.pending == 0 && s.error.is_none());
+        self.locked.commit(|document| {
+            let serial = document.serial + 1;
+            document.open_runs.retain(|open| *open != run.run_id);
+            if let Some(used) = document.plans.get_mut(&run.plan_id) {
+                used.status = if whole { PlanStatus::Applied } else { PlanStatus::Interrupted };
+                used.serial = serial;
+            }
+            put_run(self.locked, &run)
+        })?;
+        Ok(run)
+    }
+
+    fn run(&self) -> std::sync::MutexGuard<'_, Run> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn put_run(locked: &Locked, run: &Run) -> Result<()> {
+    let out = locked.scratch()?;
+    let path = out.path().join("run.json");
+    write_run(run, &path)?;
+    locked.backend().put(&in_run(&run.run_id, "run.json"), &path)
+}
+
+/// Writes a run record.
+pub(super) fn write_run(run: &Run, path: &Path) -> Result<()> {
+    let bytes = serde_json::to_vec_pretty(run).map_err(|e| Error::failed(e.to_string()))?;
+    std::fs::write(path, bytes).map_err(|e| super::local::failed("write", path, &e))
+}
+
+/// Reads a run record.
+pub(super) fn read_run(path: &Path) -> Result<Run> {
+    let bytes = std::fs::read(path).map_err(|e| super::local::failed("read", path, &e))?;
+    let run: Run = serde_json::from_slice(&bytes)
+        .map_err(|e| Error::failed(format!("the run record `{}` is damaged: {e}", path.display())))?;
+    if run.format_version.split('.').next() != Some("1") {
+        return Err(Error::failed_help(
+            format!("the run record `{}` has format {}, this program reads 1.x", path.display(), run.format_version),
+            "use the version of syncline that wrote it, or a newer one",
+        ));
+    }
+    Ok(run)
+}
+
+/// All files below a folder with their names relative to it, `/` as separator.
+fn files_below(folder: &Path) -> Result<Vec<(String, std::path::PathBuf)>> {
+    let mut files = Vec::new();
+    let mut open = vec![(String::new(), folder.to_owned())];
+    while let Some((prefix, folder)) = open.pop() {
+        let failed = |e| super::local::failed("read", &folder, &e);
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.file_type().map_err(failed)?.is_dir() {
+                open.push((format!("{name}/"), entry.path()));
+            } else {
+                files.push((name, entry.path()));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,184 @@
+//! `state.json`: what is true of an environment, and which files say the rest.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::runs::Status;
+use crate::diagnostic::{Error, Result};
+
+/// The version this program writes. A newer minor is read, a newer major refused.
+const VERSION: &str = "1.0";
+/// Plans that are remembered as used. Older ones are stale by their serial anyway.
+const PLANS: usize = 500;
+
+/// The document of one environment's state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// Version of this format.
+    pub format_version: String,
+    /// Identity of this state, from its birth: a plan made for another one is stale.
+    pub lineage: String,
+    /// Grows with every commit.
+    pub serial: u64,
+    /// Fencing token of the last commit.
+    pub token: u64,
+    /// What the hash key must yield: a state whose key was swapped would take every row for new.
+    pub key_check: String,
+    /// The syncs.
+    pub syncs: BTreeMap<String, SyncEntry>,
+    /// Syncs that were renamed: old name → new name.
+    #[serde(default)]
+    pub moved: BTreeMap<String, String>,
+    /// Plans that were used.
+    #[serde(default)]
+    pub plans: IndexMap<String, UsedPlan>,
+    /// Runs that began and did not end: their journals tell what they did.
+    #[serde(default)]
+    pub open_runs: Vec<String>,
+    /// Keys of a newer minor version, kept as they are.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// One sync in the state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SyncEntry {
+    /// File of the snapshot.
+    pub snapshot: Option<String>,
+    /// File of the held rows.
+    pub held: Option<String>,
+    /// File of the rows in doubt.
+    pub doubt: Option<String>,
+    /// Rows in the snapshot.
+    pub rows: u64,
+    /// Held rows that are not sent again by themselves.
+    #[serde(default)]
+    pub rows_held: u64,
+    /// Rows in doubt that the next run sends again.
+    #[serde(default)]
+    pub rows_in_doubt: u64,
+    /// Key columns and their logical types, in order.
+    #[serde(default)]
+    pub key: Vec<(String, String)>,
+    /// Number of the mapping last sent with.
+    #[serde(default)]
+    pub mapping: u32,
+    /// The last run that changed this entry.
+    pub last_run: Option<LastRun>,
+    /// Files of the state before, kept for plans that are reading them.
+    #[serde(default)]
+    pub retired: Vec<String>,
+    /// Keys of a newer minor version, kept as they are.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// The last run of a sync.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// Its id.
+    pub run_id: String,
+    /// How the sync ended in it.
+    pub status: Status,
+    /// RFC 3339.
+    pub finished_at: String,
+}
+
+/// A plan that was used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsedPlan {
+    /// The runs that carried it out, the last one last.
+    pub runs: Vec<String>,
+    /// How far they came.
+    pub status: PlanStatus,
+    /// Serial of the state after the last of them: another commit in between makes the plan stale.
+    pub serial: u64,
+}
+
+/// How far a plan was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanStatus {
+    /// Its run has not ended, or ended without a word.
+    Running,
+    /// Its run was stopped before its end: the same plan may go on.
+    Interrupted,
+    /// All of it was done.
+    Applied,
+}
+
+impl SyncEntry {
+    /// The files it points to.
+    pub fn files(&self) -> impl Iterator<Item = &String> {
+        [&self.snapshot, &self.held, &self.doubt].into_iter().flatten()
+    }
+}
+
+impl Document {
+    /// An empty state.
+    pub fn new(lineage: String, key_check: String) -> Self {
+        Self {
+            format_version: VERSION.into(),
+            lineage,
+            serial: 0,
+            token: 0,
+            key_check,
+            syncs: BTreeMap::new(),
+            moved: BTreeMap::new(),
+            plans: IndexMap::new(),
+            open_runs: Vec::new(),
+            other: Map::new(),
+        }
+    }
+
+    /// Reads a document; `place` is named in errors.
+    pub fn parse(bytes: &[u8], place: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Version {
+            format_version: String,
+        }
+        let corrupt = |e: serde_json::Error| {
+            Error::failed_help(
+                format!("the state in `{place}` is damaged: {e}"),
+                "put back a copy (`syncline state push FILE`), or move the folder away to begin with an empty state",
+            )
+        };
+        let version: Version = serde_json::from_slice(bytes).map_err(corrupt)?;
+        let major = version.format_version.split('.').next().unwrap_or_default();
+        if major != "1" {
+            return Err(Error::failed_help(
+                format!("the state in `{place}` has format {}, this program reads 1.x", version.format_version),
+                "use the version of syncline that wrote it, or a newer one",
+            ));
+        }
+        serde_json::from_slice(bytes).map_err(corrupt)
+    }
+
+    /// The document as text.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|e| Error::failed(e.to_string()))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// The name a sync has in this state, `moved_from` and earlier moves considered.
+    pub fn entry(&self, sync: &str, moved_from: Option<&str>) -> Option<(&str, &SyncEntry)> {
+        let find = |name: &str| self.syncs.get_key_value(name).map(|(name, entry)| (name.as_str(), entry));
+        find(sync).or_else(|| moved_from.and_then(find))
+    }
+
+    /// Every file some sync needs, those retired in the last commit included.
+    pub fn files(&self) -> std::collections::HashSet<&str> {
+        self.syncs.values().flat_map(|entry| entry.files().chain(&entry.retired)).map(String::as_str).collect()
+    }
+
+    /// Forgets the oldest used plans.
+    pub fn trim(&mut self) {
+        while self.plans.len() > PLANS {
+            self.plans.shift_remove_index(0);
+        }
+    }
+}

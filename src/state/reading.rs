@@ -1,0 +1,112 @@
+//! The state as a plan sees it: without a lock, and with what interrupted runs are known to have done.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::backend::Backend;
+use super::document::{Document, SyncEntry};
+use super::recover;
+use crate::diagnostic::{Error, Result};
+use crate::diff::Held;
+use crate::diff::snapshot::Snapshot;
+
+/// The state at one moment.
+pub struct Reading {
+    backend: Arc<dyn Backend>,
+    document: Document,
+    serial: u64,
+    /// Files that exist only for this reading.
+    fresh: HashMap<String, PathBuf>,
+    scratch: Option<Arc<TempDir>>,
+}
+
+/// What is known of one sync.
+pub struct SyncView {
+    /// Rows as last acknowledged.
+    pub snapshot: Option<Snapshot>,
+    /// Rows that are not sent again by themselves.
+    pub held: Held,
+    /// Rows whose last sending was not answered: to be sent again, whatever the snapshot says of them.
+    pub doubt: Option<Snapshot>,
+    /// True when no row of the sync was ever acknowledged or answered.
+    pub first_run: bool,
+    /// What the document says of it.
+    pub entry: Option<SyncEntry>,
+    /// Keeps the files of this view alive.
+    _scratch: Option<Arc<TempDir>>,
+}
+
+impl Reading {
+    pub(super) fn new(backend: Arc<dyn Backend>, document: Document) -> Result<Self> {
+        let serial = document.serial;
+        let mut reading = Self { backend, document, serial, fresh: HashMap::new(), scratch: None };
+        for run_id in reading.document.open_runs.clone() {
+            let scratch = match &reading.scratch {
+                Some(scratch) => scratch.clone(),
+                None => {
+                    let made =
+                        tempfile::tempdir().map_err(|e| Error::failed(format!("cannot write temporary files: {e}")))?;
+                    reading.scratch.insert(Arc::new(made)).clone()
+                }
+            };
+            let out = scratch.path().join(&run_id);
+            std::fs::create_dir(&out).map_err(|e| super::local::failed("create", &out, &e))?;
+            let find = |name: &str| reading.find(name);
+            let recovered = recover::recover(&*reading.backend, &reading.document, &run_id, &find, &out)?;
+            reading.document = recovered.document;
+            // A recovery is one commit, so the serial a plan is bound to is known before it happens.
+            reading.document.serial += 1;
+            reading.serial += 1;
+            reading.fresh.extend(recovered.files);
+        }
+        Ok(reading)
+    }
+
+    fn find(&self, name: &str) -> Result<Option<PathBuf>> {
+        match self.fresh.get(name) {
+            Some(path) => Ok(Some(path.clone())),
+            None => self.backend.get(name),
+        }
+    }
+
+    /// Identity of the state.
+    pub fn lineage(&self) -> &str {
+        &self.document.lineage
+    }
+
+    /// Serial a plan made from this reading is bound to.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// The document.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// What is known of a sync. Under `moved_from` it is found by the name it had before.
+    pub fn view(&self, sync: &str, moved_from: Option<&str>) -> Result<SyncView> {
+        let Some((name, entry)) = self.document.entry(sync, moved_from) else {
+            return Ok(SyncView {
+                snapshot: None,
+                held: Held::new(),
+                doubt: None,
+                first_run: true,
+                entry: None,
+                _scratch: None,
+            });
+        };
+        let known = recover::before(&self.document, name, &|name| self.find(name))?;
+        Ok(SyncView {
+            first_run: known.snapshot.is_none() && known.doubt.is_none() && known.held.0.is_empty(),
+            held: known.held.for_diff(),
+            snapshot: known.snapshot,
+            doubt: known.doubt,
+            entry: Some(entry.clone()),
+            _scratch: self.scratch.clone(),
+        })
+    }
+}

@@ -1,0 +1,185 @@
+//! A server that is not there, says no, or goes away at the worst moment.
+
+use std::net::SocketAddr;
+
+use syncline::destinations::{SendError, Writer};
+use syncline::manifest::destination::DestinationType;
+use syncline::manifest::sync::Mode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::place::{connect, run};
+use super::records::{batch, send, target};
+use super::server;
+
+const TABLE: &str = "CREATE TABLE users (email text PRIMARY KEY, plan text, seats bigint)";
+
+#[tokio::test]
+async fn what_the_server_refuses_is_told_without_secrets() {
+    let Some(server) = server::server() else { return };
+    let (client, name) = server.database().await;
+    client.batch_execute(TABLE).await.unwrap();
+    let good = server.settings(&name);
+    let with = |key: &str, value: serde_json::Value| {
+        let mut settings = good.clone();
+        settings[key] = value;
+        settings
+    };
+    // What is changed, kind of the error, what its message or help says.
+    let cases = [
+        (with("password", "wrong-horse".into()), "fatal", "check `user`, `password`"),
+        (with("database", "nowhere".into()), "fatal", "nowhere"),
+        (with("port", 1.into()), "transient", "error connecting"),
+        (with("sslmode", "require".into()), "fatal", "sslmode: disable"),
+        (
+            serde_json::json!({ "url": format!("postgres://tester:wrong-horse@127.0.0.1:{}/{name}?sslmode=disable", server.port) }),
+            "fatal",
+            "check `user`, `password`",
+        ),
+    ];
+    for (settings, kind, says) in cases {
+        let destination = connect(DestinationType::Postgres, settings);
+        let error = run(&*destination, &target("users", Mode::Upsert, serde_json::json!({})), &[]).await.unwrap_err();
+        let (found, help) = match &error {
+            SendError::Fatal { help, .. } => ("fatal", help.clone().unwrap_or_default()),
+            SendError::Transient { .. } => ("transient", String::new()),
+            other => panic!("{other:?}"),
+        };
+        let all = format!("{error} {help}");
+        assert_eq!(found, kind, "{all}");
+        assert!(all.contains(says), "{all}");
+        assert!(!all.contains("wrong-horse") && !all.contains(server::PASSWORD), "{all}");
+    }
+    let good = connect(DestinationType::Postgres, good.clone());
+    for (object, says) in [("nothing", "no table `nothing`"), ("public.users", "no column `extra`")] {
+        let mut target = target(object, Mode::Upsert, serde_json::json!({}));
+        target.fields.push(super::records::field("extra", arrow_schema::DataType::Utf8));
+        let error = run(&*good, &target, &[]).await.unwrap_err();
+        assert!(matches!(error, SendError::Fatal { help: Some(_), .. }) && error.to_string().contains(says), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn tls_is_used_and_the_server_has_to_be_who_it_says() {
+    let Some(server) = server::server() else { return };
+    let Some(ca_file) = &server.ca_file else { return };
+    let (client, name) = server.database().await;
+    client.batch_execute(TABLE).await.unwrap();
+    // Host, sslmode, whether the authority is named, what happens.
+    let cases = [
+        ("localhost", "require", true, "encrypted"),
+        ("localhost", "verify-full", true, "encrypted"),
+        ("localhost", "prefer", false, "encrypted"),
+        ("localhost", "disable", false, "plain"),
+        ("localhost", "require", false, "refused"),
+        ("127.0.0.1", "require", true, "refused"), // the certificate is for the name
+    ];
+    for (host, sslmode, named, expected) in cases {
+        let mut settings = server.settings(&name);
+        settings["host"] = host.into();
+        settings["sslmode"] = sslmode.into();
+        if named {
+            settings["ca_file"] = ca_file.display().to_string().into();
+        }
+        let destination = connect(DestinationType::Postgres, settings);
+        let found = match destination.open(&target("users", Mode::Upsert, serde_json::json!({}))).await {
+            Err(SendError::Fatal { help: Some(help), .. }) if help.contains("ca_file") => "refused",
+            Err(error) => panic!("{host} {sslmode}: {error:?}"),
+            Ok(_writer) => {
+                let sql = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+                    WHERE application_name = 'syncline' AND datname = $1 ORDER BY backend_start DESC LIMIT 1";
+                let ssl: bool = client.query_one(sql, &[&name]).await.unwrap().get(0);
+                if ssl { "encrypted" } else { "plain" }
+            }
+        };
+        assert_eq!(found, expected, "{host} {sslmode}");
+    }
+}
+
+/// Passes bytes on to the server until the client sends `word`; then both sides are cut, before the server sees it or
+/// after it has answered.
+async fn cutting_proxy(server: u16, word: &'static str, after: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut upstream = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+                let (mut up, mut down) = ([0; 65536], [0; 65536]);
+                loop {
+                    tokio::select! {
+                        read = client.read(&mut up) => {
+                            let Ok(n @ 1..) = read else { return };
+                            let cut = up[..n].windows(word.len()).any(|w| w == word.as_bytes());
+                            if cut && !after {
+                                return;
+                            }
+                            upstream.write_all(&up[..n]).await.unwrap();
+                            if cut {
+                                let _ = upstream.read(&mut down).await;
+                                return;
+                            }
+                        }
+                        read = upstream.read(&mut down) => {
+                            let Ok(n @ 1..) = read else { return };
+                            client.write_all(&down[..n]).await.unwrap();
+                        }
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_connection_lost_before_the_commit_changed_nothing_and_one_lost_in_it_is_in_doubt() {
+    let Some(server) = server::server() else { return };
+    // Where the connection is cut, whether the server still gets the words, what is reported, rows afterwards.
+    let cases = [
+        ("CREATE TEMP", false, "transient", 0),
+        ("FROM STDIN", false, "transient", 0),
+        ("INSERT INTO", true, "transient", 0),
+        ("COMMIT\0", false, "lost", 0),
+        ("COMMIT\0", true, "lost", 1),
+    ];
+    for (word, after, reported, rows) in cases {
+        let (client, name) = server.database().await;
+        client.batch_execute(TABLE).await.unwrap();
+        let mut settings = server.settings(&name);
+        settings["sslmode"] = "disable".into();
+        settings["port"] = cutting_proxy(server.port, word, after).await.port().into();
+        let destination = connect(DestinationType::Postgres, settings);
+        let target = target("users", Mode::Upsert, serde_json::json!({}));
+        let error = run(&*destination, &target, &[batch(1, vec![send("a@x", "free 1")])]).await.unwrap_err();
+        let found = match &error {
+            SendError::Transient { .. } => "transient",
+            SendError::Lost { .. } => "lost",
+            other => panic!("{word}: {other:?}"),
+        };
+        assert_eq!(found, reported, "{word} {after}: {error}");
+        let count: i64 = client.query_one("SELECT count(*) FROM users", &[]).await.unwrap().get(0);
+        assert_eq!(count, rows, "{word} {after}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_ended_between_batches_is_opened_again() {
+    let Some(server) = server::server() else { return };
+    let (client, name) = server.database().await;
+    client.batch_execute(TABLE).await.unwrap();
+    let destination = connect(DestinationType::Postgres, server.settings(&name));
+    let writer: Box<dyn Writer> =
+        destination.open(&target("users", Mode::Upsert, serde_json::json!({}))).await.unwrap();
+    let ended = client
+        .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'syncline' AND datname = $1", &[&name])
+        .await
+        .unwrap();
+    assert_eq!(ended, 1);
+    // At once the end may not have been noticed yet: then the batch is worth another try, and that one goes.
+    let batch = batch(1, vec![send("a@x", "free 1")]);
+    if let Err(error) = writer.send(&batch).await {
+        assert!(matches!(error, SendError::Transient { .. }), "{error:?}");
+        writer.send(&batch).await.unwrap();
+    }
+}

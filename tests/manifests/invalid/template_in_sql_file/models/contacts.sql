@@ -1,0 +1,3 @@
+select *
+from contacts
+where seats > {{ vars.mins }}

@@ -1,0 +1,3 @@
+-- the best
+select email from {{ ref("base") }}
+where zone = '{{ vars.only_prod }}';

@@ -1,0 +1,160 @@
+//! Plans: exact counts, causes and fields; the same input gives the same bytes.
+
+use serde_json::Value;
+
+use crate::project::{Project, number, people_csv};
+
+const FIELDS: &str = "fields:\n  name: name\n  plan: plan\n  seats: seats\n";
+
+fn counts(plan: &Value) -> [u64; 6] {
+    ["rows", "added", "changed", "removed", "unchanged", "invalid"]
+        .map(|name| number(plan, &format!("/syncs/0/counts/{name}")))
+}
+
+fn causes(plan: &Value) -> [u64; 4] {
+    ["data", "configuration", "first_run", "retry"].map(|name| number(plan, &format!("/syncs/0/causes/{name}")))
+}
+
+#[test]
+fn the_first_plan_is_all_added_and_the_plan_after_apply_is_empty() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(1000));
+    let plan = project.plan(&[]);
+    assert_eq!(counts(&plan), [1000, 1000, 0, 0, 0, 0]);
+    assert_eq!(causes(&plan), [0, 0, 1000, 0]);
+    assert_eq!(number(&plan, "/syncs/0/operations/send"), 1000);
+    project.run(&["plan", "--detailed-exitcode"]).code(2);
+    project.apply(&[]).code(0);
+    assert_eq!(counts(&project.plan(&[])), [1000, 0, 0, 0, 1000, 0]);
+    let ran = project.run(&["plan", "--detailed-exitcode"]).code(0);
+    assert!(ran.stdout.contains("No changes"), "{}", ran.stdout);
+}
+
+#[test]
+fn changed_deleted_and_added_rows_are_counted_exactly_and_field_by_field() {
+    let project = Project::people("mirror", FIELDS);
+    project.write("data/people.csv", &people_csv(1000));
+    project.apply(&[]).code(0);
+    let mut lines: Vec<String> = people_csv(1003).lines().map(str::to_owned).collect();
+    for id in (100..=1000).step_by(100) {
+        lines[id] = lines[id].replace(",free,", ",ultimate,");
+    }
+    lines.drain(501..505);
+    project.write("data/people.csv", &(lines.join("\n") + "\n"));
+    let plan = project.plan(&[]);
+    assert_eq!(counts(&plan), [999, 3, 10, 4, 986, 0]);
+    assert_eq!(causes(&plan), [13, 0, 0, 0]);
+    assert_eq!(plan.pointer("/syncs/0/fields").unwrap(), &serde_json::json!({ "plan": 10 }));
+    let changed = plan["syncs"][0]["samples"].as_array().unwrap().iter().find(|s| s["state"] == "changed").unwrap();
+    assert_eq!(changed["fields"][0]["name"], "plan");
+    assert_eq!(changed["fields"][0]["before"], "free");
+    assert_eq!(changed["fields"][0]["after"], "ultimate");
+    project.apply(&[]).code(0);
+    assert_eq!(project.rows("out/crm.db", "select count(*), sum(plan = 'ultimate') from people"), ["999|10"]);
+    assert_eq!(counts(&project.plan(&[])), [999, 0, 0, 0, 999, 0]);
+}
+
+#[test]
+fn a_changed_mapping_changes_exactly_the_records_whose_output_differs() {
+    let project = Project::people("upsert", FIELDS);
+    let csv = people_csv(100).replace("Person 7,", "PERSON 7,").replace("Person 8,", "PERSON 8,");
+    project.write("data/people.csv", &csv);
+    project.apply(&[]).code(0);
+    project.edit("syncs/people.yaml", "name: name\n  plan", "name: { column: name, transform: title }\n  plan");
+    let plan = project.plan(&[]);
+    assert_eq!(counts(&plan), [100, 0, 2, 0, 98, 0]);
+    assert_eq!(causes(&plan), [0, 2, 0, 0]);
+    assert_eq!(plan.pointer("/syncs/0/fields").unwrap(), &serde_json::json!({ "name": 2 }));
+    // Data and configuration at once: each row has one cause.
+    project.write(
+        "data/people.csv",
+        &csv.replace("9,p9@example.com,Person 9,premium,", "9,p9@example.com,Person 9,free,"),
+    );
+    let plan = project.plan(&[]);
+    assert_eq!((counts(&plan)[2], causes(&plan)), (3, [1, 2, 0, 0]));
+    project.apply(&[]).code(0);
+    assert_eq!(counts(&project.plan(&[])), [100, 0, 0, 0, 100, 0]);
+    assert_eq!(project.rows("out/crm.db", "select name from people where email = 'p7@example.com'"), ["Person 7"]);
+}
+
+#[test]
+fn a_new_field_is_a_change_of_every_record_and_a_dropped_one_of_none() {
+    let project = Project::people("upsert", "fields:\n  name: name\n");
+    project.write("data/people.csv", &people_csv(20));
+    project.apply(&[]).code(0);
+    project.edit("syncs/people.yaml", "  name: name\n", "  name: name\n  seats: seats\n");
+    let plan = project.plan(&[]);
+    assert_eq!((counts(&plan)[2], causes(&plan)), (20, [0, 20, 0, 0]));
+    project.apply(&[]).code(0);
+    project.edit("syncs/people.yaml", "  name: name\n", "");
+    assert_eq!(counts(&project.plan(&[]))[2], 0, "leaving a field out clears nothing at the destination");
+}
+
+#[test]
+fn the_same_input_gives_the_same_plan_bytes() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(500));
+    let stable = |plan: Value| {
+        let mut plan = plan;
+        plan["plan_id"] = Value::Null;
+        plan["created_at"] = Value::Null;
+        plan.to_string()
+    };
+    let first = stable(project.plan(&[]));
+    assert_eq!(first, stable(project.plan(&[])));
+    std::fs::remove_dir_all(project.path(".syncline")).unwrap();
+    assert_eq!(first, stable(project.plan(&[])), "another state has another hash key, and the plan does not show it");
+}
+
+#[test]
+fn null_and_duplicate_keys_are_counted_and_never_sent() {
+    let project = Project::people("upsert", FIELDS);
+    project.write(
+        "data/people.csv",
+        "id,email,name,plan,seats\n1,a@example.com,A,free,1\n2,b@example.com,B,free,1\n2,c@example.com,C,free,1\n\
+         ,d@example.com,D,free,1\n5,,E,free,1\n",
+    );
+    let plan = project.plan(&[]);
+    assert_eq!(counts(&plan), [5, 1, 0, 0, 0, 4]);
+    let reasons: Vec<_> = plan["syncs"][0]["invalid"].as_array().unwrap().iter().collect();
+    let count = |reason: &str| {
+        reasons.iter().filter(|r| r["reason"] == reason).map(|r| r["count"].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!((count("null_key"), count("duplicate_key"), count("null_match")), (1, 2, 1));
+    project.apply(&[]).code(0);
+    assert_eq!(project.rows("out/crm.db", "select email from people"), ["a@example.com"]);
+    // Invalid today is neither changed nor removed.
+    project.write("data/people.csv", "id,email,name,plan,seats\n1,a@example.com,A,free,1\n1,x@example.com,A,free,1\n");
+    assert_eq!(counts(&project.plan(&[])), [2, 0, 0, 0, 0, 2]);
+}
+
+#[test]
+fn fingerprint_state_says_unknown_and_never_none() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("syncline.yaml", "name: test\nstate: { type: local, values: fingerprint }\n");
+    project.write("data/people.csv", &people_csv(50));
+    project.apply(&[]).code(0);
+    assert_eq!(counts(&project.plan(&[])), [50, 0, 0, 0, 50, 0]);
+    project.edit("data/people.csv", "Person 7,premium", "Person Seven,premium");
+    let plan = project.plan(&[]);
+    assert_eq!(counts(&plan)[2], 1);
+    assert_eq!(number(&plan, "/syncs/0/unknown_before"), 1);
+    let text = project.run(&["plan"]).stdout;
+    assert!(text.contains("unknown"), "{text}");
+    project.edit("syncs/people.yaml", "name: name", "name: { column: name, transform: upper }");
+    assert_eq!(number(&project.plan(&[]), "/syncs/0/unknown_before"), 50);
+}
+
+#[test]
+fn a_changed_key_is_refused_with_a_way_out() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(10));
+    project.apply(&[]).code(0);
+    project.edit("models/people.yaml", "primary_key: [id]", "primary_key: [email]");
+    let ran = project.run(&["plan"]).code(3);
+    assert!(ran.stdout.contains("key changed") && ran.stdout.contains("--rekey"), "{}", ran.stdout);
+    project.apply(&[]).code(3);
+    // The way out: what was acknowledged is carried over, and nothing is sent again.
+    project.run(&["state", "move", "people", "--rekey", "--auto-approve"]).code(0);
+    assert_eq!(counts(&project.plan(&[])), [10, 0, 0, 0, 10, 0]);
+}
