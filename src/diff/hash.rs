@@ -29,6 +29,9 @@ const LONGEST: usize = 128;
 /// Secret numbers a column: one for kind and length, one a word.
 const NUMBERS: usize = LONGEST / 8 + 1;
 
+/// Rows folded at a time.
+const BLOCK: usize = 4096;
+
 /// Hashes rows of one layout.
 pub(super) struct Hasher {
     columns: Vec<Column>,
@@ -78,11 +81,18 @@ impl Hasher {
     /// Hashes the used columns of a batch, given in the order of the layout, in any encoding.
     pub(super) fn hash(&self, columns: &[ArrayRef], rows: usize, folded: &mut Folded) -> Result<Hashes, DiffError> {
         folded.0.resize_with(self.columns.len(), || None);
-        let mut sums = vec![0u128; rows];
-        for ((secrets, array), folded) in self.columns.iter().zip(columns).zip(&mut folded.0) {
-            secrets.fold(array, &mut sums, folded)?;
+        let mut sums = vec![0u128; BLOCK.min(rows)];
+        let mut row = Vec::with_capacity(rows);
+        // Block by block: the sums stay in the cache while all columns are added to them.
+        for start in (0..rows).step_by(BLOCK) {
+            let length = BLOCK.min(rows - start);
+            let sums = &mut sums[..length];
+            sums.fill(0);
+            for ((secrets, array), folded) in self.columns.iter().zip(columns).zip(&mut folded.0) {
+                secrets.fold(&array.slice(start, length), sums, folded)?;
+            }
+            row.extend(sums.iter().map(|sum| self.row_sip.hash(&sum.to_le_bytes()).as_u128()));
         }
-        let row = sums.iter().map(|sum| self.row_sip.hash(&sum.to_le_bytes()).as_u128()).collect();
         let (key, null_keys) = self.keys(columns, rows)?;
         Ok(Hashes { key, row, null_keys })
     }

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_buffer::BooleanBuffer;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use super::snapshot::{self, Snapshot};
@@ -199,11 +198,6 @@ impl Index {
             };
             (u128::from(e.key[0]) << 64 | u128::from(e.key[1]), mark)
         })
-    }
-
-    /// Which rows have not been seen, in order of position.
-    pub(super) fn unseen(&self) -> BooleanBuffer {
-        self.marks().map(|(_, mark)| mark == Mark::Unseen).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::DiffError;
 use super::snapshot::{Layout, Snapshot};
-use crate::mapping::{Mapping, Record, Value, named};
+use crate::mapping::{Mapping, MappingSpec, Record, Value, named};
 
 /// What a row of a snapshot was sent with.
 pub(super) struct Sent {
@@ -16,6 +16,8 @@ pub(super) struct Sent {
     pub then: Option<Mapping>,
     /// The same for rows as the model has them now; `None` when columns are gone.
     pub now: Option<Mapping>,
+    /// Its records against those of the mapping in force.
+    pub to_current: Alignment,
 }
 
 /// The mappings of a snapshot, by number.
@@ -36,6 +38,7 @@ impl Sents {
                     same_columns: columns.iter().map(|c| &c.name).eq(&names),
                     then: schema.and_then(|schema| Mapping::new(spec, &schema, started_at).ok()),
                     now: Mapping::new(spec, &layout.schema, started_at).ok(),
+                    to_current: Alignment::new(spec, current.spec()),
                 },
             );
         }
@@ -61,16 +64,51 @@ impl Sents {
 /// A record by name.
 pub(super) type Named = Vec<(String, Value)>;
 
-/// True when both are the same record, be their fields in another order.
-pub(super) fn same_record(a: &Named, b: &Named) -> bool {
-    fn sorted(named: &Named) -> Vec<&(String, Value)> {
-        let mut fields: Vec<_> = named.iter().collect();
-        fields.sort_by(|a, b| a.0.cmp(&b.0));
-        fields
+/// Where the identifiers and fields of the mapping in force were in another one: [`crate::mapping::differences`] without
+/// making names of every record.
+pub(super) struct Alignment {
+    matching: Vec<Was>,
+    fields: Vec<Was>,
+}
+
+/// Where a name was: among the identifiers, among the fields, or both.
+struct Was {
+    identifier: Option<usize>,
+    field: Option<usize>,
+}
+
+impl Alignment {
+    /// Compares records of the mapping `then` with records of `now`.
+    pub(super) fn new(then: &MappingSpec, now: &MappingSpec) -> Alignment {
+        let was =
+            |name: &String| Was { identifier: then.matching.get_index_of(name), field: then.fields.get_index_of(name) };
+        Alignment { matching: now.matching.keys().map(was).collect(), fields: now.fields.keys().map(was).collect() }
     }
-    let pairs =
-        |a: &[&(String, Value)], b: &[&(String, Value)]| a.iter().zip(b).all(|(a, b)| a.0 == b.0 && a.1.same(&b.1));
-    a.len() == b.len() && pairs(&sorted(a), &sorted(b))
+
+    /// True when sending the record `now` would change nothing: fields that are left out now stay as they are.
+    pub(super) fn same(&self, then: &Record, now: &Record) -> bool {
+        let identifier = |was: &Was| was.identifier.and_then(|i| then.matching.get(i));
+        let field = |was: &Was| was.field.and_then(|i| then.fields.get(i)?.as_ref());
+        let identifiers = self
+            .matching
+            .iter()
+            .zip(&now.matching)
+            .all(|(was, value)| identifier(was).or_else(|| field(was)).is_some_and(|then| then.same(value)));
+        let fields = self.fields.iter().zip(&now.fields).all(|(was, value)| match value {
+            Some(value) => field(was).or_else(|| identifier(was)).is_some_and(|then| then.same(value)),
+            None => true,
+        });
+        identifiers && fields
+    }
+}
+
+/// True when both records of one mapping are the same.
+pub(super) fn same_positions(a: &Record, b: &Record) -> bool {
+    let field = |(a, b): (&Option<Value>, &Option<Value>)| match (a, b) {
+        (Some(a), Some(b)) => a.same(b),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    a.matching.iter().zip(&b.matching).all(|(a, b)| a.same(b)) && a.fields.iter().zip(&b.fields).all(field)
 }
 
 /// A record with its names, as [`super::Before::Known`] holds it.

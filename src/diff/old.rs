@@ -33,8 +33,8 @@ pub(super) fn bounds(snapshot: Option<&Snapshot>, rows: usize, slices: usize) ->
     Ok(bounds)
 }
 
-/// The rows at some positions, as runs in the order given with each position. The first column holds this order, then
-/// come all columns with values.
+/// The rows at some positions, as runs in the order given with each position. The columns are this order, key hash,
+/// mapping number, and all with values.
 pub(super) fn fetch(
     snapshot: &Snapshot,
     mut wanted: Vec<(u64, u64)>,
@@ -61,13 +61,14 @@ pub(super) fn fetch(
     let next = || jobs.lock().map_or(None, |mut jobs| jobs.pop());
     let names: Vec<&str> = snapshot.schema().fields().iter().skip(HEAD).map(|f| f.name().as_str()).collect();
     let fields = snapshot.schema().fields().iter().skip(HEAD).map(|f| f.as_ref().clone());
-    let schema = Arc::new(Schema::new(std::iter::once(hash_field("_order")).chain(fields).collect::<Vec<Field>>()));
+    let head = [hash_field("_order"), snapshot.schema().field(0).clone(), snapshot.schema().field(2).clone()];
+    let schema = Arc::new(Schema::new(head.into_iter().chain(fields).collect::<Vec<Field>>()));
     let runs = threads::all(threads, |_| {
         let mut sorter = Sorter::new(scratch, memory / threads.max(1));
         while let Some((group, rows, start, wanted)) = next() {
             let mut order = wanted.iter().map(|(_, order)| u128::from(*order));
             let positions = wanted.iter().map(|(position, _)| (position - start) as usize);
-            for batch in snapshot.read(vec![group], Some(select(positions, rows)), &[], &names)? {
+            for batch in snapshot.read(vec![group], Some(select(positions, rows)), &[0, 2], &names)? {
                 let batch = batch.map_err(|e| snapshot.unreadable(&e))?;
                 let order = hash_array(order.by_ref().take(batch.num_rows()));
                 let columns = std::iter::once(order).chain(batch.columns().iter().cloned()).collect();
@@ -80,7 +81,7 @@ pub(super) fn fetch(
 }
 
 /// Selects rows of a row group, given in ascending order.
-pub(super) fn select(positions: impl Iterator<Item = usize>, rows: usize) -> RowSelection {
+fn select(positions: impl Iterator<Item = usize>, rows: usize) -> RowSelection {
     let mut selectors: Vec<RowSelector> = Vec::new();
     let mut at = 0;
     for position in positions {

@@ -3,17 +3,16 @@
 //! They come in the order of their key hashes, a few thousand at a time, of these those of one mapping together: rows of
 //! several mappings stand side by side in a snapshot, and changes of one row each would cost more than the diff.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_buffer::BooleanBuffer;
 use arrow_schema::Schema;
 
 use super::doubt::{Doubt, Doubted};
 use super::mappings::{Sents, by_name};
 use super::settle::count;
-use super::snapshot::{self, HEAD, Snapshot};
-use super::{Before, Cause, Change, ChangeBatch, DiffError, Hash, Held, Options, RowState, Summary, old};
+use super::snapshot::{self, Snapshot};
+use super::{Before, Cause, Change, ChangeBatch, DiffError, Hash, Held, Options, RowState, Summary};
 
 /// All that is needed to list removed rows.
 pub(super) struct Removed<'a> {
@@ -35,28 +34,16 @@ impl Removed<'_> {
     /// Emits the rows of the snapshot that were not seen, and the rows in doubt that the model does not have.
     pub(super) fn emit(
         &self,
-        unseen: &[BooleanBuffer],
-        duplicates: &std::collections::HashSet<Hash>,
+        unseen: impl Iterator<Item = Result<RecordBatch, DiffError>>,
+        duplicates: &HashSet<Hash>,
         summary: &mut Summary,
         sink: &mut Sink<'_>,
     ) -> Result<(), DiffError> {
         let doubted = self.doubt.map(Doubt::unseen).unwrap_or_default();
         let mut doubted: Vec<&Doubted> = doubted.into_iter().filter(|row| !duplicates.contains(&row.key)).collect();
-        let unseen: BooleanBuffer = unseen.iter().flat_map(BooleanBuffer::iter).collect();
         if let Some(snapshot) = self.snapshot {
-            let names: Vec<&str> = snapshot.schema().fields().iter().skip(HEAD).map(|f| f.name().as_str()).collect();
-            let mut start = 0;
-            for (group, rows) in snapshot.groups().into_iter().enumerate() {
-                let here = unseen.slice(start, rows.min(unseen.len().saturating_sub(start)));
-                start += rows;
-                if here.count_set_bits() == 0 {
-                    continue;
-                }
-                let selection = old::select(here.set_indices(), rows);
-                for batch in snapshot.read(vec![group], Some(selection), &[0, 1, 2], &names)? {
-                    let batch = batch.map_err(|e| snapshot.unreadable(&e))?;
-                    self.batch(snapshot, &batch, &mut doubted, summary, sink)?;
-                }
+            for batch in unseen {
+                self.batch(snapshot, &batch?, &mut doubted, summary, sink)?;
             }
         }
         let Some(doubt) = self.doubt else { return Ok(()) };
@@ -79,7 +66,7 @@ impl Removed<'_> {
         sink: &mut Sink<'_>,
     ) -> Result<(), DiffError> {
         let broken = || snapshot.unreadable(&"a hash or mapping column has another type");
-        let keys = snapshot::hashes(batch.column(0)).ok_or_else(broken)?;
+        let keys = snapshot::hashes(batch.column(1)).ok_or_else(broken)?;
         let numbers = snapshot::numbers(batch.column(2)).ok_or_else(broken)?;
         let again = self.options.retry || self.options.full_refresh;
         let mut gone = Gone::default();

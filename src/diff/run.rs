@@ -34,9 +34,8 @@ pub fn diff(
     options: &Options,
     sink: &mut dyn FnMut(ChangeBatch) -> Result<(), DiffError>,
 ) -> Result<Summary, DiffError> {
-    type Columns = [(String, String)];
     let now = layout.key_types();
-    let other_key = |same: fn(&Columns, &Columns) -> bool| {
+    let other_key = |same: SameKey| {
         let before = snapshot.iter().chain(&doubt).map(|file| &file.meta().key).find(|before| !same(before, &now));
         before.map_or(Ok(()), |before| Err(DiffError::KeyChanged { before: before.clone(), now: now.clone() }))
     };
@@ -92,10 +91,13 @@ pub fn diff(
         }
     }
     let removed = Removed { snapshot, sents, doubt, doubt_sents, held, options };
-    removed.emit(&scanned.unseen, &scanned.duplicates, &mut summary, sink)?;
+    removed.emit(units.into_removed(), duplicates, &mut summary, sink)?;
     summary.invalid = scanned.invalid.finish();
     Ok(summary)
 }
+
+/// Whether the key of a snapshot and that of the model may be compared.
+type SameKey = fn(&[(String, String)], &[(String, String)]) -> bool;
 
 fn merge_all(runs: Vec<Run>) -> Result<Merged, DiffError> {
     Merged::new(runs.into_iter().map(Run::read).collect::<Result<_, _>>()?)

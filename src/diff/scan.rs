@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array, UInt64Array};
-use arrow_buffer::BooleanBuffer;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take;
 
@@ -28,6 +27,11 @@ pub(super) const NOWHERE: u64 = u64::MAX;
 
 /// Slices a snapshot is cut into when its fingerprints do not fit into memory: each needs a file per thread.
 const MOST_SLICES: usize = 200;
+
+/// Rows looked up at a time.
+const LOOKED_UP: usize = 1024;
+/// Set in the order of a removed row: it comes after all rows of the model, and the rest is its position.
+pub(super) const REMOVED: u64 = 1 << 63;
 
 /// All that is needed to read a model.
 pub(super) struct Scan<'a> {
@@ -53,7 +57,7 @@ pub(super) struct Scan<'a> {
 pub(super) struct Scanned {
     /// Candidates, each run in the order of the rows.
     pub candidates: Vec<Run>,
-    /// Old values of those that have some, in the same order.
+    /// Old values of those that have some, in the same order, then the rows of the snapshot that are not in the model.
     pub old: Vec<Run>,
     /// Keys that occur more than once.
     pub duplicates: HashSet<Hash>,
@@ -65,8 +69,6 @@ pub(super) struct Scanned {
     pub unchanged: u64,
     /// Different keys.
     pub keys: u64,
-    /// Rows of the snapshot that are not in the model, slice by slice.
-    pub unseen: Vec<BooleanBuffer>,
 }
 
 /// What one thread has to hand.
@@ -217,19 +219,23 @@ impl Scan<'_> {
     }
 
     fn classify(&self, index: Option<&Index>, hashed: &Hashed<'_>, lane: &mut Lane<'_>) -> Result<(), DiffError> {
-        let mut found = vec![None; hashed.keys.len()];
-        if let Some(index) = index {
-            index.find_all(hashed.keys, &mut found);
-        }
+        let mut found = Vec::new();
         let mut null_keys = hashed.null_keys.iter().peekable();
         let mut candidates = Vec::new();
-        for (row, found) in found.iter().enumerate() {
+        for row in 0..hashed.keys.len() {
+            // Block by block: what was looked up is still in the cache when it is marked.
+            if row % LOOKED_UP == 0 {
+                found = vec![None; LOOKED_UP];
+                if let Some(index) = index {
+                    index.find_all(&hashed.keys[row..hashed.keys.len().min(row + LOOKED_UP)], &mut found);
+                }
+            }
             if null_keys.next_if_eq(&&row).is_some() {
                 continue;
             }
             let (key, row_hash) = (hashed.keys[row], hashed.rows[row]);
             let mut candidate = Candidate { row: row as u32, position: NOWHERE, number: 0, same: false };
-            match (index, *found) {
+            match (index, found[row % LOOKED_UP]) {
                 (Some(index), Some(at)) => {
                     let same = index.same(at, row_hash);
                     let number = index.number(at);
@@ -336,18 +342,22 @@ impl Scan<'_> {
             fetch.extend(lane.fetch);
         }
         if let Some(index) = &index {
-            let mut twice = HashSet::new();
+            let (mut twice, mut removed) = (HashSet::new(), Vec::new());
             for (at, (key, mark)) in index.marks().enumerate() {
                 scanned.keys += u64::from(mark != Mark::Unseen);
                 scanned.unchanged += u64::from(mark == Mark::Same);
-                if mark == Mark::Twice {
-                    duplicate_rows += 1;
-                    scanned.duplicates.insert(key);
-                    twice.insert(index.position(at));
+                match mark {
+                    Mark::Twice => {
+                        duplicate_rows += 1;
+                        scanned.duplicates.insert(key);
+                        twice.insert(index.position(at));
+                    }
+                    Mark::Unseen => removed.push((index.position(at), REMOVED | index.position(at))),
+                    Mark::Same | Mark::Candidate => {}
                 }
             }
             fetch.retain(|(position, _)| !twice.contains(position));
-            scanned.unseen.push(index.unseen());
+            fetch.append(&mut removed);
         }
         // Sorting and fetching need the memory the index has.
         drop(index);

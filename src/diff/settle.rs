@@ -10,7 +10,7 @@ use arrow_select::take::take_record_batch;
 
 use super::doubt::Doubt;
 use super::invalid::Tally;
-use super::mappings::{Named, Sent, Sents, by_name, same_record};
+use super::mappings::{Sent, Sents, by_name, same_positions};
 use super::runs::{Merged, sort_numbers};
 use super::scan::{HEAD, NOWHERE};
 use super::snapshot::{self, Layout, Snapshot};
@@ -18,7 +18,7 @@ use super::{
     Before, Cause, Change, ChangeBatch, DiffError, Hash, Held, HeldCounts, HeldFor, HeldReason, Options, RowState,
     Summary,
 };
-use crate::mapping::{Bound, Mapping, Record, differences};
+use crate::mapping::{Bound, Mapping, Record};
 
 /// All that is needed to decide.
 pub(super) struct Settle<'a> {
@@ -64,6 +64,11 @@ impl Units {
     /// Starts with the first candidate.
     pub(super) fn new(candidates: Merged, old: Merged) -> Units {
         Units { candidates, old, rest: None }
+    }
+
+    /// What is left when all candidates have been taken: the rows that were removed.
+    pub(super) fn into_removed(self) -> impl Iterator<Item = Result<RecordBatch, DiffError>> {
+        self.rest.into_iter().map(Ok).chain(self.old)
     }
 
     fn unit(&mut self) -> Result<Option<Unit>, DiffError> {
@@ -241,57 +246,55 @@ impl Settle<'_> {
         }
     }
 
-    /// True when sending the record would change something: fields that are left out now stay as they are.
-    fn differs(&self, old: &Named, record: &Record) -> bool {
-        !differences(old, record, self.mapping).is_empty()
-    }
-
     /// What was last acknowledged for a row, and why it differs now; no cause when it does not.
     fn compare(&self, row: &Row, bounds: &Bounds<'_>, record: &Record) -> (Before, Option<Cause>) {
         let Some(then) = bounds.then.get(&row.number) else { return (Before::Unknown, Some(Cause::Configuration)) };
-        if then.sent.same && row.same {
-            // The same row and the same mapping: the old record is the new one.
-            let known = then.sent.then.is_some();
-            let before = if known { Before::Known(by_name(record, self.mapping)) } else { Before::Unknown };
-            return (before, None);
-        }
-        if then.sent.same {
-            let old = then
-                .old
-                .as_ref()
-                .zip(row.old_row)
-                .and_then(|((old, mapping), at)| Some((old.record(at, false).ok()?, *mapping)));
-            let Some((old, mapping)) = old else { return (Before::Unknown, Some(Cause::Data)) };
-            let old = by_name(&old, mapping);
-            let cause = self.differs(&old, record).then_some(Cause::Data);
-            return (Before::Known(old), cause);
-        }
-        let made = |bound: &Option<(Bound<'_>, &Mapping)>, row| {
-            let (bound, mapping) = bound.as_ref()?;
-            Some(bound.record(row, false).ok().map(|record| by_name(&record, mapping)))
-        };
-        if then.sent.then.is_none() {
+        let sent = then.sent;
+        if sent.then.is_none() {
             // The values were not kept. What the row was is known only by its hash, and only of the same columns.
-            let data = then.sent.same_columns && !row.same;
-            return (Before::Unknown, Some(if data { Cause::Data } else { Cause::Configuration }));
+            let cause = match (sent.same, row.same) {
+                (true, true) => None,
+                (true, false) => Some(Cause::Data),
+                (false, same) if sent.same_columns && !same => Some(Cause::Data),
+                (false, _) => Some(Cause::Configuration),
+            };
+            return (Before::Unknown, cause);
         }
-        let old: Option<Named> = if row.same {
-            made(&then.new, row.row).flatten()
+        if sent.same && row.same {
+            // The same row and the same mapping: the old record is the new one.
+            return (self.known(record, self.mapping, true), None);
+        }
+        // With the same hash, the new row is the old one.
+        let (old, at) = if row.same { (&then.new, Some(row.row)) } else { (&then.old, row.old_row) };
+        let old = old.as_ref().zip(at).and_then(|((old, mapping), at)| Some((old.record(at, false).ok()?, *mapping)));
+        let Some((old, mapping)) = old else {
+            return (Before::Unknown, Some(if sent.same { Cause::Data } else { Cause::Configuration }));
+        };
+        let cause = if sent.to_current.same(&old, record) {
+            None
+        } else if sent.same {
+            Some(Cause::Data)
+        } else if row.same {
+            Some(Cause::Configuration)
         } else {
-            row.old_row.and_then(|at| made(&then.old, at)).flatten()
+            match &then.new {
+                // The columns the old mapping reads are gone.
+                None => Some(Cause::Configuration),
+                Some((new, _)) => match new.record(row.row, false) {
+                    Ok(new) if same_positions(&old, &new) => Some(Cause::Configuration),
+                    _ => Some(Cause::Data),
+                },
+            }
         };
-        let Some(old) = old else { return (Before::Unknown, Some(Cause::Configuration)) };
-        if !self.differs(&old, record) {
-            return (Before::Known(old), None);
+        (self.known(&old, mapping, cause.is_none()), cause)
+    }
+
+    /// A record as last acknowledged; by name only where someone will look at it.
+    fn known(&self, record: &Record, mapping: &Mapping, unchanged: bool) -> Before {
+        if unchanged && !self.options.full_refresh {
+            return Before::Unknown;
         }
-        let cause = match made(&then.new, row.row) {
-            _ if row.same => Cause::Configuration,
-            // The columns the old mapping reads are gone.
-            None => Cause::Configuration,
-            Some(Some(new)) if same_record(&old, &new) => Cause::Configuration,
-            Some(_) => Cause::Data,
-        };
-        (Before::Known(old), Some(cause))
+        Before::Known(by_name(record, mapping))
     }
 }
 
