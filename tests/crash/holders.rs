@@ -6,7 +6,7 @@ use super::{at_rest, check, contents, count, kill, project, start, summary, unti
 
 #[test]
 fn of_two_applies_one_is_told_who_holds_the_lock_and_since_when() {
-    const ROWS: usize = 2000;
+    const ROWS: usize = 800;
     let project = project("insert", ROWS, 1);
     let first = start(&project, &["apply", "--auto-approve"]);
     until("rows arrive", || count(&project, "people") >= 5);
@@ -26,7 +26,7 @@ fn of_two_applies_one_is_told_who_holds_the_lock_and_since_when() {
 
 #[test]
 fn the_lock_of_a_killed_holder_is_taken_over_at_once() {
-    const ROWS: usize = 2000;
+    const ROWS: usize = 800;
     let project = project("insert", ROWS, 1);
     let first = start(&project, &["apply", "--auto-approve"]);
     until("rows arrive", || count(&project, "people") >= 50);
@@ -49,7 +49,7 @@ fn the_lock_of_a_killed_holder_is_taken_over_at_once() {
 
 #[test]
 fn after_unlock_a_living_holder_stops_and_its_successor_is_not_taken_for_dead() {
-    const ROWS: usize = 1500;
+    const ROWS: usize = 800;
     let project = project("insert", ROWS, 1);
     let first = start(&project, &["apply", "--auto-approve"]);
     until("rows arrive", || count(&project, "people") >= 5);

@@ -42,7 +42,7 @@ fn killed_while_writing_files_and_run_again_they_equal_the_source() {
         project.apply(&[]).code(0);
         assert_eq!(records(&project.read("out/people.csv")), wanted(&project));
         project.write("data/people.csv", &second);
-        let points = spread(points(&project, APPLY, CALLS), 20);
+        let points = spread(points(&project, APPLY, CALLS), 16);
         at_each(&project, APPLY, &points, "signal=SIGKILL", |project, _, point| {
             let what = format!("{mode}, {point}");
             // Nobody ever sees half a file.
@@ -88,7 +88,7 @@ fn killed_while_writing_to_postgres_and_run_again_it_equals_the_source() {
         server.run(&database, "drop table if exists people");
         server.run(&database, "create table people (email text, name text, plan text, seats integer)");
         let calls: Vec<&str> = CALLS.iter().copied().chain(["sendto", "writev"]).filter(|c| *c != "openat").collect();
-        let points = spread(points(&project, APPLY, &calls), 14);
+        let points = spread(points(&project, APPLY, &calls), 6);
         // The table is not copied with the project: the points come one after the other, each to an empty table.
         for point in points {
             server.run(&database, "truncate people");

@@ -8,14 +8,19 @@ use super::{contents, project, summary};
 /// A file system of one mebibyte.
 struct Small(tempfile::TempDir);
 
+/// Runs a command on a folder, with `sudo` where it does not work without; true when it worked.
+fn as_root(program: &str, arguments: &[&str], folder: &Path) -> bool {
+    let works = |command: &mut Command| {
+        command.args(arguments).arg(folder).output().is_ok_and(|output| output.status.success())
+    };
+    works(&mut Command::new(program)) || works(Command::new("sudo").args(["--non-interactive", program]))
+}
+
 impl Small {
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let options = ["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs"];
-        let mounted = Command::new("mount").args(options).arg(folder.path()).output();
-        let mounted = mounted.is_ok_and(|output| output.status.success());
-        if !mounted {
-            // A container without the right to mount is the rule in CI, too; the faults of `strace` cover it there.
+        if !as_root("mount", &["-t", "tmpfs", "-o", "size=1m,mode=0777", "tmpfs"], folder.path()) {
+            assert!(std::env::var_os("CI").is_none(), "no file system can be mounted, and CI must not skip this test");
             eprintln!("SKIPPED: no file system can be mounted here (it needs root)");
             return None;
         }
@@ -39,7 +44,7 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+        as_root("umount", &["-l"], self.0.path());
     }
 }
 
@@ -47,7 +52,7 @@ impl Drop for Small {
 fn with_a_full_disk_under_the_state_nothing_is_lost_and_the_message_names_the_place() {
     const ROWS: usize = 400;
     let mut failed = 0;
-    for left in [0, 4, 12, 24, 36, 48, 56, 64, 72, 80, 96, 112] {
+    for left in [0, 12, 28, 44, 56, 68, 84] {
         let Some(small) = Small::mount() else { return };
         let what = format!("{left} KiB left");
         let project = project("insert", ROWS, 5);
@@ -73,5 +78,5 @@ fn with_a_full_disk_under_the_state_nothing_is_lost_and_the_message_names_the_pl
         project.run(&["plan", "--detailed-exitcode"]).code(0);
         assert!(!state.join("default/lock.json").exists(), "{what}: a lock stayed behind");
     }
-    assert!(failed >= 5, "the disk was full only {failed} times");
+    assert!(failed >= 4, "the disk was full only {failed} times");
 }

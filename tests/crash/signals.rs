@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{check, contents, count, last_run, project, start, summary, until};
 
-const ROWS: usize = 3000;
+const ROWS: usize = 500;
 
 #[test]
 fn a_signal_ends_a_slow_delivery_soon_and_what_was_done_is_kept() {

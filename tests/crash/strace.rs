@@ -193,7 +193,7 @@ fn a_plan_file_killed_at_any_system_call_can_still_be_applied() {
     project.run(&["plan", "--out", "p.slplan"]).code(0);
     let apply = &["apply", "p.slplan"];
     let calls = ["fsync", "fdatasync", "rename", "pwrite64"];
-    let points = spread(points(&project, apply, &calls), 20);
+    let points = spread(points(&project, apply, &calls), 14);
     at_each(&project, apply, &points, "signal=SIGKILL", |project, _, point| {
         let again = project.run(apply);
         // All was done and noted before it died: then the plan is used up.
