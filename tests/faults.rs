@@ -313,7 +313,7 @@ fn what_a_postgresql_source_or_destination_refuses_is_named() {
         ("from people", "from persons", &["persons", "line 1", "model `people`"] as &[&str]),
         ("select id", "select idd", &["idd", "column 8"]),
         ("select id, email", "select id email", &["column"]),
-        ("name, plan", "('99999999999' || name)::int as name, plan", &["invalid input syntax for type integer"]),
+        ("name, plan", "('99999999999' || name)::int as name, plan", &["value … is out of range for type integer"]),
         ("name, plan", "(id * 99999999999)::text::int as name, plan", &["out of range"]),
         ("name, plan", "(1 / (id - 7))::text as name, plan", &["division by zero"]),
     ];

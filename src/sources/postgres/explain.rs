@@ -43,10 +43,19 @@ fn broken(cause: &str) -> Error {
 }
 
 /// The server's message; without the value it quotes where it is about one (class 22, data exceptions).
-fn shown(db: &DbError) -> &str {
-    match db.message().split_once(": \"") {
-        Some((before, _)) if db.code().code().starts_with("22") => before,
-        _ => db.message(),
+fn shown(db: &DbError) -> String {
+    let message = db.message();
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) if db.code().code().starts_with("22") && first < last => {
+            let (before, after) = (&message[..first], &message[last + 1..]);
+            // `…: "value"` ends with it; `value "…" is out of range` goes on.
+            if after.is_empty() {
+                before.trim_end_matches([':', ' ']).to_owned()
+            } else {
+                format!("{before}…{after}")
+            }
+        }
+        _ => message.to_owned(),
     }
 }
 
