@@ -37,7 +37,7 @@ fn try_read(name: &str, bytes: &[u8], query: &Query) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
     fn damaged_parquet_never_panics(

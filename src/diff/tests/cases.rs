@@ -186,9 +186,8 @@ fn a_row_that_was_refused_while_an_earlier_one_is_in_doubt_waits_until_it_change
     world.doubt = Some(world.merged(None, &plain(), &batch(&[]).schema(), &lost.batches));
     let refused = [row(1, "bad", 1)];
     let tried = world.diff(&plain(), &refused);
-    let held = |c: &crate::diff::Change| {
-        (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: None, reason: HeldReason::Rejected })
-    };
+    let reason = HeldReason::Rejected;
+    let held = |c: &crate::diff::Change| (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: None, reason });
     world.held = tried.changes().iter().map(|c| held(c)).collect();
     assert_eq!(world.diff(&plain(), &refused).lines(), Vec::<String>::new());
     // Back at what was last acknowledged: whether the lost one arrived is not known, so it is sent.

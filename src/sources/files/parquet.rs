@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
@@ -11,7 +12,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::basic::LogicalType;
-use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use super::part::{Batches, Part};
 use super::stamp::Stamp;
@@ -35,11 +36,13 @@ pub(super) fn survey(stamps: &[Stamp]) -> Result<(SchemaRef, Vec<ParquetFile>)> 
         let fault = |e: parquet::errors::ParquetError| stamp.fault(e, BROKEN);
         let file = stamp.open()?;
         let options = ArrowReaderOptions::new();
-        let plain = ArrowReaderMetadata::load(&file, options.clone()).map_err(fault)?;
+        let plain = guarded(stamp, || ArrowReaderMetadata::load(&file, options.clone()).map_err(fault))?;
+        check_ranges(stamp, &plain)?;
         let own = views(plain.schema());
         // Reading text as views is a matter of the schema asked for; the footer is not read again.
+        let options = options.with_schema(own.clone());
         let metadata =
-            ArrowReaderMetadata::try_new(plain.metadata().clone(), options.with_schema(own.clone())).map_err(fault)?;
+            guarded(stamp, || ArrowReaderMetadata::try_new(plain.metadata().clone(), options).map_err(fault))?;
         let announced = Arc::new(announced(&own, &metadata));
         check_names(announced.fields().iter().map(|f| f.name().as_str()), &stamp.path)?;
         match &schema {
@@ -50,6 +53,26 @@ pub(super) fn survey(stamps: &[Stamp]) -> Result<(SchemaRef, Vec<ParquetFile>)> 
         files.push(ParquetFile { stamp: stamp.clone(), metadata });
     }
     Ok((schema.unwrap_or_else(|| Arc::new(Schema::empty())), files))
+}
+
+/// Runs what reads a file. The reader trusts some of what a footer or a page says of itself: where that makes it panic,
+/// the file is damaged.
+fn guarded<T>(stamp: &Stamp, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(stamp.fault("it is damaged", BROKEN)))
+}
+
+/// Fails when a footer speaks of bytes the file does not have.
+fn check_ranges(stamp: &Stamp, metadata: &ArrowReaderMetadata) -> Result<()> {
+    let inside = |column: &ColumnChunkMetaData| {
+        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+        let (start, length) = (u64::try_from(start).ok()?, u64::try_from(column.compressed_size()).ok()?);
+        start.checked_add(length).filter(|end| *end <= stamp.length())
+    };
+    let groups = metadata.metadata().row_groups();
+    match groups.iter().all(|group| group.num_rows() >= 0 && group.columns().iter().all(|c| inside(c).is_some())) {
+        true => Ok(()),
+        false => Err(stamp.fault("its footer speaks of data that are not there", BROKEN)),
+    }
 }
 
 fn differs(stamp: &Stamp, first: &Schema, own: &Schema, stamps: &[Stamp]) -> Error {
@@ -101,12 +124,15 @@ pub(super) fn streams(
             let (stamp, metadata, chosen) = (file.stamp.clone(), file.metadata.clone(), schema.clone());
             let open = move || {
                 let input = stamp.open()?;
-                let reader = ParquetRecordBatchReaderBuilder::<File>::new_with_metadata(input, metadata)
-                    .with_batch_size(BATCH_ROWS)
-                    .with_projection(mask)
-                    .with_row_groups(groups)
-                    .build()
-                    .map_err(|e| stamp.fault(e, BROKEN))?;
+                let build = || {
+                    ParquetRecordBatchReaderBuilder::<File>::new_with_metadata(input, metadata)
+                        .with_batch_size(BATCH_ROWS)
+                        .with_projection(mask)
+                        .with_row_groups(groups)
+                        .build()
+                        .map_err(|e| stamp.fault(e, BROKEN))
+                };
+                let reader = guarded(&stamp, build)?;
                 let groups = Groups { reader, schema: chosen.clone(), stamp };
                 Ok(Box::new(Part::new(groups, chosen)) as BatchStream)
             };
@@ -146,7 +172,8 @@ struct Groups {
 
 impl Batches for Groups {
     fn batch(&mut self) -> Result<Option<RecordBatch>> {
-        let Some(batch) = self.reader.next() else {
+        let reader = &mut self.reader;
+        let Some(batch) = guarded(&self.stamp, || Ok(reader.next()))? else {
             self.stamp.check()?;
             return Ok(None);
         };

@@ -21,6 +21,11 @@ impl Stamp {
         Ok(Self { path: path.to_owned(), length: data.len(), modified: data.modified().ok() })
     }
 
+    /// Bytes it had.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Opens the file for reading.
     pub(super) fn open(&self) -> Result<File> {
         File::open(&self.path).map_err(|e| unreadable(&self.path, &e))
