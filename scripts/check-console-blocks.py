@@ -25,11 +25,12 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SKIP = "<!-- console: skip -->"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# What differs from run to run: ids, moments, and the time something took.
+# What differs from run to run: ids, moments, commits, and the time something took.
 VOLATILE = [
     re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
     re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
     re.compile(r"\bsha256:[0-9a-f]{8,}\b"),
+    re.compile(r"(?<= · )[0-9a-f]{7}(?= |$)"),
     re.compile(r"(?<= in )\d+(\.\d+)? (ms|s)\b"),
 ]
 

@@ -134,7 +134,7 @@ fn killed_again_and_again_it_still_gets_there() {
 
 #[test]
 fn a_plan_file_whose_apply_was_killed_is_resumed_and_then_used_up() {
-    for (mode, after) in [("insert", 0), ("insert", 1), ("upsert", 100), ("mirror", 199)] {
+    for (mode, after) in [("insert", 0), ("insert", 1), ("upsert", 60), ("mirror", 120)] {
         let what = format!("{mode}, killed after {after} rows");
         let project = project(mode, 200, 1);
         project.run(&["plan", "--out", "p.slplan"]).code(0);

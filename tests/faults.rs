@@ -283,7 +283,8 @@ fn what_a_postgresql_source_or_destination_refuses_is_named() {
     let (port, closed) = (format!("port: {}", server.port), format!("port: {free}"));
     let (own, role) = ("user: postgres", "user: nobody_here");
     // What is wrong, in the file, this text, becomes this, and the message names.
-    let both: &[(&str, &[(&str, &str)], &str)] = &[
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let both: &[Case] = &[
         ("a wrong password", &[("file('password')", "file('wrong')")], "password authentication failed"),
         ("an unknown host", &[("127.0.0.1", "no-such-host.invalid")], "no-such-host.invalid"),
         ("a refused port", &[(&port, &closed)], &closed[6..]),
