@@ -25,7 +25,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SKIP = "<!-- console: skip -->"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# What differs from run to run: ids, moments, commits, and the time something took.
+# What differs from run to run and so counts as `[..]`: ids, moments, commits, and the time something took.
 VOLATILE = [
     re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
     re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"),
@@ -128,8 +128,8 @@ def check(page, update, environment):
             fresh = []
             for command in commands:
                 code, printed = run(command, folder, environment)
-                right = code == command.code and (
-                    not command.expected or matches(trimmed(command.expected), printed))
+                expected = [steady(line) for line in trimmed(command.expected)]
+                right = code == command.code and (not expected or matches(expected, printed))
                 fresh += ["$ " + command.text.replace("\n", "\n> ")]
                 fresh += command.expected if right and command.expected else [steady(line) for line in printed]
                 fresh += [f"? {code}"] if code else []

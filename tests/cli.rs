@@ -127,3 +127,25 @@ fn a_reader_that_goes_away_stops_nothing() {
     let next = project.run(&["plan", "--detailed-exitcode"]).code(0);
     assert!(!next.stderr.contains("lock"), "{}", next.stderr);
 }
+
+/// A killed command leaves a plan with personal data in the making; the next one takes it away, but never a living one's.
+#[test]
+fn what_a_killed_plan_left_behind_is_removed() {
+    let project = Project::people("upsert", "fields: { name: name }\n");
+    project.write("data/people.csv", &crate::project::people_csv(3));
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    let leave = |name: &str| {
+        project.write(&format!(".syncline/{name}/alive"), "");
+        project.write(&format!(".syncline/{name}/plan/plan.json"), "{}");
+        let alive =
+            std::fs::File::options().write(true).open(project.path(&format!(".syncline/{name}/alive"))).unwrap();
+        alive.set_modified(long_ago).unwrap();
+        alive
+    };
+    drop(leave("plan-dead"));
+    let living = leave("plan-living");
+    living.lock().unwrap();
+    project.run(&["plan"]).code(0);
+    assert!(!project.path(".syncline/plan-dead").exists());
+    assert!(project.path(".syncline/plan-living/plan/plan.json").exists());
+}

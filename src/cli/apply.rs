@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Format, Global, Selection, delivering, planning, progress::Progress, runs, terminal};
+use super::{Format, Global, Selection, delivering, planning, progress::Progress, runs, scratch::Scratch, terminal};
 use crate::diagnostic::{Error, Result};
 use crate::plan::file::PlanFolder;
 use crate::plan::{Plan, guards};
@@ -48,7 +48,7 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
     for run in locked.recover()? {
         terminal::note(&format!("Run {} was interrupted; what it is known to have done is kept.", run.run_id));
     }
-    let folder = terminal::scratch(&project)?;
+    let folder = Scratch::new(&project)?;
     let mut prepared = match &options.file {
         Some(file) => from_file(&project, &locked, file, folder.path())?,
         None => fresh(&project, &state, &locked, &options, folder.path())?,

@@ -8,6 +8,7 @@ mod planning;
 mod progress;
 mod runs;
 mod schema;
+mod scratch;
 mod show;
 mod state;
 mod terminal;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Format, Global, Selection, planning, progress::Progress, terminal};
+use super::{Format, Global, Selection, planning, progress::Progress, scratch::Scratch, terminal};
 use crate::diagnostic::Result;
 
 /// Exit code of a plan with changes under `--detailed-exitcode`.
@@ -37,7 +37,7 @@ pub(super) struct Options {
 pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let project = super::load(global)?;
     let state = terminal::state(&project)?;
-    let folder = terminal::scratch(&project)?;
+    let folder = Scratch::new(&project)?;
     let request = planning::Request { selection: &options.selection, samples: options.samples, folder: folder.path() };
     let planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
     terminal::out(&planning::face(&planned.plan, options.format, options.show_values)?)?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::{Global, Selection, planning, progress::Progress, terminal};
+use super::{Global, Selection, planning, progress::Progress, scratch::Scratch, terminal};
 use crate::destinations;
 use crate::diagnostic::{Error, Result};
 use crate::manifest::project::StateValues;
@@ -190,7 +190,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     let resolved = project.syncs.get(sync).ok_or_else(|| unknown(project, sync))?;
     let locked = lock(state, "state adopt")?;
     locked.recover()?;
-    let folder = terminal::scratch(project)?;
+    let folder = Scratch::new(project)?;
     let selection = Selection { select: vec![sync.to_owned()], ..Selection::default() };
     let request = planning::Request { selection: &selection, samples: 0, folder: folder.path() };
     let mut planned = planning::make(project, state.hash_key(), &locked.read()?, &request, &Progress::new())?;
@@ -236,7 +236,7 @@ fn rekey(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
         "Carry the rows of `{sync}` over to the primary key `{key}`? Held rows are sent again, nothing else."
     ))?;
     let locked = lock(state, "state move --rekey")?;
-    let scratch = terminal::scratch(project)?;
+    let scratch = Scratch::new(project)?;
     let rows = locked.rekey(sync, &model.primary_key, scratch.path())?;
     Ok(format!("The {rows} rows of `{sync}` have the primary key `{key}` now; nothing is sent again.\n"))
 }

@@ -114,11 +114,3 @@ pub(super) fn state(project: &Project) -> Result<State> {
     let key = secret::variable(key::VARIABLE).map(|text| key::parse(&text, key::VARIABLE)).transpose()?;
     State::open(&project.environment.state, &project.root, &project.environment.name, key)
 }
-
-/// A folder for a plan in the making, beside the state so that nothing is copied across file systems; removed on drop.
-pub(super) fn scratch(project: &Project) -> Result<tempfile::TempDir> {
-    let folder = project.root.join(project.environment.state.path.as_deref().unwrap_or(".syncline"));
-    let made =
-        std::fs::create_dir_all(&folder).and_then(|()| tempfile::Builder::new().prefix("plan-").tempdir_in(&folder));
-    made.map_err(|e| Error::failed(format!("cannot write to `{}`: {e}", folder.display())))
-}
