@@ -44,7 +44,7 @@ pub(super) fn deliver(
                 others.push(failed(&part.sync, Some(part), "the run was stopped before this sync began"));
                 continue;
             }
-            let todo = part.operations.send + part.operations.clear + part.operations.delete;
+            let todo = part.operations.at_destination();
             progress.begin_counted(&format!("applying {}", part.sync), todo);
             if let Err(reason) = one(project, &run, sync, part, frozen, folder.path(), &stop, &progress).await? {
                 others.push(failed(&part.sync, Some(part), &reason));
@@ -79,7 +79,7 @@ async fn one(
         Ok(opened) => opened,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let todo = part.operations.send + part.operations.clear + part.operations.delete;
+    let todo = part.operations.at_destination();
     // Where nothing is to be done, the destination is left alone: the state alone takes note.
     let writer: Box<dyn destinations::Writer> = if todo == 0 && !capabilities.always_opened {
         Box::new(Untouched)

@@ -157,6 +157,13 @@ pub struct Operations {
     pub none: u64,
 }
 
+impl Operations {
+    /// Operations that do something at the destination.
+    pub fn at_destination(self) -> u64 {
+        self.send + self.clear + self.delete
+    }
+}
+
 /// Causes of added and changed rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Causes {

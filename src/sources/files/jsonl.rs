@@ -84,11 +84,7 @@ pub(super) fn streams(
     let schema: SchemaRef = Arc::new(super::project(schema, columns)?);
     let mut streams: Vec<BatchStream> = Vec::new();
     for file in files {
-        let mut starts = runs(&file.marks, parts);
-        if starts.is_empty() {
-            starts.push(Mark { byte: 0, line: 1, rows: 0 });
-        }
-        for run in starts {
+        for run in runs(&file.marks, parts) {
             let (stamp, chosen) = (file.stamp.clone(), schema.clone());
             let open = move || {
                 let run = Run::open(stamp, &run, &chosen)?;

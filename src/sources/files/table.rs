@@ -140,8 +140,12 @@ pub(super) struct Mark {
     pub(super) rows: u64,
 }
 
-/// Joins neighbouring marks to at most `parts` runs of about the same number of rows.
+/// Joins neighbouring marks to at most `parts` runs of about the same number of rows. A file without rows is one run of
+/// none: its stream still says which columns there are.
 pub(super) fn runs(marks: &[Mark], parts: usize) -> Vec<Mark> {
+    if marks.is_empty() {
+        return vec![Mark { byte: 0, line: 1, rows: 0 }];
+    }
     let size = marks.len().div_ceil(parts.max(1)).max(1);
     marks
         .chunks(size)
