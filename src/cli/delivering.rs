@@ -73,8 +73,9 @@ async fn one(
         Ok(found) => found,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let opened = destinations::open(kind, &connection)
-        .and_then(|destination| Ok((destination.capabilities(&sync.sync.object, sync.sync.mode)?, destination)));
+    let opened = destinations::open(kind, &connection).and_then(|destination| {
+        Ok((destination.capabilities(&sync.sync.object, sync.sync.mode, &sync.sync.options)?, destination))
+    });
     let (capabilities, destination) = match opened {
         Ok(opened) => opened,
         Err(error) => return Ok(Err(error.to_string())),
@@ -84,7 +85,8 @@ async fn one(
     let writer: Box<dyn destinations::Writer> = if todo == 0 && !capabilities.always_opened {
         Box::new(Untouched)
     } else {
-        let target = target(sync, frozen, operations::schema(&folder)?, &run.run_id());
+        let mut target = target(sync, frozen, operations::schema(&folder)?, &run.run_id());
+        target.operations = todo;
         match destination.open(&target).await {
             Ok(writer) => writer,
             Err(error) => return Ok(Err(connection.redactor().redact(&words(&error)))),
@@ -136,6 +138,7 @@ fn target(sync: &ResolvedSync, frozen: &FrozenSync, schema: Option<SchemaRef>, r
         fields: fields.collect(),
         options: sync.sync.options.clone(),
         run_id: run_id.to_owned(),
+        operations: 0,
     }
 }
 

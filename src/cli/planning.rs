@@ -139,7 +139,8 @@ impl Planner<'_> {
     fn sync(&mut self, sync: &ResolvedSync) -> Result<SyncPlan> {
         let model = self.project.models.get(&sync.model).ok_or_else(|| Error::failed("its model is gone"))?;
         self.open_source(&model.source)?;
-        let capabilities = self.destination(sync)?.capabilities(&sync.sync.object, sync.sync.mode)?;
+        let capabilities =
+            self.destination(sync)?.capabilities(&sync.sync.object, sync.sync.mode, &sync.sync.options)?;
         let source = self.sources.get(&model.source).ok_or_else(|| Error::failed("its source is gone"))?;
         let schema = source.schema(&model.query).map_err(|e| e.context(format!("model `{}`", model.name)))?;
         let faults = sync.mapping.check(&schema, &model.columns);

@@ -205,8 +205,11 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     let mut frozen = planned.folder.bound()?.syncs;
     let frozen = frozen.shift_remove(sync).ok_or_else(|| unknown(project, sync))?;
     let (kind, connection) = project.destination_connection(&resolved.destination)?;
-    let capabilities =
-        destinations::open(kind, &connection)?.capabilities(&resolved.sync.object, resolved.sync.mode)?;
+    let capabilities = destinations::open(kind, &connection)?.capabilities(
+        &resolved.sync.object,
+        resolved.sync.mode,
+        &resolved.sync.options,
+    )?;
     let record = SyncRecord {
         number: 0,
         sync: sync.to_owned(),

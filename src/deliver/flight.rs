@@ -47,6 +47,10 @@ pub struct Ledger {
 /// How an attempt ended.
 enum End {
     Answered(Vec<Outcome>),
+    /// Some have no outcome and were not executed.
+    Partly(Vec<Option<Outcome>>),
+    /// Only so many fit into a request.
+    Oversize(usize),
     Deferred(String),
     Refused {
         code: String,
@@ -113,10 +117,15 @@ impl<'a> Tower<'a> {
 
     /// A row of which no record can be made although the plan could: final, as a refusal by the destination is.
     pub fn unmappable(&self, ordinal: u64, action: Action, message: String) -> Result<()> {
+        self.note(ordinal, action, Outcome::Rejected { code: "unmappable".into(), message })
+    }
+
+    /// Writes down what became of a single row.
+    fn note(&self, ordinal: u64, action: Action, outcome: Outcome) -> Result<()> {
         let batch = self.run.next_batch();
         let (sync, rows) = (self.record.number, vec![(ordinal, ordinal)]);
         self.run.journal().queue(&Record::Intent { sync, batch, action, rows })?;
-        self.ack(batch, &[ordinal], &[Outcome::Rejected { code: "unmappable".into(), message }])
+        self.ack(batch, &[ordinal], &[outcome])
     }
 
     /// Brings a batch to its end, in halves where it is refused as a whole. Returns its keys, which are free again.
@@ -137,6 +146,37 @@ impl<'a> Tower<'a> {
                     if self.record.class == Class::D {
                         self.run.journal().sync().await?;
                     }
+                }
+                End::Partly(outcomes) => {
+                    // What is known is written down under a batch of its own; the others are sent again.
+                    self.void(batch.id, &rows)?;
+                    let mut again = Vec::new();
+                    for (operation, outcome) in batch.operations.into_iter().zip(outcomes) {
+                        match outcome {
+                            Some(outcome) => self.note(operation.ordinal, cut.action, outcome)?,
+                            None => again.push(operation),
+                        }
+                    }
+                    if !again.is_empty() {
+                        waiting.push((again, arrived));
+                    }
+                }
+                End::Oversize(0) => {
+                    let message = "the record is larger than one request may be".into();
+                    self.void(batch.id, &rows)?;
+                    let first = batch.operations.remove(0);
+                    self.note(first.ordinal, cut.action, Outcome::Rejected { code: "too_large".into(), message })?;
+                    if !batch.operations.is_empty() {
+                        waiting.push((batch.operations, arrived));
+                    }
+                }
+                End::Oversize(fits) => {
+                    self.void(batch.id, &rows)?;
+                    let rest = batch.operations.split_off(fits.min(rows.len()));
+                    if !rest.is_empty() {
+                        waiting.push((rest, arrived));
+                    }
+                    waiting.push((batch.operations, arrived));
                 }
                 End::Deferred(handle) => {
                     self.run.journal().queue(&Record::Deferred { batch: batch.id, handle: handle.clone() })?;
@@ -191,6 +231,9 @@ impl<'a> Tower<'a> {
                     return End::InDoubt;
                 }
                 Ok(Sent::Deferred { handle }) => return End::Deferred(handle),
+                Ok(Sent::Partly { outcomes, .. }) => return End::Partly(outcomes),
+                Err(SendError::Oversize { fits }) => return End::Oversize(fits),
+                Err(SendError::Unreachable { message }) => (budget.pause(None), message),
                 Err(SendError::Refused { code, message }) => return End::Refused { code, message },
                 Err(SendError::Fatal { message, help }) => {
                     self.halt(match help {

@@ -34,6 +34,9 @@ pub enum Action {
     Delete,
 }
 
+/// Settings of an object, as in the sync's manifest.
+pub type Options = serde_json::Map<String, serde_json::Value>;
+
 /// What a sync wants of a destination: fixed for a whole run.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -50,9 +53,11 @@ pub struct Target {
     /// The fields; positions as in [`Record::fields`].
     pub fields: Vec<TargetField>,
     /// Settings of the object, as in the manifest.
-    pub options: serde_json::Map<String, serde_json::Value>,
+    pub options: Options,
     /// Id of the run, for names of files and staging tables.
     pub run_id: String,
+    /// Operations of the plan that do something at the destination: some have a way of their own for large loads.
+    pub operations: u64,
 }
 
 /// One identifier or field of the destination.
@@ -122,6 +127,16 @@ pub enum Outcome {
 pub enum Sent {
     /// One outcome per operation, in their order.
     Outcomes(Vec<Outcome>),
+    /// One entry per operation, in their order; where there is none, nothing was executed for that record and it is
+    /// worth another try.
+    Partly {
+        /// What is known.
+        outcomes: Vec<Option<Outcome>>,
+        /// Why the others have none.
+        message: String,
+        /// When the destination said to come back.
+        retry_after: Option<Duration>,
+    },
     /// Taken, to be settled later; the handle is journaled so that a run after a crash can ask again.
     Deferred {
         /// What [`Writer::settle`] needs to find the batch again.
@@ -146,6 +161,18 @@ pub enum SendError {
         /// Code in the destination's words.
         code: String,
         /// Message in the destination's words.
+        message: String,
+    },
+    /// The batch is larger than one request may be, and nothing was sent.
+    #[error("the first {fits} records of the batch fill a request")]
+    Oversize {
+        /// How many of its first records fit; 0 when the first alone is too large.
+        fits: usize,
+    },
+    /// The destination could not be reached at all, and nothing was sent.
+    #[error("{message}")]
+    Unreachable {
+        /// What happened.
         message: String,
     },
     /// It may or may not have been executed.
@@ -194,13 +221,19 @@ pub struct Capabilities {
     pub batches_per_second: Option<f64>,
     /// True when a run without changes still leaves something there, e.g. the three empty files of `content: diff`.
     pub always_opened: bool,
+    /// True when added and changed rows are sent in different ways, so that a batch holds only the one or the other.
+    pub by_state: bool,
+    /// True when the identifiers name one record, so that two rows with the same ones would write the same record; false
+    /// where each row is a record of its own, as with events.
+    pub matched: bool,
 }
 
 /// Somewhere records go.
 #[async_trait]
 pub trait Destination: Send + Sync {
-    /// What it can do with this object in this mode; offline. The error names the modes or options that would work.
-    fn capabilities(&self, object: &str, mode: Mode) -> Result<Capabilities>;
+    /// What it can do with this object in this mode and with these options; offline. The error names the modes or options
+    /// that would work.
+    fn capabilities(&self, object: &str, mode: Mode, options: &Options) -> Result<Capabilities>;
 
     /// Connects and checks that the object can take these fields (table and columns exist, types fit).
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError>;
@@ -213,8 +246,20 @@ pub trait Writer: Send + Sync {
     async fn send(&self, batch: &Batch) -> Result<Sent, SendError>;
 
     /// Ends the run's sending and settles what was deferred: outcomes by batch id, one per operation.
-    /// Called once after the last batch; also after a failure, so that what was sent is not left half-way.
+    /// Called once after the last batch; also after a failure, so that what was sent is not left half-way. A handle may
+    /// come from an earlier run that was killed: it must say all that is needed.
     async fn settle(&self, deferred: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError>;
+
+    /// What must not be twice in a batch, nor in two batches in flight, beside the row's key: a hash of the identifiers as
+    /// the destination compares them. `None` where the row's key says it all.
+    fn identity(&self, _operation: &Operation) -> Option<u64> {
+        None
+    }
+
+    /// Requests made so far, where a batch may take several (look-ups, credentials); `None` where a batch is a request.
+    fn requests(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The destination of a manifest's `type` and rendered `connection`; paths in it are absolute. Offline: nothing is

@@ -185,7 +185,7 @@ async fn modes_that_do_not_work_name_those_that_do() {
     for kind in Kind::ALL {
         let Some(place) = Place::new(kind).await else { continue };
         for (mode, works) in [(Mode::Upsert, true), (Mode::Update, !kind.is_file()), (Mode::Add, false)] {
-            match place.destination.capabilities("users", mode) {
+            match place.destination.capabilities("users", mode, &Default::default()) {
                 Ok(capabilities) => assert!(works && capabilities.modes.contains(&mode), "{kind:?} {mode:?}"),
                 Err(error) => assert!(!works && error.help().unwrap().contains("`mirror`"), "{kind:?} {mode:?}"),
             }

@@ -159,6 +159,7 @@ pub async fn run(
     for (batch, slot) in batches.iter().zip(&mut outcomes) {
         match writer.send(batch).await? {
             Sent::Outcomes(answer) => *slot = answer,
+            Sent::Partly { message, .. } => panic!("a database answers for all: {message}"),
             Sent::Deferred { handle } => deferred.push((batch.id, handle)),
         }
     }

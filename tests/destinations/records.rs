@@ -18,6 +18,7 @@ pub fn target(object: &str, mode: Mode, options: serde_json::Value) -> Target {
         fields: vec![field("plan", DataType::Utf8), field("seats", DataType::Int64)],
         options,
         run_id: "0192-run".into(),
+        operations: 0,
     }
 }
 

@@ -49,7 +49,7 @@ impl Files {
 
 #[async_trait]
 impl Destination for Files {
-    fn capabilities(&self, object: &str, mode: Mode) -> Result<Capabilities> {
+    fn capabilities(&self, object: &str, mode: Mode, _: &super::Options) -> Result<Capabilities> {
         let modes = vec![Mode::Insert, Mode::Upsert, Mode::Mirror];
         table::check_mode(&format!("file `{object}`"), mode, &modes)?;
         Ok(Capabilities {
@@ -61,6 +61,8 @@ impl Destination for Files {
             concurrency: 1,
             batches_per_second: None,
             always_opened: true,
+            by_state: false,
+            matched: true,
         })
     }
 

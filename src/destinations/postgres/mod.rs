@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio_postgres::Client;
 
-use super::{Batch, Capabilities, Class, Destination, Outcome, SendError, Sent, Target, Writer, table};
+use super::{Batch, Capabilities, Class, Destination, Options, Outcome, SendError, Sent, Target, Writer, table};
 use crate::diagnostic::Result;
 use crate::manifest::sync::{Mode, OnRemoved};
 use crate::postgres::Server;
@@ -30,7 +30,7 @@ impl Postgres {
 
 #[async_trait]
 impl Destination for Postgres {
-    fn capabilities(&self, object: &str, mode: Mode) -> Result<Capabilities> {
+    fn capabilities(&self, object: &str, mode: Mode, _: &Options) -> Result<Capabilities> {
         let modes = vec![Mode::Insert, Mode::Update, Mode::Upsert, Mode::Mirror];
         table::check_mode(&format!("table `{object}` of a PostgreSQL database"), mode, &modes)?;
         Ok(Capabilities {
@@ -41,6 +41,8 @@ impl Destination for Postgres {
             concurrency: 2,
             batches_per_second: None,
             always_opened: false,
+            by_state: false,
+            matched: true,
         })
     }
 

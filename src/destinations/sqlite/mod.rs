@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Batch, Capabilities, Class, Destination, Outcome, SendError, Sent, Target, Writer, table};
+use super::{Batch, Capabilities, Class, Destination, Options, Outcome, SendError, Sent, Target, Writer, table};
 use crate::diagnostic::Result;
 use crate::manifest::connection::SqliteConnection;
 use crate::manifest::sync::{Mode, OnRemoved};
@@ -33,7 +33,7 @@ impl Sqlite {
 
 #[async_trait]
 impl Destination for Sqlite {
-    fn capabilities(&self, object: &str, mode: Mode) -> Result<Capabilities> {
+    fn capabilities(&self, object: &str, mode: Mode, _: &Options) -> Result<Capabilities> {
         let modes = vec![Mode::Insert, Mode::Update, Mode::Upsert, Mode::Mirror];
         table::check_mode(&format!("table `{object}` of a SQLite database"), mode, &modes)?;
         Ok(Capabilities {
@@ -44,6 +44,8 @@ impl Destination for Sqlite {
             concurrency: 1, // one writer is all a SQLite file takes
             batches_per_second: None,
             always_opened: false,
+            by_state: false,
+            matched: true,
         })
     }
 
@@ -63,7 +65,8 @@ fn named(path: &Path, error: SendError) -> SendError {
         SendError::Transient { message, retry_after } => SendError::Transient { message: put(message), retry_after },
         SendError::Lost { message } => SendError::Lost { message: put(message) },
         SendError::Fatal { message, help } => SendError::Fatal { message: put(message), help },
-        refused @ SendError::Refused { .. } => refused,
+        other @ (SendError::Refused { .. } | SendError::Oversize { .. }) => other,
+        SendError::Unreachable { message } => SendError::Unreachable { message: put(message) },
     }
 }
 
