@@ -28,5 +28,6 @@ pub mod sources;
 pub mod state;
 
 pub mod diagnostic;
+pub mod http;
 pub mod postgres;
 pub mod secret;

@@ -4,6 +4,7 @@
 //! Each shape is the single origin of its JSON Schema (`schemas/`), of `docs/manifests.md` and of what the parser takes.
 
 pub mod connection;
+pub mod connector;
 pub mod destination;
 pub mod document;
 pub mod model;

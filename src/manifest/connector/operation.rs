@@ -1,0 +1,263 @@
+//! The requests of an object: how records are put into them, and what the answers say of each record.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::api::{Class, Request, Rule};
+
+/// A request that changes something.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Operation {
+    /// The request. With one record a request, its templates see the record's `match`, `fields`, `found`, … as well.
+    pub request: Request,
+    /// Template of one record, over `match`, `fields`, `key`, `dedupe_id`, `found`, `options` and `container`. Without it, a
+    /// record is its identifiers and fields.
+    pub record: Option<Value>,
+    /// Template of a record's key, where `{{ records }}` is an object by key and not a list.
+    pub record_key: Option<String>,
+    /// How many records go into one request.
+    #[serde(default)]
+    pub batch: BatchLimits,
+    /// What answers mean; these rules come before those of the API.
+    #[serde(default)]
+    pub errors: Vec<Rule>,
+    /// What an answer says of each record.
+    #[serde(default)]
+    pub outcome: Outcome,
+    /// Where the request only begins a job.
+    pub job: Option<Job>,
+}
+
+/// How many records go into one request.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchLimits {
+    /// Most records; 1 when absent.
+    #[schemars(range(min = 1))]
+    pub records: Option<u32>,
+    /// Most bytes of the body.
+    #[schemars(range(min = 1))]
+    pub bytes: Option<u64>,
+}
+
+/// What an answer says of each record: its lists, how their items name a record, and what holds for the rest.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// How items name a record.
+    #[serde(default)]
+    pub by: By,
+    /// The lists; where two name a record, the first counts.
+    #[serde(default)]
+    pub results: Vec<Results>,
+    /// What holds for records no list names.
+    #[serde(default)]
+    pub rest: Rest,
+    /// Expression over `body` and `count`, the number of records: when it is false, the records no list names are
+    /// unverified.
+    pub check: Option<String>,
+    /// What people should know although the records were taken.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
+}
+
+/// How items name a record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// Not at all: the answer is for the whole request.
+    #[default]
+    Whole,
+    /// By their order: one item for each record.
+    Order,
+    /// By the record's position, from 0.
+    Index,
+    /// By something of the record: an identifier, or an id sent along.
+    Key,
+}
+
+/// One list of an answer.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Results {
+    /// Expression of the list over `body`; nothing when undefined.
+    pub items: String,
+    /// Expression, over `item`, of the position or of what names the record. The item itself when absent.
+    pub at: Option<String>,
+    /// With `by: key`: expression, over the record's `match`, `fields`, `key` and `dedupe_id`, that must equal `at`.
+    pub is: Option<String>,
+    /// Expression of the code shown to people, over `item`.
+    pub code: Option<String>,
+    /// Expression of the message shown to people, over `item`.
+    pub message: Option<String>,
+    /// What an item means, when no rule matches.
+    #[serde(default = "permanent")]
+    pub class: Class,
+    /// What items mean; the first rule that matches counts.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+}
+
+fn permanent() -> Class {
+    Class::Permanent
+}
+
+/// What holds for records no list names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Rest {
+    /// They were done.
+    #[default]
+    Ok,
+    /// They were taken, and nobody will say what became of them.
+    Unverified,
+    /// Nothing was done: they are sent again.
+    Again,
+}
+
+/// What people should know although the records were taken.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Warning {
+    /// Expression of a list over `body`.
+    pub items: String,
+    /// Template of the message, over `item`.
+    pub message: String,
+}
+
+/// A way to find records.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lookup {
+    /// The request. With one record a request, its templates see the record's `match`, `fields`, … as well.
+    pub request: Request,
+    /// Template of what `{{ records }}` holds for each record.
+    pub record: Option<Value>,
+    /// How many records one request looks up.
+    #[serde(default)]
+    pub batch: BatchLimits,
+    /// What answers mean; these rules come before those of the API. `not_found` is an answer: nothing is there.
+    #[serde(default)]
+    pub errors: Vec<Rule>,
+    /// Expression of the list of what was found.
+    pub items: String,
+    /// Expression, over `item`, of what names the record; needed with several records a request.
+    pub at: Option<String>,
+    /// Expression, over the record, that must equal `at`.
+    pub is: Option<String>,
+    /// Expression of `found`, over `item`; the item itself when absent.
+    pub value: Option<String>,
+    /// What more than one finding means.
+    #[serde(default)]
+    pub several: Several,
+}
+
+/// What more than one finding means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Several {
+    /// The record is refused as `multiple_match`.
+    #[default]
+    Reject,
+    /// The first one counts.
+    First,
+}
+
+/// A request that only begins a job.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Expression of the job's id in the answer; `job` in templates from then on.
+    pub id: String,
+    /// Requests that follow at once, e.g. to upload the data and to close it.
+    #[serde(default)]
+    pub then: Vec<Request>,
+    /// Asks how far it is.
+    pub poll: Poll,
+    /// Asks for the results; their lists are read as in `outcome`.
+    #[serde(default)]
+    pub results: Vec<JobResults>,
+}
+
+/// Asks how far a job is.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Poll {
+    /// The request.
+    pub request: Request,
+    /// Seconds between two requests.
+    #[serde(default = "five")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub every: u32,
+    /// Seconds after which it is given up; what the job does is in doubt then.
+    #[serde(default = "an_hour")]
+    #[schemars(range(min = 1, max = 86400))]
+    pub timeout: u32,
+    /// Expression: true when the job has come to its end.
+    pub done: String,
+    /// Expression: true when the job has failed as a whole.
+    pub failed: Option<String>,
+    /// Expression of the message shown to people when it has failed.
+    pub message: Option<String>,
+}
+
+fn five() -> u32 {
+    5
+}
+
+fn an_hour() -> u32 {
+    3600
+}
+
+/// Asks for results of a job.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobResults {
+    /// Expression over the last answer to `poll`: false when there is nothing to ask for.
+    pub when: Option<String>,
+    /// The request.
+    pub request: Request,
+    /// What the answer is written in.
+    #[serde(default)]
+    pub format: Format,
+    /// The list, as in `outcome`. For CSV, `body` is the list of its lines, each an object by column.
+    pub list: Results,
+}
+
+/// What an answer is written in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// JSON.
+    #[default]
+    Json,
+    /// CSV with a header.
+    Csv,
+    /// JSON, one line each.
+    Jsonl,
+}
+
+/// Requests by row state, for a destination of type `http` that needs no more.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Requests {
+    /// For records of added and changed rows.
+    pub send: Option<Operation>,
+    /// For records of added rows alone.
+    pub added: Option<Operation>,
+    /// For records of changed rows alone.
+    pub changed: Option<Operation>,
+    /// For records of removed rows (`mode: mirror`).
+    pub removed: Option<Operation>,
+    /// Finds a record, for `mode: update` and `mode: insert` where the API has neither.
+    pub lookup: Option<Lookup>,
+    /// How an operation whose answer was lost is resolved.
+    #[serde(default)]
+    pub class: super::object::LostClass,
+    /// Options of a sync, by name.
+    #[serde(default)]
+    pub options: IndexMap<String, super::Parameter>,
+}
