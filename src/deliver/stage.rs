@@ -36,6 +36,7 @@ pub struct Stage {
     pub on_doubt: Policy,
     pub batch_size: u32,
     pub concurrency: u32,
+    pub by_state: bool,
     pub max_rejected: Option<Limit>,
     pub stop: Stop,
     /// Everything any plan has held.
@@ -146,6 +147,7 @@ impl Stage {
             on_doubt: Policy::Hold,
             batch_size: 4,
             concurrency: 3,
+            by_state: false,
             max_rejected: None,
             stop: Stop::never(),
             planned: Vec::new(),
@@ -212,8 +214,10 @@ impl Stage {
             record: self.record(),
             batch_size: self.batch_size,
             concurrency: self.concurrency,
+            by_state: self.by_state,
             max_rejected: self.max_rejected,
             total: changes.len() as u64,
+            left_out: 0,
             mapper: &mut IntMapper,
             retry: RetryPolicy { seed: 1, ..RetryPolicy::default() },
         };

@@ -246,8 +246,9 @@ pub trait Writer: Send + Sync {
     async fn send(&self, batch: &Batch) -> Result<Sent, SendError>;
 
     /// Ends the run's sending and settles what was deferred: outcomes by batch id, one per operation.
-    /// Called once after the last batch; also after a failure, so that what was sent is not left half-way. A handle may
-    /// come from an earlier run that was killed: it must say all that is needed.
+    /// Called once after the last batch; also after a failure, so that what was sent is not left half-way. Only where rows
+    /// wait for a deferred batch with the same [`Writer::identity`] is it called before them, too. A handle may come from
+    /// an earlier run that was killed: it must say all that is needed.
     async fn settle(&self, deferred: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError>;
 
     /// What must not be twice in a batch, nor in two batches in flight, beside the row's key: a hash of the identifiers as

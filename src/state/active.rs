@@ -53,6 +53,8 @@ pub struct Effort {
     pub requests: u64,
     /// Requests that repeated an earlier one.
     pub retries: u64,
+    /// Operations that were left out of the plan's copy on purpose.
+    pub left_out: u64,
     /// Why it did not go on to the end.
     pub error: Option<String>,
 }
@@ -146,6 +148,7 @@ impl<'a> ActiveRun<'a> {
         let mut folded = fold::fold(before, &share, operations, out.path())?;
         folded.run.requests = effort.requests;
         folded.run.retries = effort.retries;
+        folded.run.left_out = effort.left_out;
         folded.run.error = effort.error;
         folded.run.judge();
         let result = folded.run.clone();
