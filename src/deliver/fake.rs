@@ -24,6 +24,11 @@ pub enum Fault {
     LostAfter,
     Fatal,
     Deferred,
+    Unreachable,
+    /// Answers for the records whose place modulo 8 is set; the others are not executed.
+    Partly(u8),
+    /// The same, and asks for so many seconds.
+    PartlyAfter(u8, u64),
     /// Takes so many milliseconds.
     Slow(u64),
 }
@@ -54,6 +59,21 @@ pub struct World {
     /// Keys in flight, to see that no key is there twice.
     pub keys: HashSet<i64>,
     pub batches: Vec<(Action, usize)>,
+    /// Most records of a request.
+    pub fits: Option<usize>,
+    /// Versions that are larger than any request.
+    pub huge: BTreeSet<i64>,
+    /// Versions with which every request fails.
+    pub stuck: BTreeSet<i64>,
+    /// What must not be twice in flight, by key.
+    pub identity: Option<fn(i64) -> u64>,
+    identities: HashSet<u64>,
+    /// Position last executed by identity.
+    order: HashMap<u64, u64>,
+    /// True when added and changed rows must not be mixed.
+    pub by_state: bool,
+    /// Requests each batch takes, if the destination counts them itself.
+    pub counts: Option<u64>,
 }
 
 /// Keys and versions are what the tests make of a record.
@@ -72,6 +92,10 @@ pub fn deed(operation: &Operation) -> Deed {
 impl World {
     fn execute(&mut self, class: Class, operation: &Operation) -> Outcome {
         let (key, version, action) = deed(operation);
+        if let Some(identity) = self.identity {
+            let last = self.order.insert(identity(key), operation.ordinal).unwrap_or(0);
+            assert!(operation.ordinal >= last, "key {key} overtook one with the same identity");
+        }
         if self.rejected.contains(&version) && action == Action::Send {
             return Outcome::Rejected { code: "bad".into(), message: "bad version".into() };
         }
@@ -114,8 +138,20 @@ fn lost() -> SendError {
 impl Writer for FakeWriter {
     async fn send(&self, batch: &Batch) -> Result<Sent, SendError> {
         let keys: Vec<i64> = batch.operations.iter().map(|o| deed(o).0).collect();
+        let identities: Vec<u64>;
         let fault = {
             let mut world = self.world.lock().unwrap();
+            let fits = world.fits.unwrap_or(usize::MAX);
+            let huge = batch.operations.iter().position(|o| world.huge.contains(&deed(o).1)).unwrap_or(usize::MAX);
+            if fits.min(huge) < batch.operations.len() {
+                return Err(SendError::Oversize { fits: fits.min(huge) });
+            }
+            identities = world.identity.map_or(Vec::new(), |f| keys.iter().map(|key| f(*key)).collect());
+            for identity in &identities {
+                assert!(world.identities.insert(*identity), "identity {identity} is in flight twice");
+            }
+            let added = batch.operations[0].added;
+            assert!(!world.by_state || batch.operations.iter().all(|o| o.added == added), "added and changed mixed");
             world.requests += 1;
             world.in_flight += 1;
             world.most_in_flight = world.most_in_flight.max(world.in_flight);
@@ -134,6 +170,9 @@ impl Writer for FakeWriter {
         keys.iter().for_each(|key| {
             world.keys.remove(key);
         });
+        identities.iter().for_each(|identity| {
+            world.identities.remove(identity);
+        });
         if self.dead.load(Ordering::SeqCst) {
             return Err(SendError::Fatal { message: "dead".into(), help: None });
         }
@@ -145,7 +184,18 @@ impl Writer for FakeWriter {
             }
             Fault::Fatal => return Err(SendError::Fatal { message: "401".into(), help: None }),
             Fault::LostBefore => return Err(lost()),
-            Fault::None | Fault::LostAfter | Fault::Deferred | Fault::Slow(_) => {}
+            Fault::Unreachable => {
+                return Err(SendError::Unreachable { message: "connection refused".into() });
+            }
+            Fault::None
+            | Fault::LostAfter
+            | Fault::Deferred
+            | Fault::Slow(_)
+            | Fault::Partly(_)
+            | Fault::PartlyAfter(..) => {}
+        }
+        if batch.operations.iter().any(|o| world.stuck.contains(&deed(o).1)) {
+            return Err(SendError::Transient { message: "500".into(), retry_after: None });
         }
         if batch.operations.iter().any(|o| world.poison.contains(&deed(o).1)) {
             return Err(SendError::Refused { code: "poison".into(), message: "one of these".into() });
@@ -154,6 +204,12 @@ impl Writer for FakeWriter {
             let handle = format!("job-{}", batch.id);
             world.deferred.insert(handle.clone(), batch.operations.clone());
             return Ok(Sent::Deferred { handle });
+        }
+        if let Fault::Partly(mask) | Fault::PartlyAfter(mask, _) = fault {
+            let answer = |(i, operation)| (mask >> (i % 8) & 1 == 1).then(|| world.execute(self.class, operation));
+            let outcomes = batch.operations.iter().enumerate().map(answer).collect();
+            let retry_after = if let Fault::PartlyAfter(_, s) = fault { Some(Duration::from_secs(s)) } else { None };
+            return Ok(Sent::Partly { outcomes, message: "not now".into(), retry_after });
         }
         let outcomes = batch.operations.iter().map(|o| world.execute(self.class, o)).collect();
         if fault == Fault::LostAfter {
@@ -174,6 +230,36 @@ impl Writer for FakeWriter {
             answers.push((*batch, operations.iter().map(|o| world.execute(self.class, o)).collect()));
         }
         Ok(answers)
+    }
+
+    fn identity(&self, operation: &Operation) -> Option<u64> {
+        let identity = self.world.lock().unwrap().identity?;
+        Some(identity(deed(operation).0))
+    }
+
+    fn requests(&self) -> Option<u64> {
+        let world = self.world.lock().unwrap();
+        Some(world.counts? * world.requests)
+    }
+}
+
+impl World {
+    /// The same destination, as a new process finds it: no request is in flight.
+    pub fn restart(&mut self, faults: &[Fault]) {
+        let old = std::mem::take(self);
+        *self = World {
+            records: old.records,
+            deeds: old.deeds,
+            dedupe_ids: old.dedupe_ids,
+            poison: old.poison,
+            rejected: old.rejected,
+            fits: old.fits,
+            huge: old.huge,
+            identity: old.identity,
+            by_state: old.by_state,
+            script: faults.iter().copied().collect(),
+            ..World::default()
+        };
     }
 }
 

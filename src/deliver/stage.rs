@@ -39,6 +39,8 @@ pub struct Stage {
     pub by_state: bool,
     pub max_rejected: Option<Limit>,
     pub stop: Stop,
+    /// Held rows are sent again.
+    pub retry: bool,
     /// Everything any plan has held.
     pub planned: Vec<Deed>,
     plans: u32,
@@ -99,10 +101,10 @@ pub fn change_batch(rows: &[(i64, i64, RowState)]) -> ChangeBatch {
 
 /// What is to be done for the state to be as desired: what `diff` does, for two integer columns.
 pub fn changes(reading: &Reading, desired: &Rows) -> Vec<(i64, i64, RowState)> {
-    try_changes(reading, desired).unwrap()
+    try_changes(reading, desired, false).unwrap()
 }
 
-fn try_changes(reading: &Reading, desired: &Rows) -> Result<Vec<(i64, i64, RowState)>> {
+fn try_changes(reading: &Reading, desired: &Rows, retry: bool) -> Result<Vec<(i64, i64, RowState)>> {
     let view = reading.view(SYNC, None)?;
     let rows = |snapshot: &Option<_>| -> HashMap<Hash, Hash> {
         snapshot.as_ref().map(crate::state::hashes).transpose().unwrap().unwrap_or_default().into_iter().collect()
@@ -112,7 +114,7 @@ fn try_changes(reading: &Reading, desired: &Rows) -> Result<Vec<(i64, i64, RowSt
     for (key, version) in desired {
         let (hash, row) = (key_hash(*key), row_hash(*key, *version));
         let same = known.get(&hash) == Some(&row) && !doubt.contains_key(&hash);
-        if same || view.held.get(&hash).is_some_and(|held| held.row_hash == row) {
+        if same || !retry && view.held.get(&hash).is_some_and(|held| held.row_hash == row) {
             continue;
         }
         let state = if known.contains_key(&hash) { RowState::Changed } else { RowState::Added };
@@ -150,6 +152,7 @@ impl Stage {
             by_state: false,
             max_rejected: None,
             stop: Stop::never(),
+            retry: false,
             planned: Vec::new(),
             plans: 0,
         }
@@ -181,7 +184,7 @@ impl Stage {
         let locked = state.lock(&LockRequest::new("apply"))?;
         locked.recover()?;
         let reading = locked.read()?;
-        let changes = try_changes(&reading, desired)?;
+        let changes = try_changes(&reading, desired, self.retry)?;
         if changes.is_empty() {
             return Ok(None);
         }

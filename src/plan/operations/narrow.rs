@@ -1,18 +1,27 @@
 //! A part of frozen operations, for a first careful run: what is left out was never planned as far as the run knows.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow_array::BooleanArray;
+use arrow_array::builder::FixedSizeBinaryBuilder;
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow_schema::ArrowError;
 use arrow_select::filter::filter_record_batch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{Head, failed, parts, properties, thaw};
 use crate::diagnostic::Result;
+use crate::diff::{Hash, RowState};
 
-/// Leaves only the chosen operations in a folder, in their order. They are asked for one after the other; their positions
-/// are counted anew.
+/// Place of `_row_hash` among the columns.
+const ROW_HASH: usize = 5;
+
+/// Leaves only the chosen operations in a folder, in their order. They are asked for one after the other, with their
+/// positions in the whole plan; what is left is counted anew. A record a row had before goes where its row goes: it is
+/// not asked for.
 ///
 /// # Errors
 /// The operations cannot be read, or not be written.
@@ -22,6 +31,9 @@ pub fn narrow(folder: &Path, choose: &mut dyn FnMut(&Head) -> bool) -> Result<()
     }
     let beside = folder.with_extension("narrowed");
     fs::create_dir_all(&beside).map_err(|e| failed("write", &beside, &e))?;
+    // Positions in the whole plan → positions in what is left.
+    let mut places: HashMap<u64, u64> = HashMap::new();
+    let mut position = 0;
     for path in parts(folder)? {
         let reading = |e: &dyn std::fmt::Display| failed("read", &path, e);
         let file = File::open(&path).map_err(|e| reading(&e))?;
@@ -33,8 +45,25 @@ pub fn narrow(folder: &Path, choose: &mut dyn FnMut(&Head) -> bool) -> Result<()
             ArrowWriter::try_new(file, reader.schema().clone(), Some(properties())).map_err(|e| writing(&e))?;
         for batch in reader.build().map_err(|e| reading(&e))? {
             let batch = batch.map_err(|e| reading(&e))?;
-            let heads = thaw(&batch, 0).map_err(|e| reading(&e))?.heads;
-            let chosen: Vec<bool> = heads.iter().map(&mut *choose).collect();
+            let heads = thaw(&batch, position).map_err(|e| reading(&e))?.heads;
+            position += heads.len() as u64;
+            let mut chosen = Vec::with_capacity(heads.len());
+            let mut hashes = Vec::with_capacity(heads.len());
+            for head in &heads {
+                let (keep, hash) = match waits_for(head) {
+                    None => (choose(head), head.row_hash),
+                    Some(row) => match places.get(&row) {
+                        Some(place) => (true, Hash::from(*place) + 2),
+                        None => (false, head.row_hash),
+                    },
+                };
+                if keep {
+                    places.insert(head.ordinal, places.len() as u64);
+                }
+                chosen.push(keep);
+                hashes.push(hash);
+            }
+            let batch = with_hashes(&batch, &hashes).map_err(|e| writing(&e))?;
             let kept = filter_record_batch(&batch, &BooleanArray::from(chosen)).map_err(|e| writing(&e))?;
             writer.write(&kept).map_err(|e| writing(&e))?;
         }
@@ -43,4 +72,51 @@ pub fn narrow(folder: &Path, choose: &mut dyn FnMut(&Head) -> bool) -> Result<()
     }
     fs::remove_dir_all(folder).map_err(|e| failed("write", folder, &e))?;
     fs::rename(&beside, folder).map_err(|e| failed("write", folder, &e))
+}
+
+/// For a record a row had before: position of the operation that sends its row.
+fn waits_for(head: &Head) -> Option<u64> {
+    let former = head.state == RowState::Removed && head.row_hash != 0;
+    head.row_hash.checked_sub(2).filter(|_| former).and_then(|ordinal| u64::try_from(ordinal).ok())
+}
+
+fn with_hashes(batch: &RecordBatch, hashes: &[Hash]) -> Result<RecordBatch, ArrowError> {
+    let mut column = FixedSizeBinaryBuilder::with_capacity(hashes.len(), 16);
+    for hash in hashes {
+        column.append_value(hash.to_be_bytes())?;
+    }
+    let mut columns = batch.columns().to_vec();
+    if let Some(place) = columns.get_mut(ROW_HASH) {
+        *place = Arc::new(column.finish()) as ArrayRef;
+    }
+    RecordBatch::try_new(batch.schema(), columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deliver::stage::write_plan;
+    use crate::destinations::Action;
+    use crate::plan::operations::read;
+
+    #[test]
+    fn what_is_left_keeps_its_order_and_is_counted_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = |key| if key > 7 { RowState::Removed } else { RowState::Added };
+        let rows: Vec<_> = (1..=9).map(|key| (key, key, state(key))).collect();
+        write_plan(folder.path(), &rows, Some(Action::Delete));
+        let operations = folder.path().join("operations").join(crate::deliver::stage::SYNC);
+        let mut asked = Vec::new();
+        narrow(&operations, &mut |head| {
+            asked.push(head.ordinal);
+            head.key == "3" || head.key == "5" || head.key == "8"
+        })
+        .unwrap();
+        assert_eq!(asked, (0..9).collect::<Vec<_>>());
+        let left: Vec<_> = read(&operations).unwrap().flat_map(|part| part.unwrap().heads).collect();
+        let told: Vec<_> = left.iter().map(|h| (h.ordinal, h.key.as_str(), h.action)).collect();
+        let (send, delete) = (Some(Action::Send), Some(Action::Delete));
+        assert_eq!(told, [(0, "3", send), (1, "5", send), (2, "8", delete)]);
+        assert_eq!(left[0].row_hash, crate::deliver::stage::row_hash(3, 3));
+    }
 }
