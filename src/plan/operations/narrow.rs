@@ -91,32 +91,3 @@ fn with_hashes(batch: &RecordBatch, hashes: &[Hash]) -> Result<RecordBatch, Arro
     }
     RecordBatch::try_new(batch.schema(), columns)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::deliver::stage::write_plan;
-    use crate::destinations::Action;
-    use crate::plan::operations::read;
-
-    #[test]
-    fn what_is_left_keeps_its_order_and_is_counted_anew() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = |key| if key > 7 { RowState::Removed } else { RowState::Added };
-        let rows: Vec<_> = (1..=9).map(|key| (key, key, state(key))).collect();
-        write_plan(folder.path(), &rows, Some(Action::Delete));
-        let operations = folder.path().join("operations").join(crate::deliver::stage::SYNC);
-        let mut asked = Vec::new();
-        narrow(&operations, &mut |head| {
-            asked.push(head.ordinal);
-            head.key == "3" || head.key == "5" || head.key == "8"
-        })
-        .unwrap();
-        assert_eq!(asked, (0..9).collect::<Vec<_>>());
-        let left: Vec<_> = read(&operations).unwrap().flat_map(|part| part.unwrap().heads).collect();
-        let told: Vec<_> = left.iter().map(|h| (h.ordinal, h.key.as_str(), h.action)).collect();
-        let (send, delete) = (Some(Action::Send), Some(Action::Delete));
-        assert_eq!(told, [(0, "3", send), (1, "5", send), (2, "8", delete)]);
-        assert_eq!(left[0].row_hash, crate::deliver::stage::row_hash(3, 3));
-    }
-}
