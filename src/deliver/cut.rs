@@ -20,6 +20,8 @@ pub struct Cut {
     pub operations: Vec<Operation>,
     /// Their keys.
     pub keys: Vec<Hash>,
+    /// For each of these: the operation that must have been acknowledged before, if there is one.
+    pub after: Vec<Option<u64>>,
     /// Rows of which no record could be made, and why.
     pub unmappable: Vec<(u64, String)>,
 }
@@ -28,6 +30,12 @@ impl Cut {
     /// True for what must wait until all that came before has ended.
     pub fn last_wave(&self) -> bool {
         self.action != Action::Send
+    }
+
+    /// Leaves out what may not be done: the record a row had before stays while the row has no other.
+    pub fn withhold(&mut self, may_go: impl Fn(Option<u64>) -> bool) {
+        let mut keep = std::mem::take(&mut self.after).into_iter().map(may_go);
+        self.operations.retain(|_| keep.next().unwrap_or(true));
     }
 }
 
@@ -83,6 +91,7 @@ impl<'a> Cutter<'a> {
                 action: row.action,
                 operations: Vec::new(),
                 keys: Vec::new(),
+                after: Vec::new(),
                 unmappable: Vec::new(),
             });
             match row.record {
@@ -90,6 +99,7 @@ impl<'a> Cutter<'a> {
                 Ok(record) => {
                     keys.insert(row.head.key_hash);
                     into.keys.push(row.head.key_hash);
+                    into.after.push(row.head.after());
                     into.operations.push(self.operation(row.head, row.action, record));
                 }
             }

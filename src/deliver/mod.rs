@@ -35,7 +35,7 @@ use crate::diff::Hash;
 use crate::manifest::sync::Limit;
 use crate::state::journal::SyncRecord;
 use crate::state::runs::SyncRun;
-use crate::state::{ActiveRun, Effort};
+use crate::state::{ActiveRun, ActiveSync, Effort};
 use cut::{Cut, Cutter};
 use flight::Tower;
 pub use mapper::Mapper;
@@ -116,7 +116,7 @@ pub async fn deliver(
     let operations = run.operations(&sync.record.sync)?;
     let lineage = run.lineage();
     let cutter = Cutter::new(operations, job.mapper, &sync, &lineage, job.batch_size.max(1) as usize);
-    let sent = send_all(&tower, cutter, job.concurrency.max(1) as usize, stop).await;
+    let sent = send_all(&tower, &sync, cutter, job.concurrency.max(1) as usize, stop).await;
     // Also after a failure: what was handed over is not left half-way.
     let settled = tower.settle(DRAIN).await;
     // And after a failure, too: what was answered is known, whatever failed later.
@@ -129,7 +129,13 @@ pub async fn deliver(
 }
 
 /// Sends everything that may be sent. Returns when nothing is in flight any more.
-async fn send_all(tower: &Tower<'_>, mut cutter: Cutter<'_>, concurrency: usize, stop: &Stop) -> Result<()> {
+async fn send_all(
+    tower: &Tower<'_>,
+    sync: &ActiveSync,
+    mut cutter: Cutter<'_>,
+    concurrency: usize,
+    stop: &Stop,
+) -> Result<()> {
     let mut flights = FuturesUnordered::new();
     let mut flying: HashSet<Hash> = HashSet::new();
     let mut next: Option<Cut> = None;
@@ -156,6 +162,9 @@ async fn send_all(tower: &Tower<'_>, mut cutter: Cutter<'_>, concurrency: usize,
             sending = !cut.last_wave();
             for (ordinal, message) in std::mem::take(&mut cut.unmappable) {
                 tower.unmappable(ordinal, cut.action, message)?;
+            }
+            if cut.last_wave() {
+                cut.withhold(|after| sync.may_go(after, &tower.ledger().marks));
             }
             if !cut.operations.is_empty() {
                 flying.extend(&cut.keys);
