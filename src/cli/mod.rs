@@ -13,6 +13,7 @@ mod show;
 mod state;
 mod terminal;
 mod validate;
+mod watching;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -344,7 +344,7 @@ impl<I> Pass<'_, I> {
     /// Takes note of a record a row had before. Of one that nothing is done about and that has no name, only what is
     /// held is forgotten: its row has left before anything of it was taken.
     fn former(&mut self, head: &Head) {
-        if head.matching.is_none() && head.action.is_none() {
+        if head.matching.is_none() {
             if self.held.0.get(&head.key_hash).is_some_and(|held| held.row_hash != 0) {
                 self.release(head.key_hash);
             }
