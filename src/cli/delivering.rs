@@ -124,6 +124,7 @@ impl Depot<'_> {
             batch_size: delivery.batch_size.unwrap_or(capabilities.batch_size),
             concurrency: delivery.concurrency.unwrap_or(capabilities.concurrency),
             by_state: capabilities.by_state,
+            by_run: capabilities.always_opened,
             max_rejected: delivery.max_rejected,
             total: share.operations,
             left_out: share.left_out,

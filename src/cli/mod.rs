@@ -14,6 +14,7 @@ mod show;
 mod state;
 mod terminal;
 mod validate;
+mod watching;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -30,6 +30,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         2 => Just(Fault::LostAfter),
         1 => Just(Fault::Fatal),
         1 => Just(Fault::Deferred),
+        1 => Just(Fault::Job),
         1 => Just(Fault::Slow(20)),
         1 => Just(Fault::Unreachable),
         3 => any::<u8>().prop_map(Fault::Partly),

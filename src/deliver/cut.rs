@@ -14,7 +14,7 @@ use std::vec::IntoIter;
 use sha2::{Digest, Sha256};
 
 use super::Mapper;
-use crate::destinations::{Action, Operation, Writer};
+use crate::destinations::{Action, Operation, Outcome, Writer};
 use crate::diagnostic::{Error, Result};
 use crate::diff::{Hash, RowState};
 use crate::mapping::Record;
@@ -41,8 +41,32 @@ pub struct Cut {
     pub operations: Vec<Operation>,
     /// Their keys and identities.
     pub tokens: Vec<Token>,
-    /// Rows of which no record could be made, what was to be done, and why it cannot.
-    pub unmappable: Vec<(u64, Action, String)>,
+    /// For each operation: the one that must have been acknowledged before, if there is one.
+    pub after: Vec<Option<u64>>,
+    /// Rows that are not sent, as what becomes of them is known: what was to be done, and the outcome.
+    pub known: Vec<(u64, Action, Outcome)>,
+}
+
+impl Cut {
+    /// Leaves out what may not be done: the record a row had before stays while the row has no other.
+    pub fn withhold(&mut self, may_go: impl Fn(Option<u64>) -> bool) {
+        if self.after.iter().all(Option::is_none) {
+            return;
+        }
+        let mut keep = std::mem::take(&mut self.after).into_iter().map(may_go);
+        self.operations.retain(|_| keep.next().unwrap_or(true));
+    }
+}
+
+/// What may still come to an end.
+#[derive(Debug, Clone, Copy)]
+pub struct Air<'a> {
+    /// Keys and identities that are taken.
+    pub tokens: &'a HashSet<Token>,
+    /// Batches are in flight.
+    pub busy: bool,
+    /// Batches were taken and can be settled before the last wave.
+    pub unsettled: bool,
 }
 
 /// What comes next.
@@ -74,7 +98,7 @@ pub struct Cutter<'a> {
     rules: Rules,
     part: Peekable<IntoIter<Row>>,
     room: VecDeque<Waiting>,
-    unmappable: Vec<(u64, Action, String)>,
+    known: Vec<(u64, Action, Outcome)>,
     /// A removed row was read: nothing to send may follow.
     removing: bool,
     /// Removed rows are being sent.
@@ -95,6 +119,7 @@ struct Waiting {
     operation: Operation,
     key: Token,
     identity: Option<Token>,
+    after: Option<u64>,
 }
 
 impl Waiting {
@@ -104,7 +129,8 @@ impl Waiting {
 }
 
 impl<'a> Cutter<'a> {
-    /// Cuts the operations of a sync; what earlier runs of the plan settled is left out.
+    /// Cuts the operations of a sync; what earlier runs of the plan settled is left out, and of what they handed over and
+    /// was answered since the outcome is told.
     pub fn new(
         operations: Reader,
         mapper: &'a mut dyn Mapper,
@@ -122,38 +148,38 @@ impl<'a> Cutter<'a> {
             rules,
             part: Vec::new().into_iter().peekable(),
             room: VecDeque::new(),
-            unmappable: Vec::new(),
+            known: Vec::new(),
             removing: false,
             last_wave: false,
             ended: false,
         }
     }
 
-    /// The next batch, beside what is `flying`; `busy` while anything may still land.
-    pub fn cut(&mut self, flying: &HashSet<Token>, busy: bool) -> Result<Next> {
+    /// The next batch, beside what is in the air.
+    pub fn cut(&mut self, air: Air<'_>) -> Result<Next> {
         let size = self.rules.size;
-        let mut scan = Scan::new(flying, size);
+        let mut scan = Scan::new(air.tokens, size);
         for (index, waiting) in self.room.iter().enumerate() {
             if scan.full() {
                 break;
             }
             scan.add(index, waiting, self.kind(&waiting.operation));
         }
-        while !scan.full() && self.room.len() < ROOM * size && self.unmappable.len() < size {
-            let Some(waiting) = self.next_row(busy)? else { break };
+        while !scan.full() && self.room.len() < ROOM * size && self.known.len() < size {
+            let Some(waiting) = self.next_row(air)? else { break };
             scan.add(self.room.len(), &waiting, self.kind(&waiting.operation));
             self.room.push_back(waiting);
         }
         let (passed_over, best) = (scan.passed_over, scan.best());
         let Some(((action, _), chosen)) = best else {
-            return Ok(match self.unmappable.first() {
-                Some((_, action, _)) => Next::Batch(self.take(*action, &[])),
+            return Ok(match self.known.first() {
+                Some(&(_, action, _)) => Next::Batch(self.take(action, &[])),
                 None if self.ended && self.room.is_empty() => Next::End,
                 None => Next::Wait,
             });
         };
         // A request costs more than a wait: what is in flight frees rows that fill it.
-        if busy && passed_over && chosen.len() * 2 < size {
+        if air.busy && passed_over && chosen.len() * 2 < size {
             return Ok(Next::Wait);
         }
         Ok(Next::Batch(self.take(action, &chosen)))
@@ -169,13 +195,15 @@ impl<'a> Cutter<'a> {
             action,
             operations: Vec::with_capacity(chosen.len()),
             tokens: Vec::with_capacity(chosen.len()),
-            unmappable: std::mem::take(&mut self.unmappable),
+            after: Vec::with_capacity(chosen.len()),
+            known: std::mem::take(&mut self.known),
         };
         let mut chosen = chosen.iter().peekable();
         let mut stay = VecDeque::new();
         for (index, waiting) in self.room.drain(..).enumerate() {
             if chosen.next_if_eq(&&index).is_some() {
                 cut.tokens.extend(waiting.tokens());
+                cut.after.push(waiting.after);
                 cut.operations.push(waiting.operation);
             } else {
                 stay.push_back(waiting);
@@ -186,7 +214,7 @@ impl<'a> Cutter<'a> {
     }
 
     /// The next row of the wave; the last one begins when all that came before has come to its end.
-    fn next_row(&mut self, busy: bool) -> Result<Option<Waiting>> {
+    fn next_row(&mut self, air: Air<'_>) -> Result<Option<Waiting>> {
         loop {
             let Some(row) = self.part.peek() else {
                 match self.operations.next().transpose()? {
@@ -199,7 +227,7 @@ impl<'a> Cutter<'a> {
                 continue;
             };
             if row.action != Action::Send && !self.last_wave {
-                if busy || !self.room.is_empty() {
+                if air.busy || air.unsettled || !self.room.is_empty() {
                     return Ok(None);
                 }
                 self.last_wave = true;
@@ -207,16 +235,18 @@ impl<'a> Cutter<'a> {
             let Some(row) = self.part.next() else { continue };
             match row.record {
                 Err(message) => {
-                    self.unmappable.push((row.head.ordinal, row.action, message));
-                    if self.unmappable.len() >= self.rules.size {
+                    // Final, as a refusal by the destination is.
+                    let outcome = Outcome::Rejected { code: "unmappable".into(), message };
+                    self.known.push((row.head.ordinal, row.action, outcome));
+                    if self.known.len() >= self.rules.size {
                         return Ok(None);
                     }
                 }
                 Ok(record) => {
-                    let key = Token::Key(row.head.key_hash);
+                    let (key, after) = (Token::Key(row.head.key_hash), row.head.after());
                     let operation = self.operation(row.head, row.action, record);
                     let identity = self.writer.identity(&operation).map(Token::Identity);
-                    return Ok(Some(Waiting { operation, key, identity }));
+                    return Ok(Some(Waiting { operation, key, identity, after }));
                 }
             }
         }
@@ -234,8 +264,12 @@ impl<'a> Cutter<'a> {
                     "the plan's operations are out of order: a record to send follows a removed one",
                 ));
             }
-            if !self.sync.settled(head.ordinal) {
-                rows.push(Row { head, action, record });
+            if self.sync.settled(head.ordinal) {
+                continue;
+            }
+            match self.sync.answered(&head) {
+                Some(outcome) => self.known.push((head.ordinal, action, outcome.clone())),
+                None => rows.push(Row { head, action, record }),
             }
         }
         Ok(rows)

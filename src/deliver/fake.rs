@@ -23,7 +23,10 @@ pub enum Fault {
     LostBefore,
     LostAfter,
     Fatal,
+    /// Taken, and executed when it is settled.
     Deferred,
+    /// Taken, and executed at once; the answer comes later.
+    Job,
     Unreachable,
     /// Answers for the records whose place modulo 8 is set; the others are not executed.
     Partly(u8),
@@ -52,6 +55,9 @@ pub struct World {
     /// Keys that are not there (update-only).
     pub missing: BTreeSet<i64>,
     pub deferred: HashMap<String, Vec<Operation>>,
+    /// Answers of jobs.
+    pub jobs: HashMap<String, Vec<Outcome>>,
+    handles: u64,
     pub requests: u64,
     pub in_flight: u64,
     pub most_in_flight: u64,
@@ -190,6 +196,7 @@ impl Writer for FakeWriter {
             Fault::None
             | Fault::LostAfter
             | Fault::Deferred
+            | Fault::Job
             | Fault::Slow(_)
             | Fault::Partly(_)
             | Fault::PartlyAfter(..) => {}
@@ -201,7 +208,7 @@ impl Writer for FakeWriter {
             return Err(SendError::Refused { code: "poison".into(), message: "one of these".into() });
         }
         if fault == Fault::Deferred {
-            let handle = format!("job-{}", batch.id);
+            let handle = world.handle();
             world.deferred.insert(handle.clone(), batch.operations.clone());
             return Ok(Sent::Deferred { handle });
         }
@@ -212,6 +219,11 @@ impl Writer for FakeWriter {
             return Ok(Sent::Partly { outcomes, message: "not now".into(), retry_after });
         }
         let outcomes = batch.operations.iter().map(|o| world.execute(self.class, o)).collect();
+        if fault == Fault::Job {
+            let handle = world.handle();
+            world.jobs.insert(handle.clone(), outcomes);
+            return Ok(Sent::Deferred { handle });
+        }
         if fault == Fault::LostAfter {
             return Err(lost());
         }
@@ -226,9 +238,14 @@ impl Writer for FakeWriter {
         }
         let mut answers = Vec::new();
         for (batch, handle) in deferred {
-            let operations = world.deferred.remove(handle).expect("a known handle");
-            answers.push((*batch, operations.iter().map(|o| world.execute(self.class, o)).collect()));
+            if let Some(outcomes) = world.jobs.remove(handle) {
+                answers.push((*batch, outcomes));
+            } else if let Some(operations) = world.deferred.remove(handle) {
+                answers.push((*batch, operations.iter().map(|o| world.execute(self.class, o)).collect()));
+            }
         }
+        // What an earlier run handed over counted its rows in another plan.
+        world.order.clear();
         Ok(answers)
     }
 
@@ -244,6 +261,11 @@ impl Writer for FakeWriter {
 }
 
 impl World {
+    fn handle(&mut self) -> String {
+        self.handles += 1;
+        format!("job-{}", self.handles)
+    }
+
     /// The same destination, as a new process finds it: no request is in flight.
     pub fn restart(&mut self, faults: &[Fault]) {
         let old = std::mem::take(self);
@@ -251,6 +273,9 @@ impl World {
             records: old.records,
             deeds: old.deeds,
             dedupe_ids: old.dedupe_ids,
+            deferred: old.deferred,
+            jobs: old.jobs,
+            handles: old.handles,
             poison: old.poison,
             rejected: old.rejected,
             fits: old.fits,

@@ -21,9 +21,12 @@ pub struct Ledger {
 }
 
 impl Tower<'_> {
-    /// A row of which no record can be made although the plan could: final, as a refusal by the destination is.
-    pub fn unmappable(&self, ordinal: u64, action: Action, message: String) -> Result<()> {
-        self.note(action, &[ordinal], &[Outcome::Rejected { code: "unmappable".into(), message }])
+    /// Writes down what is known of rows without sending them; all of the same action.
+    pub fn known(&self, rows: &[(u64, Action, Outcome)]) -> Result<()> {
+        let Some((_, action, _)) = rows.first() else { return Ok(()) };
+        let (ordinals, outcomes): (Vec<u64>, Vec<Outcome>) =
+            rows.iter().map(|(ordinal, _, outcome)| (*ordinal, outcome.clone())).unzip();
+        self.note(*action, &ordinals, &outcomes)
     }
 
     /// Writes down what became of rows under a batch of their own.

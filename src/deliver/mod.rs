@@ -41,9 +41,10 @@ use crate::destinations::Writer;
 use crate::diagnostic::{Error, Result};
 use crate::manifest::sync::Limit;
 use crate::state::journal::SyncRecord;
+use crate::state::marks::{Mark, Marks};
 use crate::state::runs::SyncRun;
-use crate::state::{ActiveRun, Effort};
-use cut::{Cutter, Next, Rules, Token};
+use crate::state::{ActiveRun, ActiveSync, Effort};
+use cut::{Air, Cutter, Next, Rules, Token};
 use flight::Tower;
 pub use mapper::Mapper;
 pub use open::open;
@@ -65,6 +66,8 @@ pub struct Job<'a> {
     pub concurrency: u32,
     /// True when a batch holds only added or only changed rows.
     pub by_state: bool,
+    /// True where what a run hands over makes a whole at its end, as files do: settled once and by the same run.
+    pub by_run: bool,
     /// The delivery stops when more records than this are rejected; a percentage counts against `total`.
     pub max_rejected: Option<Limit>,
     /// Operations of the plan for this sync that do something at the destination.
@@ -118,7 +121,10 @@ pub async fn deliver(
     stop: &Stop,
     progress: &dyn Progress,
 ) -> Result<SyncRun> {
-    let sync = run.begin_sync(job.record)?;
+    let mut sync = run.begin_sync(job.record)?;
+    if !job.by_run {
+        settle::leftovers(writer, &mut sync, &job.retry, stop).await;
+    }
     let most_rejected = job.max_rejected.map(|limit| match limit {
         Limit::Count(count) => count,
         // Rounded down: 5 % of 19 records is none.
@@ -129,8 +135,9 @@ pub async fn deliver(
     let lineage = run.lineage();
     let rules = Rules { size: job.batch_size.max(1) as usize, by_state: job.by_state };
     let mut cutter = Cutter::new(operations, job.mapper, writer, &sync, &lineage, rules);
+    let runway = Runway { sync: &sync, concurrency: job.concurrency.max(1) as usize, by_run: job.by_run };
     let ended = loop {
-        let sent = send_all(&tower, &mut cutter, job.concurrency.max(1) as usize, stop).await;
+        let sent = send_all(&tower, &runway, &mut cutter, stop).await;
         // Also after a failure: what was handed over is not left half-way.
         let settled = tower.settle(DRAIN).await;
         match sent.and_then(|waiting| settled.map(|()| waiting)) {
@@ -148,16 +155,34 @@ pub async fn deliver(
     run.finish_sync(&sync, &ledger.marks, Effort { requests, retries, left_out: job.left_out, error })
 }
 
+/// What does not change while a sync is sent.
+struct Runway<'a> {
+    sync: &'a ActiveSync,
+    concurrency: usize,
+    by_run: bool,
+}
+
+impl Runway<'_> {
+    /// Whether what waits for this operation may be done.
+    fn clear(&self, marks: &Marks, after: Option<u64>) -> bool {
+        // What makes a whole at the end keeps its order, and does not lose what it was handed.
+        let handed_over = |ordinal| self.by_run && marks.get(ordinal) == Mark::InDoubt;
+        self.sync.may_go(after, marks) || after.is_some_and(handed_over)
+    }
+}
+
 /// Sends everything that may be sent. Returns when nothing is in flight any more: true when rows are left that wait for a
 /// batch that was taken to be answered later.
-async fn send_all(tower: &Tower<'_>, cutter: &mut Cutter<'_>, concurrency: usize, stop: &Stop) -> Result<bool> {
+async fn send_all(tower: &Tower<'_>, runway: &Runway<'_>, cutter: &mut Cutter<'_>, stop: &Stop) -> Result<bool> {
     let mut flights = FuturesUnordered::new();
     let mut flying: HashSet<Token> = HashSet::new();
     let mut broken: Option<Error> = None;
     let mut waiting = false;
     loop {
-        while flights.len() < concurrency && tower.open() {
-            let mut cut = match cutter.cut(&flying, !flights.is_empty()) {
+        while flights.len() < runway.concurrency && tower.open() {
+            let unsettled = !runway.by_run && !tower.ledger().deferred.is_empty();
+            let air = Air { tokens: &flying, busy: !flights.is_empty(), unsettled };
+            let mut cut = match cutter.cut(air) {
                 Ok(Next::Batch(cut)) => cut,
                 Ok(Next::Wait) => {
                     waiting = flights.is_empty();
@@ -170,9 +195,10 @@ async fn send_all(tower: &Tower<'_>, cutter: &mut Cutter<'_>, concurrency: usize
                     break;
                 }
             };
-            for (ordinal, action, message) in std::mem::take(&mut cut.unmappable) {
-                tower.unmappable(ordinal, action, message)?;
+            for known in cut.known.chunk_by(|one, next| one.1 == next.1) {
+                tower.known(known)?;
             }
+            cut.withhold(|after| runway.clear(&tower.ledger().marks, after));
             if !cut.operations.is_empty() {
                 flying.extend(&cut.tokens);
                 flights.push(tower.fly(cut));

@@ -218,6 +218,7 @@ impl Stage {
             batch_size: self.batch_size,
             concurrency: self.concurrency,
             by_state: self.by_state,
+            by_run: false,
             max_rejected: self.max_rejected,
             total: changes.len() as u64,
             left_out: 0,

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::Result;
 use crate::manifest::destination::DestinationType;
 use crate::manifest::sync::{Mode, OnNull, OnRemoved, Write};
-use crate::mapping::Record;
+use crate::mapping::{Record, Value};
 use crate::postgres::Server;
 use crate::secret::Connection;
 
@@ -234,6 +234,10 @@ pub trait Destination: Send + Sync {
     /// What it can do with this object in this mode and with these options; offline. The error names the modes or options
     /// that would work.
     fn capabilities(&self, object: &str, mode: Mode, options: &Options) -> Result<Capabilities>;
+
+    /// Makes an identifier of an object, by its name, what the destination takes it for, e.g. lower case where case makes
+    /// no difference: two rows whose identifiers are the same after this write the same record. Offline.
+    fn normalise(&self, _object: &str, _identifier: &str, _value: &mut Value) {}
 
     /// Connects and checks that the object can take these fields (table and columns exist, types fit).
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError>;

@@ -2,7 +2,11 @@
 //!
 //! Columns: `_state` (`added`, `changed`, `removed`), `_cause`, `_action` (`send`, `clear`, `delete`; null where nothing
 //! is done), `_key`, `_key_hash`, `_row_hash`, `_match` (for removed rows: the identifiers they were last sent with, as
-//! a JSON array), then the used columns. Removed rows come last. There is one file `NNNN.parquet` for each set of used
+//! a JSON array), then the used columns. Removed rows come last.
+//!
+//! A removed row with a `_row_hash` that is not 0 is no row, but a *former record*: what a row was matched by before its
+//! identifiers changed, or a row that left while its record is used by another. It has no used columns; [`Head::former`]
+//! and [`Head::after`] say the rest. There is one file `NNNN.parquet` for each set of used
 //! columns (rows last acknowledged may have other columns than the model has today), in the order they first come.
 
 mod narrow;
@@ -48,6 +52,27 @@ pub struct Head {
     pub row_hash: Hash,
     /// For removed rows: the identifiers they were last sent with. Other rows are mapped from their columns.
     pub matching: Option<Vec<Value>>,
+}
+
+impl Head {
+    /// True when this is no row, but the record a row had before; the snapshot takes no note of it.
+    pub fn former(&self) -> bool {
+        self.state == RowState::Removed && self.row_hash != 0
+    }
+
+    /// For a former record: position of the operation that must have been acknowledged before this one is done, as else
+    /// the row would be left without any record.
+    pub fn after(&self) -> Option<u64> {
+        if !self.former() {
+            return None;
+        }
+        self.row_hash.checked_sub(2).and_then(|ordinal| u64::try_from(ordinal).ok())
+    }
+}
+
+/// The `_row_hash` of a former record that waits for this operation, or for none.
+pub fn former_hash(after: Option<u64>) -> Hash {
+    after.map_or(1, |ordinal| Hash::from(ordinal) + 2)
 }
 
 /// A run of operations read back.

@@ -13,13 +13,16 @@
 
 mod active;
 pub mod backend;
+mod deferred;
 pub mod document;
 mod fold;
+pub mod formers;
 pub mod held;
 pub mod history;
 pub mod journal;
 pub mod key;
 pub mod lease;
+mod leaving;
 pub mod local;
 pub mod marks;
 mod reading;
@@ -39,6 +42,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
 
 pub use active::{ActiveRun, ActiveSync, Effort};
+pub use deferred::{Leftover, LeftoverRow};
 #[cfg(test)]
 pub(crate) use fold::hashes;
 pub use lease::LockRequest;

@@ -12,9 +12,9 @@ use arrow_select::filter::filter_record_batch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::{Head, failed, parts, properties, thaw};
+use super::{Head, failed, former_hash, parts, properties, thaw};
 use crate::diagnostic::Result;
-use crate::diff::{Hash, RowState};
+use crate::diff::Hash;
 
 /// Place of `_row_hash` among the columns.
 const ROW_HASH: usize = 5;
@@ -50,12 +50,9 @@ pub fn narrow(folder: &Path, choose: &mut dyn FnMut(&Head) -> bool) -> Result<()
             let mut chosen = Vec::with_capacity(heads.len());
             let mut hashes = Vec::with_capacity(heads.len());
             for head in &heads {
-                let (keep, hash) = match waits_for(head) {
+                let (keep, hash) = match head.after() {
                     None => (choose(head), head.row_hash),
-                    Some(row) => match places.get(&row) {
-                        Some(place) => (true, Hash::from(*place) + 2),
-                        None => (false, head.row_hash),
-                    },
+                    Some(row) => (places.contains_key(&row), former_hash(places.get(&row).copied())),
                 };
                 if keep {
                     places.insert(head.ordinal, places.len() as u64);
@@ -72,12 +69,6 @@ pub fn narrow(folder: &Path, choose: &mut dyn FnMut(&Head) -> bool) -> Result<()
     }
     fs::remove_dir_all(folder).map_err(|e| failed("write", folder, &e))?;
     fs::rename(&beside, folder).map_err(|e| failed("write", folder, &e))
-}
-
-/// For a record a row had before: position of the operation that sends its row.
-fn waits_for(head: &Head) -> Option<u64> {
-    let former = head.state == RowState::Removed && head.row_hash != 0;
-    head.row_hash.checked_sub(2).filter(|_| former).and_then(|ordinal| u64::try_from(ordinal).ok())
 }
 
 fn with_hashes(batch: &RecordBatch, hashes: &[Hash]) -> Result<RecordBatch, ArrowError> {
