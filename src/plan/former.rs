@@ -167,14 +167,8 @@ impl Collector<'_> {
     /// Has rows forgotten that were held and have left the model: nothing of them is at the destination. Called after
     /// the last change.
     pub fn forget_held(&mut self, held: Vec<(Hash, String)>) -> Result<()> {
-        let forget = |(key_hash, key)| Leaving {
-            action: None,
-            cause: Cause::Data,
-            key,
-            key_hash,
-            after: None,
-            matching: None,
-        };
+        let forget =
+            |(key_hash, key)| Leaving { action: None, cause: Cause::Data, key, key_hash, after: None, matching: None };
         self.write_formers(&held.into_iter().map(forget).collect::<Vec<_>>())
     }
 

@@ -11,8 +11,8 @@ use super::document::{Document, SyncEntry};
 use super::formers::Formers;
 use super::recover;
 use crate::diagnostic::{Error, Result};
-use crate::diff::{Hash, Held};
 use crate::diff::snapshot::Snapshot;
+use crate::diff::{Hash, Held};
 
 /// The state at one moment.
 pub struct Reading {
