@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::interrupt::Interrupt;
 use super::narrowing::{Narrowing, Shares};
 use super::{Format, Global, Selection, delivering, planning, progress::Progress, runs, scratch::Scratch, terminal};
 use crate::diagnostic::{Error, Result};
@@ -54,10 +55,11 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
     let state = terminal::state(&project)?;
     let wait = std::time::Duration::from_secs(options.lock_timeout);
     let locked = state.lock(&LockRequest { wait, ..LockRequest::new("apply") })?;
+    let folder = Scratch::new(&project)?;
+    let interrupt = Interrupt::new(&locked, folder.whole())?;
     for run in locked.recover()? {
         terminal::note(&format!("Run {} was interrupted; what it is known to have done is kept.", run.run_id));
     }
-    let folder = Scratch::new(&project)?;
     let mut prepared = match &options.file {
         Some(file) => from_file(&project, &locked, file, folder.path())?,
         None => fresh(&project, &state, &locked, &options, folder.path())?,
@@ -79,6 +81,7 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
         terminal::approve(options.auto_approve, "Apply this plan?")?;
     }
     adopt_new_names(&project, &locked)?;
+    drop(interrupt);
     let Prepared { plan, folder, failures } = prepared;
     let run = delivering::deliver(&project, &locked, &plan, &shares, &folder, failures)?;
     finish(&run, &options)

@@ -209,8 +209,11 @@ fn stop_on_signal() -> Result<Stop> {
     let (raise, stop) = deliver::stop::channel();
     let listen = |kind| signal(kind).map_err(|e| Error::failed(format!("cannot listen for signals: {e}")));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    // One that came just before this listened counts, too.
+    let came = super::interrupt::seen();
     tokio::spawn(async move {
         tokio::select! {
+            () = std::future::ready(()), if came => {}
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }

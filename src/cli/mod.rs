@@ -3,6 +3,7 @@
 mod apply;
 mod delivering;
 mod init;
+mod interrupt;
 mod narrowing;
 mod plan;
 mod planning;

@@ -23,6 +23,8 @@ use crate::state::ActiveSync;
 
 /// Rows that may wait, in batches: enough for a batch of different people where each has several events in a row.
 const ROOM: usize = 4;
+/// Rows that are told of at once although they are not sent.
+const KNOWN: usize = 16 * 1024;
 
 /// What is never twice in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -165,7 +167,7 @@ impl<'a> Cutter<'a> {
             }
             scan.add(index, waiting, self.kind(&waiting.operation));
         }
-        while !scan.full() && self.room.len() < ROOM * size && self.known.len() < size {
+        while !scan.full() && self.room.len() < ROOM * size && self.known.len() < KNOWN {
             let Some(waiting) = self.next_row(air)? else { break };
             scan.add(self.room.len(), &waiting, self.kind(&waiting.operation));
             self.room.push_back(waiting);
@@ -238,7 +240,7 @@ impl<'a> Cutter<'a> {
                     // Final, as a refusal by the destination is.
                     let outcome = Outcome::Rejected { code: "unmappable".into(), message };
                     self.known.push((row.head.ordinal, row.action, outcome));
-                    if self.known.len() >= self.rules.size {
+                    if self.known.len() >= KNOWN {
                         return Ok(None);
                     }
                 }

@@ -58,6 +58,8 @@ pub struct World {
     /// Answers of jobs.
     pub jobs: HashMap<String, Vec<Outcome>>,
     handles: u64,
+    /// The destination does not say what became of what it has taken.
+    pub silent: bool,
     pub requests: u64,
     pub in_flight: u64,
     pub most_in_flight: u64,
@@ -235,6 +237,9 @@ impl Writer for FakeWriter {
         world.settled += 1;
         if self.dead.load(Ordering::SeqCst) {
             return Err(SendError::Fatal { message: "dead".into(), help: None });
+        }
+        if world.silent {
+            return Err(SendError::Fatal { message: "no answer".into(), help: None });
         }
         let mut answers = Vec::new();
         for (batch, handle) in deferred {

@@ -186,6 +186,8 @@ impl<'a> Tower<'a> {
                     // Its records are not written yet: nothing may overtake them. Keys are not there twice anyway.
                     tokens.retain(|token| matches!(token, Token::Key(_)));
                     self.deferred(batch.id, rows, handle)?;
+                    // Whoever comes after a crash can ask only with the handle.
+                    self.run.journal().sync().await?;
                 }
                 End::Refused { code, message } if rows.len() == 1 => {
                     if let Some(reason) = self.breaker().refused_alone(&code, &message) {

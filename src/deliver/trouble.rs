@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::fake::Fault;
 use super::stage::{Rows, SYNC, Stage, changes, key_hash};
 use super::stop;
-use crate::destinations::Class;
+use crate::destinations::{Action, Class};
 use crate::state::runs::{Run, Status, SyncRun};
 
 fn rows(keys: std::ops::RangeInclusive<i64>) -> Rows {
@@ -119,6 +119,59 @@ async fn rows_wait_for_a_deferred_batch_with_the_same_identity() {
     let (run, sync) = apply(&mut stage, &rows(1..=20)).await;
     assert_eq!((run.status, sync.succeeded.added, sync.in_doubt), (Status::Succeeded, 20, 0));
     assert_eq!(stage.world.lock().unwrap().settled, 2, "before the rows that waited, and at the end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_run_handed_over_is_asked_for_before_anything_is_sent() {
+    for class in [Class::A, Class::B, Class::C, Class::D] {
+        let mut stage = stage(class, 4, 1, vec![Fault::Job, Fault::Deferred, Fault::Job]);
+        stage.world.lock().unwrap().silent = true;
+        let (run, sync) = apply(&mut stage, &rows(1..=12)).await;
+        assert_eq!((run.status, sync.in_doubt, sync.pending), (Status::Partial, 12, 0));
+        stage.world.lock().unwrap().restart(&[]);
+        // An append-only destination's rows wait for a human; the answer is found all the same.
+        stage.retry = class == Class::D;
+        let mut desired = rows(1..=13);
+        desired.insert(12, 120);
+        let (run, sync) = apply(&mut stage, &desired).await;
+        assert_eq!((run.status, sync.succeeded.total(), sync.in_doubt), (Status::Succeeded, 13, 0), "{class:?}");
+        let world = stage.world.lock().unwrap();
+        let sent: Vec<i64> = world.deeds.iter().map(|deed| deed.1).collect();
+        assert_eq!(world.requests, 1, "{class:?}: only what is new");
+        assert_eq!(sent.iter().filter(|version| **version <= 11).count(), 11, "{class:?}: each once");
+        assert_eq!(sent[sent.len() - 2..], [120, 13], "{class:?}");
+        drop(world);
+        stage.retry = false;
+        assert!(stage.apply(&desired, -1, false).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_outlives_a_crash() {
+    for writes in 4..20 {
+        let mut stage = stage(Class::B, 4, 1, vec![Fault::Job; 3]);
+        let crashed = stage.apply(&rows(1..=12), writes, true).await.is_err();
+        let handed_over = stage.world.lock().unwrap().jobs.len();
+        stage.world.lock().unwrap().restart(&[]);
+        stage.apply(&rows(1..=12), -1, false).await.unwrap();
+        assert!(stage.apply(&rows(1..=12), -1, false).await.unwrap().is_none());
+        let world = stage.world.lock().unwrap();
+        assert_eq!(world.deeds.len(), 12, "write {writes}");
+        // At most the handle that was being written when it crashed is not known.
+        assert!(world.jobs.len() <= usize::from(crashed && handed_over > 0), "write {writes}: {}", world.jobs.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn removals_wait_until_what_was_handed_over_is_settled() {
+    let mut stage = stage(Class::A, 10, 2, Vec::new());
+    apply(&mut stage, &rows(1..=4)).await;
+    stage.world.lock().unwrap().restart(&[Fault::Deferred]);
+    let (_, sync) = apply(&mut stage, &rows(3..=12)).await;
+    assert_eq!((sync.succeeded.added, sync.succeeded.removed), (8, 2));
+    let world = stage.world.lock().unwrap();
+    let removed = world.deeds.iter().skip(4).position(|deed| deed.2 == Action::Delete);
+    assert_eq!((removed, world.settled), (Some(8), 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -226,6 +226,7 @@ impl<'a> ActiveRun<'a> {
             }
             put_run(self.locked, &run)
         })?;
+        self.locked.try_tidy();
         Ok(run)
     }
 
