@@ -141,7 +141,10 @@ pub(super) fn fold(
         }
     };
     let known = !before.deferred.is_empty() || !share.unsettled.is_empty();
-    let batches = pass.gatherer.finish(before.deferred, &pass.in_doubt);
+    // Rows that wait for a human are in doubt as well: what became of them can be asked.
+    let waiting = pass.held.0.iter().filter(|(_, row)| row.outcome == HeldOutcome::InDoubt);
+    let open = waiting.map(|(key, row)| (*key, row.row_hash)).chain(pass.in_doubt.clone()).collect();
+    let batches = pass.gatherer.finish(before.deferred, &open);
     let deferred = if known {
         let path = out.join(format!("{}.deferred", record.sync));
         deferred::write(&batches, &path)?;
