@@ -12,6 +12,7 @@ mod faults;
 mod house;
 mod html;
 mod manifests;
+mod mirror;
 mod plan;
 mod refusals;
 mod sources;
