@@ -13,6 +13,7 @@ mod faults;
 mod house;
 mod html;
 mod manifests;
+mod mirror;
 mod plan;
 mod refusals;
 mod sources;

@@ -156,3 +156,6 @@ impl Answers {
         (same && !head.former()).then_some(outcome)
     }
 }
+
+#[cfg(test)]
+mod tests;

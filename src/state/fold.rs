@@ -252,8 +252,7 @@ impl<I> Pass<'_, I> {
         for (row, head) in frozen.heads.iter().enumerate() {
             self.gatherer.see(head);
             let kinds = if head.former() {
-                self.former(head);
-                [None, None]
+                [self.former(head), None]
             } else {
                 let kinds = self.row(head);
                 self.leaving.row(head, identifiers.as_ref().map(|identifiers| (identifiers, row)));
@@ -345,18 +344,21 @@ impl<I> Pass<'_, I> {
     }
 
     /// Takes note of a record a row had before. Of one that nothing is done about and that has no name, only what is
-    /// held is forgotten: its row has left before anything of it was taken.
-    fn former(&mut self, head: &Head) {
+    /// held is forgotten: its row has left before anything of it was taken. Returns what becomes of the row.
+    fn former(&mut self, head: &Head) -> Option<Kind> {
         if head.matching.is_none() {
             if self.held.0.get(&head.key_hash).is_some_and(|held| held.row_hash != 0) {
                 self.release(head.key_hash);
             }
-            return;
+            return None;
         }
-        let Some(mark) = self.leaving.former(head, &mut self.run) else { return };
-        if mark == Mark::Rejected {
+        if self.leaving.overwritten(head, &self.run) {
+            return Some(Kind::Remove);
+        }
+        if self.leaving.former(head, &mut self.run) == Some(Mark::Rejected) {
             self.refused(head);
         }
+        None
     }
 
     /// Counts a refusal. Returns its reason.

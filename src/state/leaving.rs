@@ -63,6 +63,20 @@ impl<'a> Leaving<'a> {
         }
     }
 
+    /// Takes note of a record that another row has taken over, or may have, while the row that had it was not sent: what
+    /// the snapshot says of that row is true no more. False of every other former record.
+    pub(super) fn overwritten(&mut self, head: &Head, run: &SyncRun) -> bool {
+        let waits = |after| matches!(self.known(after), Mark::Pending | Mark::Rejected);
+        let taken = run.succeeded.total() + run.unverified + run.in_doubt > 0;
+        if head.action.is_some() || !taken || !head.after().is_some_and(waits) {
+            return false;
+        }
+        if let Some(name) = head.matching.as_ref().and_then(|m| self.name(m)) {
+            self.used.push((name, head.key_hash, head.key.clone(), true));
+        }
+        true
+    }
+
     /// Takes note of a former record, and counts it. Returns its mark where it is counted and not done.
     pub(super) fn former(&mut self, head: &Head, run: &mut SyncRun) -> Option<Mark> {
         let name = head.matching.as_ref().and_then(|m| self.name(m))?;
