@@ -4,6 +4,7 @@ mod postgres;
 mod project;
 
 mod apply;
+mod careful;
 mod cli;
 mod crash;
 mod databases;
@@ -12,6 +13,7 @@ mod faults;
 mod house;
 mod html;
 mod manifests;
+mod mirror;
 mod plan;
 mod refusals;
 mod sources;

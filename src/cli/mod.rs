@@ -3,6 +3,8 @@
 mod apply;
 mod delivering;
 mod init;
+mod interrupt;
+mod narrowing;
 mod plan;
 mod planning;
 mod progress;
@@ -13,6 +15,7 @@ mod show;
 mod state;
 mod terminal;
 mod validate;
+mod watching;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::interrupt::Interrupt;
 use super::{Global, Selection, planning, progress::Progress, scratch::Scratch, terminal};
 use crate::destinations;
 use crate::diagnostic::{Error, Result};
@@ -191,6 +192,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     let locked = lock(state, "state adopt")?;
     locked.recover()?;
     let folder = Scratch::new(project)?;
+    let interrupt = Interrupt::new(&locked, folder.whole())?;
     let selection = Selection { select: vec![sync.to_owned()], ..Selection::default() };
     let request = planning::Request { selection: &selection, samples: 0, folder: folder.path() };
     let mut planned = planning::make(project, state.hash_key(), &locked.read()?, &request, &Progress::new())?;
@@ -220,6 +222,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
         mapping: frozen.mapping,
         queried_records: part.estimate.queried_records,
     };
+    drop(interrupt);
     let adoption = locked.adopt(record, operations::read(&planned.folder.operations(sync))?)?;
     Ok(format!("`{sync}` counts as synced: {} rows. Nothing was sent.\n", adoption.rows))
 }

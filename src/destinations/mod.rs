@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::Result;
 use crate::manifest::destination::DestinationType;
 use crate::manifest::sync::{Mode, OnNull, OnRemoved, Write};
-use crate::mapping::Record;
+use crate::mapping::{Record, Value};
 use crate::postgres::Server;
 use crate::secret::Connection;
 
@@ -235,6 +235,10 @@ pub trait Destination: Send + Sync {
     /// that would work.
     fn capabilities(&self, object: &str, mode: Mode, options: &Options) -> Result<Capabilities>;
 
+    /// Makes an identifier of an object, by its name, what the destination takes it for, e.g. lower case where case makes
+    /// no difference: two rows whose identifiers are the same after this write the same record. Offline.
+    fn normalise(&self, _object: &str, _identifier: &str, _value: &mut Value) {}
+
     /// Connects and checks that the object can take these fields (table and columns exist, types fit).
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError>;
 }
@@ -246,8 +250,9 @@ pub trait Writer: Send + Sync {
     async fn send(&self, batch: &Batch) -> Result<Sent, SendError>;
 
     /// Ends the run's sending and settles what was deferred: outcomes by batch id, one per operation.
-    /// Called once after the last batch; also after a failure, so that what was sent is not left half-way. A handle may
-    /// come from an earlier run that was killed: it must say all that is needed.
+    /// Called once after the last batch; also after a failure, so that what was sent is not left half-way. Only where rows
+    /// wait for a deferred batch with the same [`Writer::identity`] is it called before them, too. A handle may come from
+    /// an earlier run that was killed: it must say all that is needed.
     async fn settle(&self, deferred: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError>;
 
     /// What must not be twice in a batch, nor in two batches in flight, beside the row's key: a hash of the identifiers as

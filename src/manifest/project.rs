@@ -65,11 +65,20 @@ pub struct StateBackend {
     /// What the snapshot keeps of each row: all used values, or fingerprints alone.
     #[serde(default)]
     pub values: StateValues,
+    /// Runs whose reports, row logs and plans are kept, the newest first. The last run of each sync is kept whatever its
+    /// age.
+    #[serde(default = "keep_runs")]
+    #[schemars(range(min = 1))]
+    pub keep_runs: u32,
+}
+
+fn keep_runs() -> u32 {
+    200
 }
 
 impl Default for StateBackend {
     fn default() -> Self {
-        Self { kind: StateType::Local, path: None, values: StateValues::Full }
+        Self { kind: StateType::Local, path: None, values: StateValues::Full, keep_runs: keep_runs() }
     }
 }
 

@@ -2,8 +2,14 @@
 //!
 //! Columns: `_state` (`added`, `changed`, `removed`), `_cause`, `_action` (`send`, `clear`, `delete`; null where nothing
 //! is done), `_key`, `_key_hash`, `_row_hash`, `_match` (for removed rows: the identifiers they were last sent with, as
-//! a JSON array), then the used columns. Removed rows come last. There is one file `NNNN.parquet` for each set of used
+//! a JSON array), then the used columns. Removed rows come last.
+//!
+//! A removed row with a `_row_hash` that is not 0 is no row, but a *former record*: what a row was matched by before its
+//! identifiers changed, or a row that left while its record is used by another. It has no used columns; [`Head::former`]
+//! and [`Head::after`] say the rest. There is one file `NNNN.parquet` for each set of used
 //! columns (rows last acknowledged may have other columns than the model has today), in the order they first come.
+
+mod narrow;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -22,6 +28,7 @@ use crate::destinations::Action;
 use crate::diagnostic::{Error, Result};
 use crate::diff::{Cause, ChangeBatch, Hash, RowState};
 use crate::mapping::Value;
+pub use narrow::narrow;
 
 /// Columns that stand before the used columns.
 const HEAD_COLUMNS: usize = 7;
@@ -45,6 +52,27 @@ pub struct Head {
     pub row_hash: Hash,
     /// For removed rows: the identifiers they were last sent with. Other rows are mapped from their columns.
     pub matching: Option<Vec<Value>>,
+}
+
+impl Head {
+    /// True when this is no row, but the record a row had before; the snapshot takes no note of it.
+    pub fn former(&self) -> bool {
+        self.state == RowState::Removed && self.row_hash != 0
+    }
+
+    /// For a former record: position of the operation that must have been acknowledged before this one is done, as else
+    /// the row would be left without any record.
+    pub fn after(&self) -> Option<u64> {
+        if !self.former() {
+            return None;
+        }
+        self.row_hash.checked_sub(2).and_then(|ordinal| u64::try_from(ordinal).ok())
+    }
+}
+
+/// The `_row_hash` of a former record that waits for this operation, or for none.
+pub fn former_hash(after: Option<u64>) -> Hash {
+    after.map_or(1, |ordinal| Hash::from(ordinal) + 2)
 }
 
 /// A run of operations read back.
@@ -95,18 +123,7 @@ impl Writer {
     fn begin(&mut self, schema: &SchemaRef) -> Result<usize> {
         let path = self.folder.join(format!("{:04}.parquet", self.files.len()));
         let file = File::create_new(&path).map_err(|e| failed("write", &path, &e))?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_max_row_group_row_count(Some(128 * 1024))
-            // Nothing looks for a row by its values; statistics would cost a comparison each.
-            .set_statistics_enabled(EnabledStatistics::None)
-            // Few values are worth a dictionary, and that few show early.
-            .set_dictionary_page_size_limit(1 << 16)
-            .set_column_dictionary_enabled("_key".into(), false)
-            .set_column_dictionary_enabled("_key_hash".into(), false)
-            .set_column_dictionary_enabled("_row_hash".into(), false)
-            .build();
-        let writer = ArrowWriter::try_new(file, frozen_schema(schema), Some(properties))
+        let writer = ArrowWriter::try_new(file, frozen_schema(schema), Some(properties()))
             .map_err(|e| failed("write", &path, &e))?;
         self.files.push((schema.clone(), writer));
         Ok(self.files.len() - 1)
@@ -123,16 +140,37 @@ impl Writer {
     }
 }
 
+fn properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(128 * 1024))
+        // Nothing looks for a row by its values; statistics would cost a comparison each.
+        .set_statistics_enabled(EnabledStatistics::None)
+        // Few values are worth a dictionary, and that few show early.
+        .set_dictionary_page_size_limit(1 << 16)
+        .set_column_dictionary_enabled("_key".into(), false)
+        .set_column_dictionary_enabled("_key_hash".into(), false)
+        .set_column_dictionary_enabled("_row_hash".into(), false)
+        .build()
+}
+
 /// Reads the operations of one sync in their order. A folder that does not exist holds none.
 pub fn read(folder: &Path) -> Result<Reader> {
+    let mut files = parts(folder)?;
+    files.reverse();
+    Ok(Reader { files, current: None, ordinal: 0 })
+}
+
+/// The files of a folder, first first.
+fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     if folder.exists() {
         for entry in fs::read_dir(folder).map_err(|e| failed("read", folder, &e))? {
             files.push(entry.map_err(|e| failed("read", folder, &e))?.path());
         }
     }
-    files.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(Reader { files, current: None, ordinal: 0 })
+    files.sort_unstable();
+    Ok(files)
 }
 
 /// The used columns of the first operations; `None` where there are none.
