@@ -4,10 +4,15 @@
 //! is done), `_key`, `_key_hash`, `_row_hash`, `_match` (for removed rows: the identifiers they were last sent with, as
 //! a JSON array), then the used columns. Removed rows come last. There is one file `NNNN.parquet` for each set of used
 //! columns (rows last acknowledged may have other columns than the model has today), in the order they first come.
+//!
+//! What is written here is not yet durable: a plan is made in a folder that goes with its command, and whoever keeps a
+//! copy (a plan file, a run) makes that durable.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use arrow_array::builder::{FixedSizeBinaryBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
@@ -56,11 +61,18 @@ pub struct Frozen {
     pub rows: RecordBatch,
 }
 
-/// Writes the operations of one sync.
+/// Batches that wait for the thread that writes them.
+const WAITING: usize = 4;
+
+/// Writes the operations of one sync, on a thread of its own: packing the values takes about as long as finding out
+/// what to do with them.
 pub struct Writer {
     folder: PathBuf,
-    /// One per set of used columns: rows of several mappings may come in turns, and a file for each turn would be slow.
-    files: Vec<(SchemaRef, ArrowWriter<File>)>,
+    /// One per file: rows of several mappings may come in turns, and a file for each turn would be slow.
+    schemas: Vec<SchemaRef>,
+    /// Batches with the number of their file; `None` once all are sent.
+    sender: Option<SyncSender<(usize, RecordBatch)>>,
+    thread: Option<JoinHandle<Result<()>>>,
     operations: u64,
 }
 
@@ -68,7 +80,14 @@ impl Writer {
     /// Begins in a new, empty folder.
     pub fn create(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|e| failed("write", folder, &e))?;
-        Ok(Self { folder: folder.to_owned(), files: Vec::new(), operations: 0 })
+        let (sender, batches) = sync_channel(WAITING);
+        let own = folder.to_owned();
+        let thread = std::thread::Builder::new()
+            .name("operations".into())
+            .spawn(move || write_all(&own, &batches))
+            .map_err(|e| failed("write", folder, &e))?;
+        let (sender, thread) = (Some(sender), Some(thread));
+        Ok(Self { folder: folder.to_owned(), schemas: Vec::new(), sender, thread, operations: 0 })
     }
 
     /// Adds changes with the action and key text of each.
@@ -81,46 +100,72 @@ impl Writer {
         let all = heads.into_iter().chain(batch.rows.columns().iter().cloned()).collect();
         let frozen =
             RecordBatch::try_new(frozen_schema(&schema), all).map_err(|e| failed("write", &self.folder, &e))?;
-        let file = match self.files.iter().position(|(known, _)| *known == schema) {
+        let file = match self.schemas.iter().position(|known| *known == schema) {
             Some(file) => file,
-            None => self.begin(&schema)?,
+            None => {
+                self.schemas.push(schema);
+                self.schemas.len() - 1
+            }
         };
-        if let Some((_, writer)) = self.files.get_mut(file) {
-            writer.write(&frozen).map_err(|e| failed("write", &self.folder, &e))?;
-        }
         self.operations += batch.changes.len() as u64;
-        Ok(())
-    }
-
-    fn begin(&mut self, schema: &SchemaRef) -> Result<usize> {
-        let path = self.folder.join(format!("{:04}.parquet", self.files.len()));
-        let file = File::create_new(&path).map_err(|e| failed("write", &path, &e))?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_max_row_group_row_count(Some(128 * 1024))
-            // Nothing looks for a row by its values; statistics would cost a comparison each.
-            .set_statistics_enabled(EnabledStatistics::None)
-            // Few values are worth a dictionary, and that few show early.
-            .set_dictionary_page_size_limit(1 << 16)
-            .set_column_dictionary_enabled("_key".into(), false)
-            .set_column_dictionary_enabled("_key_hash".into(), false)
-            .set_column_dictionary_enabled("_row_hash".into(), false)
-            .build();
-        let writer = ArrowWriter::try_new(file, frozen_schema(schema), Some(properties))
-            .map_err(|e| failed("write", &path, &e))?;
-        self.files.push((schema.clone(), writer));
-        Ok(self.files.len() - 1)
-    }
-
-    /// Makes everything durable. Returns the number of operations.
-    pub fn finish(self) -> Result<u64> {
-        for (_, writer) in self.files {
-            let file = writer.into_inner().map_err(|e| failed("write", &self.folder, &e))?;
-            file.sync_all().map_err(|e| failed("write", &self.folder, &e))?;
+        match &self.sender {
+            Some(sender) if sender.send((file, frozen)).is_ok() => Ok(()),
+            // The thread has ended before its time: with an error.
+            _ => self.join(),
         }
-        File::open(&self.folder).and_then(|f| f.sync_all()).map_err(|e| failed("write", &self.folder, &e))?;
+    }
+
+    /// Ends the files. Returns the number of operations.
+    pub fn finish(mut self) -> Result<u64> {
+        self.join()?;
         Ok(self.operations)
     }
+
+    fn join(&mut self) -> Result<()> {
+        self.sender = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(written)) => written,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Err(failed("write", &self.folder, &"writing has failed before")),
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// Where a plan is given up, its folder goes: nothing may still be written there.
+    fn drop(&mut self) {
+        self.sender = None;
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn write_all(folder: &Path, batches: &Receiver<(usize, RecordBatch)>) -> Result<()> {
+    let mut files: Vec<ArrowWriter<File>> = Vec::new();
+    for (file, batch) in batches {
+        if file >= files.len() {
+            files.push(begin(&folder.join(format!("{file:04}.parquet")), batch.schema())?);
+        }
+        if let Some(writer) = files.get_mut(file) {
+            writer.write(&batch).map_err(|e| failed("write", folder, &e))?;
+        }
+    }
+    files.into_iter().try_for_each(|file| file.close().map(drop).map_err(|e| failed("write", folder, &e)))
+}
+
+fn begin(path: &Path, schema: SchemaRef) -> Result<ArrowWriter<File>> {
+    let file = File::create_new(path).map_err(|e| failed("write", path, &e))?;
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(128 * 1024))
+        // Nothing looks for a row by its values; statistics would cost a comparison each.
+        .set_statistics_enabled(EnabledStatistics::None)
+        // Few values are worth a dictionary, and that few show early.
+        .set_dictionary_page_size_limit(1 << 16)
+        .set_column_dictionary_enabled("_key".into(), false)
+        .set_column_dictionary_enabled("_key_hash".into(), false)
+        .set_column_dictionary_enabled("_row_hash".into(), false)
+        .build();
+    ArrowWriter::try_new(file, schema, Some(properties)).map_err(|e| failed("write", path, &e))
 }
 
 /// Reads the operations of one sync in their order. A folder that does not exist holds none.
@@ -185,7 +230,8 @@ impl Iterator for Reader {
 }
 
 fn failed(verb: &str, path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::failed(format!("cannot {verb} the operations in `{}`: {error}", path.display()))
+    let message = format!("cannot {verb} the operations in `{}`: {error}", path.display());
+    Error::failed_help(message, "check that the disk has room and that the folder can be written to")
 }
 
 fn frozen_schema(used: &Schema) -> SchemaRef {

@@ -109,6 +109,39 @@ fn a_type_that_changes_in_the_last_row_is_seen() {
     assert_eq!((count(&batches), sum(&batches, 0)), (200_001, 200_000 * 200_001 / 2));
 }
 
+/// Pieces of a file are looked at by several threads: records that span lines and quotes must not fall between two.
+#[test]
+fn rows_are_the_same_however_a_file_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = |i: u32| match i % 5 {
+        0 => format!("line\none, \"{i}\""),
+        1 => format!("{i}\r\n,{}", "x".repeat(i as usize % 97)),
+        _ => format!("5\" nail {i}"),
+    };
+    let quoted = |text: String| format!("\"{}\"", text.replace('"', "\"\""));
+    let line = |i: u32| format!("{i};{};{}\r\n", if i % 5 < 2 { quoted(name(i)) } else { name(i) }, i % 7 == 0);
+    let body: String = (0..150_000).map(line).collect();
+    fs::write(dir.path().join("t.csv"), format!("\u{feff}id;name;seven\r\n{body}")).unwrap();
+    let source = folder(dir.path());
+    assert_eq!(types(&*source, &table("t")), ["id Int64", "name Utf8", "seven Boolean"]);
+    let got = rows(&*source, &table("t"));
+    assert_eq!(got.len(), 150_000);
+    for (i, row) in (0..).zip(got) {
+        assert_eq!(row, format!("{i}|{}|{}", name(i), i % 7 == 0));
+    }
+}
+
+#[test]
+fn fields_may_be_separated_by_semicolons_tabs_and_bars() {
+    for separator in [",", ";", "\t", "|"] {
+        let dir = tempfile::tempdir().unwrap();
+        let lines = [["id", "name"], ["1", "\"a,b;c\td|e\""], ["2", ""]].map(|line| line.join(separator) + "\n");
+        fs::write(dir.path().join("t.csv"), lines.concat()).unwrap();
+        assert_eq!(rows(&*folder(dir.path()), &table("t")), ["1|a,b;c\td|e", "2|∅"], "{separator:?}");
+        assert_eq!(rows(&*folder(dir.path()), &sql("select name, id from t where id = 1")), ["a,b;c\td|e|1"]);
+    }
+}
+
 #[test]
 fn jsonl_streams_in_parts_too() {
     let dir = tempfile::tempdir().unwrap();

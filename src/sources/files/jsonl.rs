@@ -17,7 +17,7 @@ use indexmap::IndexMap;
 use super::part::{Batches, Part};
 use super::shape::{Pairs, Shape, push};
 use super::stamp::Stamp;
-use super::table::{Lazy, Mark, check_names, runs};
+use super::table::{Mark, check_names, runs};
 use crate::diagnostic::Result;
 use crate::sources::columns::Rows;
 use crate::sources::{BATCH_ROWS, BatchStream};
@@ -85,12 +85,8 @@ pub(super) fn streams(
     let mut streams: Vec<BatchStream> = Vec::new();
     for file in files {
         for run in runs(&file.marks, parts) {
-            let (stamp, chosen) = (file.stamp.clone(), schema.clone());
-            let open = move || {
-                let run = Run::open(stamp, &run, &chosen)?;
-                Ok(Box::new(Part::new(run, chosen)) as BatchStream)
-            };
-            streams.push(Lazy::stream(schema.clone(), open));
+            let stamp = file.stamp.clone();
+            streams.push(Part::stream(schema.clone(), move |chosen| Run::open(stamp, &run, &chosen)));
         }
     }
     Ok(streams)
