@@ -24,7 +24,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use crate::destinations::Action;
-use crate::diagnostic::{Error, Result};
+use crate::diagnostic::{Error, Result, space_help};
 use crate::diff::{Cause, ChangeBatch, Hash, RowState};
 use crate::mapping::Value;
 
@@ -79,13 +79,13 @@ pub struct Writer {
 impl Writer {
     /// Begins in a new, empty folder.
     pub fn create(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(|e| failed("write", folder, &e))?;
+        fs::create_dir_all(folder).map_err(|e| unwritten(folder, &e))?;
         let (sender, batches) = sync_channel(WAITING);
         let own = folder.to_owned();
         let thread = std::thread::Builder::new()
             .name("operations".into())
             .spawn(move || write_all(&own, &batches))
-            .map_err(|e| failed("write", folder, &e))?;
+            .map_err(|e| unwritten(folder, &e))?;
         let (sender, thread) = (Some(sender), Some(thread));
         Ok(Self { folder: folder.to_owned(), schemas: Vec::new(), sender, thread, operations: 0 })
     }
@@ -146,14 +146,14 @@ fn write_all(folder: &Path, batches: &Receiver<(usize, RecordBatch)>) -> Result<
             files.push(begin(&folder.join(format!("{file:04}.parquet")), batch.schema())?);
         }
         if let Some(writer) = files.get_mut(file) {
-            writer.write(&batch).map_err(|e| failed("write", folder, &e))?;
+            writer.write(&batch).map_err(|e| unwritten(folder, &e))?;
         }
     }
-    files.into_iter().try_for_each(|file| file.close().map(drop).map_err(|e| failed("write", folder, &e)))
+    files.into_iter().try_for_each(|file| file.close().map(drop).map_err(|e| unwritten(folder, &e)))
 }
 
 fn begin(path: &Path, schema: SchemaRef) -> Result<ArrowWriter<File>> {
-    let file = File::create_new(path).map_err(|e| failed("write", path, &e))?;
+    let file = File::create_new(path).map_err(|e| unwritten(path, &e))?;
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(128 * 1024))
@@ -165,7 +165,7 @@ fn begin(path: &Path, schema: SchemaRef) -> Result<ArrowWriter<File>> {
         .set_column_dictionary_enabled("_key_hash".into(), false)
         .set_column_dictionary_enabled("_row_hash".into(), false)
         .build();
-    ArrowWriter::try_new(file, schema, Some(properties)).map_err(|e| failed("write", path, &e))
+    ArrowWriter::try_new(file, schema, Some(properties)).map_err(|e| unwritten(path, &e))
 }
 
 /// Reads the operations of one sync in their order. A folder that does not exist holds none.
@@ -230,8 +230,13 @@ impl Iterator for Reader {
 }
 
 fn failed(verb: &str, path: &Path, error: &dyn std::fmt::Display) -> Error {
-    let message = format!("cannot {verb} the operations in `{}`: {error}", path.display());
-    Error::failed_help(message, "check that the disk has room and that the folder can be written to")
+    Error::failed(format!("cannot {verb} the operations in `{}`: {error}", path.display()))
+}
+
+/// The error of a write, with what helps where the disk is full.
+fn unwritten(path: &Path, error: &(dyn std::error::Error + 'static)) -> Error {
+    let message = format!("cannot write the operations in `{}`: {error}", path.display());
+    Error::Failed { message, help: space_help(error) }
 }
 
 fn frozen_schema(used: &Schema) -> SchemaRef {

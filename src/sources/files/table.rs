@@ -44,6 +44,19 @@ impl FileTable {
         self.listing == *listing && self.stamps.iter().all(|stamp| stamp.check().is_ok())
     }
 
+    /// Whether there is no row that could tell the columns.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.schema.fields().is_empty()
+    }
+
+    /// An error of the table as a whole.
+    pub(super) fn fault(&self, what: &str, help: &str) -> Error {
+        match self.stamps.first() {
+            Some(stamp) => stamp.fault(what, help),
+            None => Error::failed_help(format!("table `{}`: {what}", self.name), help),
+        }
+    }
+
     /// What the table was when its columns were found out.
     pub(super) fn stamps(&self) -> &[Stamp] {
         &self.stamps
