@@ -34,7 +34,7 @@ fn broken_text_files_name_file_and_line() {
         ("half a line", "t.jsonl", b"{\"a\": 1}\n{\"a\": ", "t.jsonl`, line 2: column"),
         ("not an object", "t.jsonl", b"{\"a\": 1}\n\n[1]\n", "line 3: invalid type: sequence, expected an object"),
         ("key twice", "t.jsonl", b"{\"a\": 1, \"a\": 2}\n", "key `a` is there twice"),
-        ("no rows", "t.jsonl", b"\n", "the columns are unknown"),
+        ("no keys", "t.jsonl", b"{}\n{}\n", "no object has a key"),
         ("not Parquet", "t.parquet", b"PAR1 or so", "t.parquet`: "),
     ];
     for (name, file, bytes, expected) in cases {

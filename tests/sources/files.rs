@@ -143,6 +143,24 @@ fn fields_may_be_separated_by_semicolons_tabs_and_bars() {
 }
 
 #[test]
+fn json_lines_without_a_line_are_a_table_of_no_rows_and_unknown_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [("none", ""), ("blank", "\n \n")] {
+        fs::write(dir.path().join(format!("{name}.jsonl")), text).unwrap();
+        let source = folder(dir.path());
+        let some = Query::Table { name: name.into(), columns: Some(vec!["email".into()]), filter: None };
+        for query in [table(name), some] {
+            let named = || vec!["id".to_owned(), "email".to_owned(), "id".to_owned()];
+            let schema = syncline::sources::with_unknown(source.schema(&query).unwrap(), named);
+            assert_eq!(shown(&schema), ["email Null", "id Null"], "{name}");
+            assert!(source.read(&query, Some(&["email".to_owned()])).unwrap().is_empty(), "{name}");
+        }
+        let (message, help) = error(&*source, &sql(&format!("select * from {name}")));
+        assert!(message.contains("the columns are unknown") && help.contains("`table:`"), "{message}; {help}");
+    }
+}
+
+#[test]
 fn jsonl_streams_in_parts_too() {
     let dir = tempfile::tempdir().unwrap();
     let body: String = (0..150_000).map(|id| format!("{{\"id\": {id}}}\n\n")).collect();
