@@ -173,12 +173,6 @@ enum Cell<'a> {
     Template(minijinja::Template<'a, 'a>),
 }
 
-/// A reason with the column it is about: ``column `age`: transform `integer`: …`` or ``column `age` is …``.
-fn subject(column: &str, reason: &str) -> String {
-    let colon = if reason.starts_with("is ") { "" } else { ":" };
-    format!("column `{column}`{colon} {reason}")
-}
-
 impl Bound<'_> {
     /// The record a row becomes. Fields with `write: if_added` are left out unless the row is `added`.
     ///
@@ -189,10 +183,7 @@ impl Bound<'_> {
         for ((column, from), identifier) in
             self.matching.iter().zip(&self.mapping.matching).zip(self.mapping.spec.matching.keys())
         {
-            let fail = |message: String| {
-                let message = subject(&from.name, &message);
-                Unmappable { field: identifier.clone(), reason: Reason::Unmappable, message }
-            };
+            let fail = |message| Unmappable { field: identifier.clone(), reason: Reason::Unmappable, message };
             let value = read(column, from, row).map_err(fail)?;
             if value.is_null() {
                 let reason = Reason::NullMatch;
@@ -217,12 +208,16 @@ impl Bound<'_> {
                 }
                 (Cell::Template(_), None) => Err("the template has no row".into()),
             };
-            let value = value.and_then(|value| transform::apply(&step.transform, value)).map_err(|message| {
-                let message = match cell {
-                    Cell::Column(_, from) => subject(&from.name, &message),
+            let transformed = |value| {
+                transform::apply(&step.transform, value).map_err(|message| match cell {
+                    Cell::Column(_, from) => format!("column `{}`: {message}", from.name),
                     Cell::Constant(_) | Cell::Template(_) => message,
-                };
-                Unmappable { field: step.name.clone(), reason: Reason::Unmappable, message }
+                })
+            };
+            let value = value.and_then(transformed).map_err(|message| Unmappable {
+                field: step.name.clone(),
+                reason: Reason::Unmappable,
+                message,
             })?;
             fields.push(if step.omit_null && value.is_null() { None } else { Some(value) });
         }

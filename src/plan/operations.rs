@@ -164,6 +164,9 @@ fn begin(path: &Path, schema: SchemaRef) -> Result<ArrowWriter<File>> {
         .set_column_dictionary_enabled("_key".into(), false)
         .set_column_dictionary_enabled("_key_hash".into(), false)
         .set_column_dictionary_enabled("_row_hash".into(), false)
+        // A hash is as short as it gets.
+        .set_column_compression("_key_hash".into(), Compression::UNCOMPRESSED)
+        .set_column_compression("_row_hash".into(), Compression::UNCOMPRESSED)
         .build();
     ArrowWriter::try_new(file, schema, Some(properties)).map_err(|e| unwritten(path, &e))
 }
