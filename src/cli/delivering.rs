@@ -158,12 +158,14 @@ fn target(sync: &ResolvedSync, frozen: &FrozenSync, schema: Option<SchemaRef>, r
         on_null: Default::default(),
         write: Default::default(),
         data_type: schema.field_with_name(column).ok().map(|field| field.data_type().clone()),
+        meaning: schema.field_with_name(column).map_or(mapping::Meaning::Itself, mapping::Meaning::of),
     });
     let fields = frozen.mapping.fields.iter().map(|(name, field)| TargetField {
         name: name.clone(),
         on_null: field.on_null,
         write: field.write,
         data_type: mapping::data_type(field, &schema),
+        meaning: mapping::meaning(field, &schema),
     });
     Target {
         sync: sync.name.clone(),

@@ -147,7 +147,9 @@ impl Planner<'_> {
         let destination: Arc<dyn destinations::Destination> = Arc::from(self.destination(sync)?);
         let capabilities = destination.capabilities(&sync.sync.object, sync.sync.mode, &sync.sync.options)?;
         let source = self.sources.get(&model.source).ok_or_else(|| Error::failed("its source is gone"))?;
-        let schema = source.schema(&model.query).map_err(|e| e.context(format!("model `{}`", model.name)))?;
+        let origin = origin(self.project, model);
+        let schema = source.schema(&model.query).map_err(|e| e.context(&origin))?;
+        let schema = sources::with_unknown(schema, || needed(sync, model));
         let faults = sync.mapping.check(&schema, &model.columns);
         if !faults.is_empty() {
             return Err(Error::Invalid(self.project.mapping_faults(sync, &faults)));
@@ -159,7 +161,7 @@ impl Planner<'_> {
             Used::All => None,
         };
         let names = columns.clone().unwrap_or_else(|| schema.fields().iter().map(|f| f.name().clone()).collect());
-        let layout = Layout::new(&schema, &names, &model.primary_key).map_err(|e| diff_failed(sync, model, e))?;
+        let layout = Layout::new(&schema, &names, &model.primary_key).map_err(|e| diff_failed(sync, &origin, e))?;
         let mapping = Mapping::new(&sync.mapping, &layout.schema, &self.started_at)
             .map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
 
@@ -191,8 +193,7 @@ impl Planner<'_> {
             full_refresh: self.request.selection.full_refresh,
             started_at: self.started_at.clone(),
         };
-        let rows =
-            source.read(&model.query, columns.as_deref()).map_err(|e| e.context(format!("model `{}`", model.name)))?;
+        let rows = source.read(&model.query, columns.as_deref()).map_err(|e| e.context(&origin))?;
         let summary = diff::diff(
             watch.over(rows),
             &layout,
@@ -204,7 +205,7 @@ impl Planner<'_> {
             &options,
             &mut |batch| Ok(collector.take(&batch)?),
         )
-        .map_err(|e| diff_failed(sync, model, e))?;
+        .map_err(|e| diff_failed(sync, &origin, e))?;
         let queried = summary.keys;
         let again = options.retry || options.full_refresh;
         collector.take_left(left(sync, &view, again))?;
@@ -255,7 +256,7 @@ impl Planner<'_> {
     fn open_source(&mut self, name: &str) -> Result<()> {
         if !self.sources.contains_key(name) {
             let (kind, connection) = self.project.source_connection(name)?;
-            let opened = sources::open(kind, &connection).map_err(|e| e.context(format!("source `{name}`")))?;
+            let opened = sources::open(kind, &connection).map_err(|e| e.context(source_text(self.project, name)))?;
             self.sources.insert(name.to_owned(), opened);
         }
         Ok(())
@@ -426,7 +427,8 @@ fn place(sync: &ResolvedSync, pointer: &str) -> Option<String> {
     Some(format!("{}:{line}:{column}", place.source.path.display()))
 }
 
-fn totals(syncs: &[SyncPlan]) -> Totals {
+/// The counts of several syncs together.
+pub(super) fn totals(syncs: &[SyncPlan]) -> Totals {
     let sum = |count: fn(&SyncPlan) -> u64| syncs.iter().map(count).sum();
     Totals {
         added: sum(|s| s.counts.added),
@@ -459,7 +461,29 @@ fn budget(project: &Project, plan: &mut Plan) {
     }
 }
 
-fn diff_failed(sync: &ResolvedSync, model: &ResolvedModel, error: diff::DiffError) -> Error {
+/// A source and the manifest that says how it is reached.
+fn source_text(project: &Project, name: &str) -> String {
+    let file = project.sources.get(name).map(|source| format!(" ({})", source.file().display()));
+    format!("source `{name}`{}", file.unwrap_or_default())
+}
+
+/// Where the rows of a model come from, in front of what went wrong with them. Which sync it is, is said by whoever
+/// speaks of more than one.
+fn origin(project: &Project, model: &ResolvedModel) -> String {
+    format!("{}, model `{}`", source_text(project, &model.source), model.name)
+}
+
+/// The columns a sync and its model name.
+fn needed(sync: &ResolvedSync, model: &ResolvedModel) -> Vec<String> {
+    let used = match sync.mapping.columns() {
+        Ok(Used::Columns(columns)) => columns,
+        // A template of the whole row names none; a faulty one is reported with all other faults.
+        Ok(Used::All) | Err(_) => sync.mapping.matching.values().cloned().collect(),
+    };
+    used.into_iter().chain(model.primary_key.iter().cloned()).chain(model.columns.keys().cloned()).collect()
+}
+
+fn diff_failed(sync: &ResolvedSync, origin: &str, error: diff::DiffError) -> Error {
     if let diff::DiffError::KeyChanged { .. } = error {
         let name = &sync.name;
         return Error::Refused {
@@ -469,7 +493,7 @@ fn diff_failed(sync: &ResolvedSync, model: &ResolvedModel, error: diff::DiffErro
             )),
         };
     }
-    Error::from(error).context(format!("sync `{}`, model `{}`", sync.name, model.name))
+    Error::from(error).context(origin)
 }
 
 /// The faces of a plan. Values of personal data are shown to a person at a terminal or who asks for them, and masked

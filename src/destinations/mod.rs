@@ -72,6 +72,8 @@ pub struct TargetField {
     /// The Arrow type of the column it is made of, where it comes from a column without transforms; a hint for
     /// destinations that create tables or typed files.
     pub data_type: Option<arrow_schema::DataType>,
+    /// What its text stands for, as far as manifest and model say.
+    pub meaning: crate::mapping::Meaning,
 }
 
 /// One record on its way.

@@ -8,12 +8,17 @@
 //! identifiers changed, or a row that left while its record is used by another. It has no used columns; [`Head::former`]
 //! and [`Head::after`] say the rest. There is one file `NNNN.parquet` for each set of used
 //! columns (rows last acknowledged may have other columns than the model has today), in the order they first come.
+//!
+//! What is written here is not yet durable: a plan is made in a folder that goes with its command, and whoever keeps a
+//! copy (a plan file, a run) makes that durable.
 
 mod narrow;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use arrow_array::builder::{FixedSizeBinaryBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
@@ -25,7 +30,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use crate::destinations::Action;
-use crate::diagnostic::{Error, Result};
+use crate::diagnostic::{Error, Result, space_help};
 use crate::diff::{Cause, ChangeBatch, Hash, RowState};
 use crate::mapping::Value;
 pub use narrow::narrow;
@@ -84,19 +89,33 @@ pub struct Frozen {
     pub rows: RecordBatch,
 }
 
-/// Writes the operations of one sync.
+/// Batches that wait for the thread that writes them.
+const WAITING: usize = 4;
+
+/// Writes the operations of one sync, on a thread of its own: packing the values takes about as long as finding out
+/// what to do with them.
 pub struct Writer {
     folder: PathBuf,
-    /// One per set of used columns: rows of several mappings may come in turns, and a file for each turn would be slow.
-    files: Vec<(SchemaRef, ArrowWriter<File>)>,
+    /// One per file: rows of several mappings may come in turns, and a file for each turn would be slow.
+    schemas: Vec<SchemaRef>,
+    /// Batches with the number of their file; `None` once all are sent.
+    sender: Option<SyncSender<(usize, RecordBatch)>>,
+    thread: Option<JoinHandle<Result<()>>>,
     operations: u64,
 }
 
 impl Writer {
     /// Begins in a new, empty folder.
     pub fn create(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(|e| failed("write", folder, &e))?;
-        Ok(Self { folder: folder.to_owned(), files: Vec::new(), operations: 0 })
+        fs::create_dir_all(folder).map_err(|e| unwritten(folder, &e))?;
+        let (sender, batches) = sync_channel(WAITING);
+        let own = folder.to_owned();
+        let thread = std::thread::Builder::new()
+            .name("operations".into())
+            .spawn(move || write_all(&own, &batches))
+            .map_err(|e| unwritten(folder, &e))?;
+        let (sender, thread) = (Some(sender), Some(thread));
+        Ok(Self { folder: folder.to_owned(), schemas: Vec::new(), sender, thread, operations: 0 })
     }
 
     /// Adds changes with the action and key text of each.
@@ -109,35 +128,61 @@ impl Writer {
         let all = heads.into_iter().chain(batch.rows.columns().iter().cloned()).collect();
         let frozen =
             RecordBatch::try_new(frozen_schema(&schema), all).map_err(|e| failed("write", &self.folder, &e))?;
-        let file = match self.files.iter().position(|(known, _)| *known == schema) {
+        let file = match self.schemas.iter().position(|known| *known == schema) {
             Some(file) => file,
-            None => self.begin(&schema)?,
+            None => {
+                self.schemas.push(schema);
+                self.schemas.len() - 1
+            }
         };
-        if let Some((_, writer)) = self.files.get_mut(file) {
-            writer.write(&frozen).map_err(|e| failed("write", &self.folder, &e))?;
-        }
         self.operations += batch.changes.len() as u64;
-        Ok(())
-    }
-
-    fn begin(&mut self, schema: &SchemaRef) -> Result<usize> {
-        let path = self.folder.join(format!("{:04}.parquet", self.files.len()));
-        let file = File::create_new(&path).map_err(|e| failed("write", &path, &e))?;
-        let writer = ArrowWriter::try_new(file, frozen_schema(schema), Some(properties()))
-            .map_err(|e| failed("write", &path, &e))?;
-        self.files.push((schema.clone(), writer));
-        Ok(self.files.len() - 1)
-    }
-
-    /// Makes everything durable. Returns the number of operations.
-    pub fn finish(self) -> Result<u64> {
-        for (_, writer) in self.files {
-            let file = writer.into_inner().map_err(|e| failed("write", &self.folder, &e))?;
-            file.sync_all().map_err(|e| failed("write", &self.folder, &e))?;
+        match &self.sender {
+            Some(sender) if sender.send((file, frozen)).is_ok() => Ok(()),
+            // The thread has ended before its time: with an error.
+            _ => self.join(),
         }
-        File::open(&self.folder).and_then(|f| f.sync_all()).map_err(|e| failed("write", &self.folder, &e))?;
+    }
+
+    /// Ends the files. Returns the number of operations.
+    pub fn finish(mut self) -> Result<u64> {
+        self.join()?;
         Ok(self.operations)
     }
+
+    fn join(&mut self) -> Result<()> {
+        self.sender = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(written)) => written,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Err(failed("write", &self.folder, &"writing has failed before")),
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// Where a plan is given up, its folder goes: nothing may still be written there.
+    fn drop(&mut self) {
+        self.sender = None;
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn write_all(folder: &Path, batches: &Receiver<(usize, RecordBatch)>) -> Result<()> {
+    let mut files: Vec<ArrowWriter<File>> = Vec::new();
+    for (file, batch) in batches {
+        if file >= files.len() {
+            files.push(begin(&folder.join(format!("{file:04}.parquet")), batch.schema())?);
+        }
+        if let Some(writer) = files.get_mut(file) {
+            writer.write(&batch).map_err(|e| unwritten(folder, &e))?;
+        }
+    }
+    files.into_iter().try_for_each(|file| file.close().map(drop).map_err(|e| unwritten(folder, &e)))
+}
+
+fn begin(path: &Path, schema: SchemaRef) -> Result<ArrowWriter<File>> {
+    let file = File::create_new(path).map_err(|e| unwritten(path, &e))?;
+    ArrowWriter::try_new(file, schema, Some(properties())).map_err(|e| unwritten(path, &e))
 }
 
 fn properties() -> WriterProperties {
@@ -151,6 +196,9 @@ fn properties() -> WriterProperties {
         .set_column_dictionary_enabled("_key".into(), false)
         .set_column_dictionary_enabled("_key_hash".into(), false)
         .set_column_dictionary_enabled("_row_hash".into(), false)
+        // A hash is as short as it gets.
+        .set_column_compression("_key_hash".into(), Compression::UNCOMPRESSED)
+        .set_column_compression("_row_hash".into(), Compression::UNCOMPRESSED)
         .build()
 }
 
@@ -224,6 +272,12 @@ impl Iterator for Reader {
 
 fn failed(verb: &str, path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::failed(format!("cannot {verb} the operations in `{}`: {error}", path.display()))
+}
+
+/// The error of a write, with what helps where the disk is full.
+fn unwritten(path: &Path, error: &(dyn std::error::Error + 'static)) -> Error {
+    let message = format!("cannot write the operations in `{}`: {error}", path.display());
+    Error::Failed { message, help: space_help(error) }
 }
 
 fn frozen_schema(used: &Schema) -> SchemaRef {

@@ -73,6 +73,13 @@ pub struct ResolvedSource {
     document: Arc<Document>,
 }
 
+impl ResolvedSource {
+    /// Its manifest, relative to the project.
+    pub fn file(&self) -> PathBuf {
+        self.document.place("").source.path.clone()
+    }
+}
+
 /// A destination, not yet connected.
 #[derive(Debug)]
 pub struct ResolvedDestination {
