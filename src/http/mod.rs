@@ -6,6 +6,8 @@
 mod client;
 mod failure;
 pub mod guard;
+mod limits;
+mod retry_after;
 
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use async_trait::async_trait;
 
 use crate::manifest::connector::api::Method;
 pub use client::{Client, Settings};
+pub use limits::{LimitError, Limits, Permit};
+pub use retry_after::{retry_after, retry_after_at};
 
 /// A request, ready to be sent.
 #[derive(Debug, Clone)]
