@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -124,7 +124,6 @@ impl Client {
             Body::Bytes { bytes, .. } => request.body(bytes),
             Body::Parts(parts) => request.multipart(form(parts)?),
         };
-        let began = Instant::now();
         let answer = async {
             let mut response = request.send().await.map_err(sort)?;
             let status = response.status().as_u16();
@@ -145,7 +144,6 @@ impl Client {
             Ok(Reply { status, headers, body })
         };
         let result = tokio::time::timeout(call.timeout, answer).await;
-        tracing::debug!(%place, ms = began.elapsed().as_millis() as u64, "exchange");
         result.unwrap_or_else(|_| {
             Err(CallError::Lost(format!("no answer from `{place}` within {} s", seconds(call.timeout))))
         })

@@ -8,6 +8,7 @@ mod failure;
 pub mod guard;
 mod limits;
 mod retry_after;
+mod wire;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::manifest::connector::api::Method;
 pub use client::{Client, Settings};
 pub use limits::{LimitError, Limits, Permit};
 pub use retry_after::{retry_after, retry_after_at};
+pub use wire::{Logged, WireLog};
 
 /// A request, ready to be sent.
 #[derive(Debug, Clone)]

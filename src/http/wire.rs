@@ -43,10 +43,12 @@ impl WireLog {
     /// # Errors
     /// When it cannot be written; it is named.
     pub fn create(path: &Path) -> Result<Self> {
-        let fault = |e| Error::failed_help(
-            format!("cannot write the wire log `{}`: {e}", path.display()),
-            "name a file in a folder that is there, `--wire-log wire.jsonl`",
-        );
+        let fault = |e| {
+            Error::failed_help(
+                format!("cannot write the wire log `{}`: {e}", path.display()),
+                "name a file in a folder that is there, `--wire-log wire.jsonl`",
+            )
+        };
         let mut options = OpenOptions::new();
         options.create(true).append(true);
         #[cfg(unix)]

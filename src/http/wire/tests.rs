@@ -103,7 +103,8 @@ async fn long_bodies_are_cut_without_leaving_half_a_secret() {
     let mut long = "x".repeat((64 << 10) - 5);
     long.push_str("hunter2 & co and more");
     for body in [long.clone(), json!({ "a": long }).to_string()] {
-        let (text, lines) = logged(call("https://a.example", &[], bytes("text/plain", body.clone())), Ok(reply(""))).await;
+        let (text, lines) =
+            logged(call("https://a.example", &[], bytes("text/plain", body.clone())), Ok(reply(""))).await;
         assert!(!text.contains("hunt"), "half of it");
         let request = &lines[0]["request"];
         assert_eq!(request["note"], format!("cut: {} bytes in all", body.len()));
