@@ -31,3 +31,4 @@ pub mod diagnostic;
 pub mod http;
 pub mod postgres;
 pub mod secret;
+pub mod tls;

@@ -12,6 +12,7 @@ mod destinations;
 mod faults;
 mod house;
 mod html;
+mod http;
 mod manifests;
 mod mirror;
 mod plan;
