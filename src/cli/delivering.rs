@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 
 use super::progress::Progress;
+use crate::connectors::Setup;
 use crate::deliver::{self, Job, Mapper, RetryPolicy, Stop, Tally};
 use crate::destinations::{self, SendError, Target, TargetField};
 use crate::diagnostic::{Error, Result};
@@ -73,7 +74,7 @@ async fn one(
         Ok(found) => found,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let opened = destinations::open(kind, &connection).and_then(|destination| {
+    let opened = destinations::open(&kind, &connection, &Setup::default()).and_then(|destination| {
         Ok((destination.capabilities(&sync.sync.object, sync.sync.mode, &sync.sync.options)?, destination))
     });
     let (capabilities, destination) = match opened {
