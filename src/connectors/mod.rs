@@ -82,3 +82,16 @@ pub fn open(
 ) -> crate::diagnostic::Result<Box<dyn crate::destinations::Destination>> {
     Err(crate::diagnostic::Error::failed("not built yet"))
 }
+
+/// What became of a case.
+pub struct CaseResult {
+    /// Its name.
+    pub name: String,
+    /// What differs.
+    pub failures: Vec<String>,
+}
+
+/// Runs the cases.
+pub async fn run_cases(_compiled: &std::sync::Arc<Compiled>) -> Vec<CaseResult> {
+    Vec::new()
+}

@@ -1,7 +1,7 @@
 //! Connections: checked offline, rendered with the real environment only when they are used.
 
-use std::collections::HashSet;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
@@ -93,8 +93,9 @@ fn holds_password(url: &str) -> bool {
 pub(super) fn mask(diagnostics: &mut [Diagnostic]) {
     let secrets: Vec<Place> =
         diagnostics.iter().filter(|d| d.code == "literal-secret").filter_map(|d| d.place.clone()).collect();
+    let mut masked: HashMap<PathBuf, String> = HashMap::new();
     for secret in secrets {
-        let text = &secret.source.text;
+        let text = masked.entry(secret.source.path.clone()).or_insert_with(|| secret.source.text.as_ref().to_owned());
         let (Some(before), Some(hidden), Some(after)) =
             (text.get(..secret.span.start), text.get(secret.span.clone()), text.get(secret.span.end..))
         else {
@@ -102,11 +103,12 @@ pub(super) fn mask(diagnostics: &mut [Diagnostic]) {
         };
         // As many bytes as before, so that all places stay true.
         let stars: String = hidden.bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
-        let masked: std::sync::Arc<str> = format!("{before}{stars}{after}").into();
-        for place in diagnostics.iter_mut().filter_map(|d| d.place.as_mut()) {
-            if place.source.path == secret.source.path {
-                place.source.text = masked.clone();
-            }
+        *text = format!("{before}{stars}{after}");
+    }
+    let masked: HashMap<PathBuf, std::sync::Arc<str>> = masked.into_iter().map(|(p, t)| (p, t.into())).collect();
+    for place in diagnostics.iter_mut().filter_map(|d| d.place.as_mut()) {
+        if let Some(text) = masked.get(&place.source.path) {
+            place.source.text = text.clone();
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::files::{File, read_kind};
+use super::links;
 use super::tree::Directory;
 use crate::connectors::{self, Compiled, Fault};
 use crate::diagnostic::{self, Diagnostic, SourceText};
@@ -42,6 +43,7 @@ pub fn known(root: Option<&Path>) -> (BTreeMap<String, KnownConnector>, Vec<Diag
         None => Vec::new(),
     };
     files.iter_mut().for_each(|file| file.render(None, &mut diagnostics));
+    links::names(&files, &mut diagnostics);
     let mut catalog = Catalog::new(&files, &mut diagnostics);
     for (name, _) in connectors::builtin() {
         catalog.need(name);

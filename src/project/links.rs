@@ -68,7 +68,8 @@ pub(super) fn check(files: &Files, environment: Option<&EnvironmentInfo>, out: &
     cycles(files, out);
 }
 
-fn names(files: &[File], out: &mut Vec<Diagnostic>) {
+/// Checks that files are called what they say.
+pub(super) fn names(files: &[File], out: &mut Vec<Diagnostic>) {
     let mut seen: BTreeMap<&str, &File> = BTreeMap::new();
     for file in files {
         let shown =

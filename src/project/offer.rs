@@ -36,7 +36,9 @@ pub(super) fn check(sync: &File, offer: &Offer<'_>, out: &mut Vec<Diagnostic>) {
             let whose = "this destination".to_owned();
             let modes = request_modes(requests);
             mode(sync, &whose, &modes, out);
-            on_removed(sync, &whose, false, requests.removed.is_some(), out);
+            if modes.iter().any(|mode| Some(mode.word()) == sync.text("/mode")) {
+                on_removed(sync, &whose, false, requests.removed.is_some(), out);
+            }
             batch_size(sync, request_limit(requests, sync.text("/mode")), out);
             options(sync, whose, &requests.options, out);
         }
@@ -113,6 +115,9 @@ pub(super) fn request_modes(requests: &Requests) -> Vec<Mode> {
             modes.push(Mode::Mirror);
         }
     }
+    // Members of something are added and removed.
+    modes.extend(added.then_some(Mode::Add));
+    modes.extend(requests.removed.is_some().then_some(Mode::Remove));
     modes
 }
 
@@ -120,8 +125,9 @@ pub(super) fn request_modes(requests: &Requests) -> Vec<Mode> {
 fn request_limit(requests: &Requests, mode: Option<&str>) -> Option<u32> {
     let (send, added, changed) = (requests.send.as_ref(), requests.added.as_ref(), requests.changed.as_ref());
     let used = match mode {
-        Some("insert") => [added.or(send), None],
+        Some("insert" | "add") => [added.or(send), None],
         Some("update") => [changed.or(send), None],
+        Some("remove") => [requests.removed.as_ref(), None],
         _ => [added.or(send), changed.or(send)],
     };
     used.into_iter().flatten().map(|operation| operation.batch.records.unwrap_or(1)).min()
