@@ -32,3 +32,4 @@ pub mod diagnostic;
 pub mod http;
 pub mod postgres;
 pub mod secret;
+pub mod tls;

@@ -11,6 +11,7 @@ mod destinations;
 mod faults;
 mod house;
 mod html;
+mod http;
 mod manifests;
 mod plan;
 mod refusals;
