@@ -15,6 +15,7 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod cli;
+pub mod connectors;
 pub mod deliver;
 pub mod destinations;
 pub mod diff;

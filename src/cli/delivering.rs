@@ -9,6 +9,7 @@ use arrow_schema::SchemaRef;
 
 use super::narrowing::{Share, Shares};
 use super::progress::Progress;
+use crate::connectors::Setup;
 use crate::deliver::{self, Job, Mapper, RetryPolicy, Stop, Tally};
 use crate::destinations::{self, Destination, SendError, Target, TargetField};
 use crate::diagnostic::{Error, Result};
@@ -140,7 +141,7 @@ impl Depot<'_> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
                 let (kind, connection) = self.project.destination_connection(name)?;
-                let destination = destinations::open(kind, &connection)?;
+                let destination = destinations::open(&kind, &connection, &Setup::default())?;
                 new.insert((destination, connection.redactor()))
             }
         })

@@ -1,6 +1,7 @@
 //! One file a command; wiring only. Here: the command line, and the way from an error to an exit code.
 
 mod apply;
+mod connectors;
 mod delivering;
 mod init;
 mod interrupt;
@@ -101,6 +102,8 @@ enum Command {
     Runs(runs::Options),
     /// What is remembered of each sync
     State(state::Options),
+    /// The APIs syncs can go to: their objects, modes, fields and limits
+    Connectors(connectors::Options),
     /// Write the JSON Schemas that editors and CI use
     Schema(schema::Options),
 }
@@ -151,6 +154,7 @@ pub fn main() -> ExitCode {
         Command::Show(options) => show::run(&cli.global, &options),
         Command::Runs(options) => runs::run(&cli.global, options),
         Command::State(options) => state::run(&cli.global, options),
+        Command::Connectors(options) => connectors::run(&cli.global, &options),
         Command::Schema(options) => schema::run(&options),
     };
     match result {

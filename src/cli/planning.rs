@@ -7,6 +7,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::{Format, Selection, progress::Progress, terminal, watching::Watch};
+use crate::connectors::Setup;
 use crate::destinations;
 use crate::diagnostic::{Diagnostic, Error, Result, closest};
 use crate::diff::{self, HashKey, snapshot::Layout};
@@ -250,7 +251,7 @@ impl Planner<'_> {
                 self.project.destination_offline(&sync.destination)?
             }
         };
-        destinations::open(kind, &connection)
+        destinations::open(&kind, &connection, &Setup::default())
     }
 
     fn open_source(&mut self, name: &str) -> Result<()> {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::interrupt::Interrupt;
 use super::{Global, Selection, planning, progress::Progress, scratch::Scratch, terminal};
+use crate::connectors::Setup;
 use crate::destinations;
 use crate::diagnostic::{Error, Result};
 use crate::manifest::project::StateValues;
@@ -207,7 +208,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     let mut frozen = planned.folder.bound()?.syncs;
     let frozen = frozen.shift_remove(sync).ok_or_else(|| unknown(project, sync))?;
     let (kind, connection) = project.destination_connection(&resolved.destination)?;
-    let capabilities = destinations::open(kind, &connection)?.capabilities(
+    let capabilities = destinations::open(&kind, &connection, &Setup::default())?.capabilities(
         &resolved.sync.object,
         resolved.sync.mode,
         &resolved.sync.options,

@@ -10,13 +10,14 @@ mod postgres;
 mod sqlite;
 mod table;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::connectors::{self, Compiled, Setup};
 use crate::diagnostic::Result;
-use crate::manifest::destination::DestinationType;
 use crate::manifest::sync::{Mode, OnNull, OnRemoved, Write};
 use crate::mapping::{Record, Value};
 use crate::postgres::Server;
@@ -269,17 +270,31 @@ pub trait Writer: Send + Sync {
     }
 }
 
+/// What kind of system a destination is.
+#[derive(Debug, Clone)]
+pub enum DestinationKind {
+    /// A SQLite database file.
+    Sqlite,
+    /// A PostgreSQL server.
+    Postgres,
+    /// A folder of CSV, JSON lines or Parquet files.
+    Files,
+    /// An HTTP API that a connector describes, or the destination itself.
+    Connector(Arc<Compiled>),
+}
+
 /// The destination of a manifest's `type` and rendered `connection`; paths in it are absolute. Offline: nothing is
 /// connected to before [`Destination::open`].
 ///
 /// # Errors
 /// The connection lacks a key, holds one of the wrong type, or names a certificate file that cannot be read.
-pub fn open(kind: DestinationType, connection: &Connection) -> Result<Box<dyn Destination>> {
+pub fn open(kind: &DestinationKind, connection: &Connection, setup: &Setup) -> Result<Box<dyn Destination>> {
     Ok(match kind {
-        DestinationType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
-        DestinationType::Postgres => {
+        DestinationKind::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
+        DestinationKind::Postgres => {
             Box::new(postgres::Postgres::new(Server::new(&connection.typed()?, &connection.redactor())?))
         }
-        DestinationType::Files => Box::new(files::Files::new(connection.typed()?)),
+        DestinationKind::Files => Box::new(files::Files::new(connection.typed()?)),
+        DestinationKind::Connector(compiled) => connectors::open(compiled.clone(), connection, setup)?,
     })
 }
