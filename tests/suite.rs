@@ -14,4 +14,5 @@ mod html;
 mod manifests;
 mod plan;
 mod refusals;
+mod sandbox;
 mod sources;

@@ -7,6 +7,7 @@ mod plan;
 mod planning;
 mod progress;
 mod runs;
+mod sandbox;
 mod schema;
 mod scratch;
 mod show;
@@ -98,6 +99,8 @@ enum Command {
     Runs(runs::Options),
     /// What is remembered of each sync
     State(state::Options),
+    /// Run a local Iterable and Marketo to try syncs against
+    Sandbox(sandbox::Options),
     /// Write the JSON Schemas that editors and CI use
     Schema(schema::Options),
 }
@@ -148,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Show(options) => show::run(&cli.global, &options),
         Command::Runs(options) => runs::run(&cli.global, options),
         Command::State(options) => state::run(&cli.global, options),
+        Command::Sandbox(options) => sandbox::run(options),
         Command::Schema(options) => schema::run(&options),
     };
     match result {
