@@ -17,4 +17,5 @@ mod manifests;
 mod mirror;
 mod plan;
 mod refusals;
+mod sandbox;
 mod sources;

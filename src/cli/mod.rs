@@ -10,6 +10,7 @@ mod plan;
 mod planning;
 mod progress;
 mod runs;
+mod sandbox;
 mod schema;
 mod scratch;
 mod show;
@@ -104,6 +105,8 @@ enum Command {
     State(state::Options),
     /// The APIs syncs can go to: their objects, modes, fields and limits
     Connectors(connectors::Options),
+    /// Run a local Iterable and Marketo to try syncs against
+    Sandbox(sandbox::Options),
     /// Write the JSON Schemas that editors and CI use
     Schema(schema::Options),
 }
@@ -155,6 +158,7 @@ pub fn main() -> ExitCode {
         Command::Runs(options) => runs::run(&cli.global, options),
         Command::State(options) => state::run(&cli.global, options),
         Command::Connectors(options) => connectors::run(&cli.global, &options),
+        Command::Sandbox(options) => sandbox::run(options),
         Command::Schema(options) => schema::run(&options),
     };
     match result {
