@@ -39,6 +39,9 @@ pub(super) struct Options {
     /// Seconds to wait for another run to end
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     lock_timeout: u64,
+    /// Also write every request and answer to this file, without secrets but with personal data
+    #[arg(long, value_name = "FILE")]
+    wire_log: Option<PathBuf>,
     /// Show values of personal data outside a terminal too
     #[arg(long)]
     show_values: bool,
@@ -83,7 +86,7 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
     adopt_new_names(&project, &locked)?;
     drop(interrupt);
     let Prepared { plan, folder, failures } = prepared;
-    let run = delivering::deliver(&project, &locked, &plan, &shares, &folder, failures)?;
+    let run = delivering::deliver(&project, &locked, &plan, &shares, &folder, failures, options.wire_log.as_deref())?;
     finish(&run, &options)
 }
 

@@ -1,24 +1,21 @@
 //! From a plan on disk to a run: opens each destination, delivers its operations, keeps what succeeded.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
 use super::narrowing::{Share, Shares};
+use super::outside::{Opened, Outside};
 use super::progress::Progress;
-use crate::connectors::Setup;
 use crate::deliver::{self, Job, Mapper, RetryPolicy, Stop, Tally};
-use crate::destinations::{self, Destination, SendError, Target, TargetField};
+use crate::destinations::{self, SendError, Target, TargetField};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::project::StateValues;
 use crate::mapping;
 use crate::plan::file::{FrozenSync, PlanFolder};
 use crate::plan::{Plan, SyncPlan, operations};
 use crate::project::{Project, ResolvedSync};
-use crate::secret::Redactor;
 use crate::state::journal::SyncRecord;
 use crate::state::runs::{Run, StateCounts, Status, SyncRun};
 use crate::state::{ActiveRun, Locked};
@@ -34,8 +31,11 @@ pub(super) fn deliver(
     shares: &Shares,
     folder: &PlanFolder,
     failures: Vec<(String, Error)>,
+    wire_log: Option<&Path>,
 ) -> Result<Run> {
     let frozen = folder.bound()?.syncs;
+    let syncs = plan.syncs.iter().filter_map(|part| project.syncs.get(&part.sync));
+    let outside = Outside::new(project, syncs.map(|sync| sync.destination.as_str()), wire_log)?;
     let run = locked.begin(&plan.plan_id, folder.path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -46,7 +46,7 @@ pub(super) fn deliver(
     let stopped = runtime.block_on(async {
         let stop = stop_on_signal()?;
         let progress = Progress::new();
-        let mut depot = Depot { project, run: &run, folder: folder.path(), stop: &stop, opened: HashMap::new() };
+        let mut depot = Depot { project, run: &run, folder: folder.path(), stop: &stop, outside };
         for part in &plan.syncs {
             let (Some(sync), Some(frozen)) = (project.syncs.get(&part.sync), frozen.get(&part.sync)) else { continue };
             let share = shares.get(&part.sync).copied().unwrap_or_else(|| whole(part));
@@ -60,20 +60,20 @@ pub(super) fn deliver(
             }
         }
         progress.end();
+        depot.outside.close();
         Ok::<_, Error>(stop.is_raised())
     })?;
     run.finish(others, stopped.then(|| "stopped by a signal; the next apply goes on from here".to_owned()))
 }
 
-/// Where all syncs of a run are sent from. A destination is opened once: its syncs share its account, with tokens, rate
-/// limits and connections.
+/// Where all syncs of a run are sent from.
 struct Depot<'a> {
     project: &'a Project,
     run: &'a ActiveRun<'a>,
     /// The plan.
     folder: &'a Path,
     stop: &'a Stop,
-    opened: HashMap<String, (Box<dyn Destination>, Redactor)>,
+    outside: Outside<'a>,
 }
 
 impl Depot<'_> {
@@ -89,7 +89,7 @@ impl Depot<'_> {
         let (run, stop) = (self.run, self.stop);
         let folder = PlanFolder::new(self.folder).operations(&part.sync);
         let values = self.project.environment.state.values == StateValues::Full;
-        let (destination, redactor) = match self.destination(&sync.destination) {
+        let Opened { destination, redactor } = match self.outside.destination(&sync.destination) {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error.to_string())),
         };
@@ -133,18 +133,6 @@ impl Depot<'_> {
             retry,
         };
         deliver::deliver(run, job, &*writer, stop, &Shown(progress)).await.map(|_| Ok(()))
-    }
-
-    /// The destination of this name, opened when it is first needed.
-    fn destination(&mut self, name: &str) -> Result<&(Box<dyn Destination>, Redactor)> {
-        Ok(match self.opened.entry(name.to_owned()) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let (kind, connection) = self.project.destination_connection(name)?;
-                let destination = destinations::open(&kind, &connection, &Setup::default())?;
-                new.insert((destination, connection.redactor()))
-            }
-        })
     }
 }
 

@@ -6,6 +6,7 @@ mod delivering;
 mod init;
 mod interrupt;
 mod narrowing;
+mod outside;
 mod plan;
 mod planning;
 mod progress;
