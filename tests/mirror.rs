@@ -185,6 +185,40 @@ fn an_old_record_that_cannot_be_removed_is_remembered() {
 }
 
 #[test]
+fn fingerprints_do_not_say_what_a_row_was_matched_by_and_the_plan_says_so() {
+    let project = project("mirror", "1 a@x Ann\n2 b@x Ben");
+    project.write("syncline.yaml", "name: test\nstate: { type: local, values: fingerprint }\n");
+    project.apply(&[]).code(0);
+    project.write("data/people.csv", &csv("1 z@x Ann\n2 b@x Ben"));
+    let plan = project.plan(&[]);
+    let codes: Vec<_> = plan["warnings"].as_array().into_iter().flatten().map(|w| w["code"].clone()).collect();
+    assert!(codes.contains(&"nameless_former".into()), "{codes:?}");
+    project.apply(&[]).code(0);
+    assert_eq!(there(&project), ["a@x Ann", "b@x Ben", "z@x Ann"]);
+    at_rest(&project, "fingerprints");
+}
+
+/// A row that left is named by what the sync matches by today, as far as it was sent with it.
+#[test]
+fn a_sync_that_matches_by_something_else_now_removes_the_right_records() {
+    let project = project("mirror", "1 a@x Ann\n2 b@x Ben\n3 c@x Cid");
+    project.sql("out/crm.db", "alter table people add column number integer; update people set number = 2");
+    project.edit("syncs/people.yaml", "  name: name\n", "  name: name\n  number: id\n");
+    project.apply(&[]).code(0);
+    // Somebody else's record has the number that row 2 has as its place in the old list of identifiers.
+    project.sql("out/crm.db", "update people set number = 77 where email = 'other@x'");
+    project.edit("syncs/people.yaml", "match: { email: email }", "match: { number: id }");
+    project.edit("syncs/people.yaml", "  number: id\n", "  email: email\n");
+    project.write("data/people.csv", &csv("1 a@x Ann\n3 d@x Cid"));
+    let plan = project.plan(&[]);
+    let found = ["send", "delete"].map(|name| number(&plan, &format!("/syncs/0/operations/{name}")));
+    assert_eq!(found, [1, 1], "{plan:#}");
+    project.apply(&[]).code(0);
+    assert_eq!(there(&project), ["a@x Ann", "d@x Cid"]);
+    at_rest(&project, "renamed");
+}
+
+#[test]
 fn held_rows_that_leave_the_model_are_forgotten() {
     let project = project("mirror", "1 a@x Ann\n2 b@x refused");
     project.apply(&[]).code(4);

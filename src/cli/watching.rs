@@ -12,13 +12,16 @@ use crate::mapping::{self, Value};
 use crate::plan::identities::{Namer, Observed};
 use crate::sources::BatchStream;
 
+/// Held rows by key.
+type Waiting = Arc<HashMap<String, Hash>>;
+
 /// What is looked for in the rows.
 #[derive(Clone, Default)]
 pub(super) struct Watch {
     /// The columns rows are matched by, where these are not their key.
     pub identifiers: Option<(Vec<String>, Namer, Observed)>,
     /// Held rows of which nothing is at the destination: by key, with the columns of it.
-    pub held: Option<(Vec<String>, Arc<HashMap<String, Hash>>)>,
+    pub held: Option<(Vec<String>, Waiting)>,
     /// Those of them that were seen.
     pub seen: Arc<Mutex<HashSet<Hash>>>,
 }
