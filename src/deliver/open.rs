@@ -105,7 +105,8 @@ mod tests {
             operations: 1,
         };
         // What it says and how often → opened, and seconds it may take.
-        let cases: [(fn() -> SendError, usize, bool, [u64; 2]); 7] = [
+        let unreachable: fn() -> SendError = unreachable;
+        let cases = [
             (unreachable, 0, true, [0, 0]),
             (unreachable, 2, true, [0, 3]),
             (unreachable, 1000, false, [9, 11]),
