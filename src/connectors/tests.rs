@@ -11,7 +11,7 @@ use crate::manifest::document::Document;
 pub(super) fn parse(name: &str, text: &str) -> Connector {
     let source = SourceText { path: PathBuf::from(name), text: text.into() };
     let document = Document::parse(source).unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
-    serde_path_to_error::deserialize(document.root.to_json()).unwrap_or_else(|e| panic!("{name}: {e}"))
+    serde_path_to_error::deserialize(document.to_json()).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
 pub(super) fn compile(name: &str, text: &str) -> Arc<Compiled> {
