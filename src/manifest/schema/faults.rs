@@ -98,7 +98,7 @@ impl Reader<'_> {
             }
             Fault::PropertyNames { error } => {
                 let key = error.instance().as_ref().as_str().unwrap_or_default().to_owned();
-                let names = rules.get("propertyNames").cloned().unwrap_or_default();
+                let names = rules.get("propertyNames").unwrap_or(&rules).clone();
                 self.unknown_names(&pointer, &key, &names);
             }
             Fault::Minimum { limit } => {
