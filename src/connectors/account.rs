@@ -8,13 +8,12 @@ use serde_json::{Map, Value as Json};
 
 use super::compile::{Auth, Compiled, Token};
 use super::expression::{Scope, escape};
-use super::limits::Limits;
 use super::request::{Made, Request};
 use super::rules::{Answer, Rule, Verdict};
 use super::template::Layer;
 use crate::destinations::SendError;
 use crate::diagnostic::Error;
-use crate::http::{Body, Call, CallError, Transport};
+use crate::http::{Body, Call, CallError, Limits, Permit, Transport};
 use crate::manifest::connector::api::{AuthPlace, Class};
 use crate::manifest::connector::object::LostClass;
 use crate::secret::{Redactor, Secret};
@@ -150,6 +149,9 @@ impl Account {
             verdict.code = self.redact(&verdict.code);
             if verdict.class == Class::RateLimited {
                 self.limits.throttled(&permit);
+                if let (Some(wait), true) = (verdict.wait, self.patient) {
+                    self.limits.pause(wait);
+                }
             }
             if (300..400).contains(&answer.status) && verdict.class != Class::Ok {
                 verdict.class = Class::AuthFatal;
@@ -171,12 +173,7 @@ impl Account {
         }
     }
 
-    async fn exchange(
-        &self,
-        call: Call,
-        limits: &[String],
-        counter: &Counter,
-    ) -> Result<(Answer, super::limits::Permit), SendError> {
+    async fn exchange(&self, call: Call, limits: &[String], counter: &Counter) -> Result<(Answer, Permit), SendError> {
         let permit = self.limits.acquire(limits).await.map_err(|e| SendError::Fatal {
             message: e.to_string(),
             help: Some("what is left is sent by the next run".into()),
@@ -374,7 +371,7 @@ pub(super) fn read_only(error: SendError) -> SendError {
 
 /// The error that a verdict is, for a request that is not about single records.
 pub(super) fn failure(verdict: Verdict) -> SendError {
-    let Verdict { class, code, message, wait } = verdict;
+    let Verdict { class, code, message, wait, .. } = verdict;
     match class {
         Class::RateLimited | Class::Transient | Class::Lost => SendError::Transient { message, retry_after: wait },
         Class::AuthFatal | Class::Reauth => SendError::Fatal { message, help: Some(CREDENTIALS.into()) },

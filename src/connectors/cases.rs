@@ -28,8 +28,8 @@ pub struct CaseResult {
     pub failures: Vec<String>,
 }
 
-/// Runs the cases of a connector, without a network. The name of the sync is `case`, a record's `dedupe_id` is its key
-/// after `dedupe-`.
+/// Runs the cases of a connector, without a network. The name of the sync is `case`, a record's `dedupe_id` is `case-`
+/// and its position from 0.
 pub async fn run_cases(compiled: &Arc<Compiled>) -> Vec<CaseResult> {
     let mut results = Vec::new();
     for case in &compiled.manifest().cases {
@@ -171,7 +171,7 @@ fn operation(record: &CaseRecord, ordinal: u64, target: &Target) -> Operation {
             CaseState::Cleared => Action::Clear,
         },
         added: record.state == CaseState::Added,
-        dedupe_id: format!("dedupe-{key}"),
+        dedupe_id: format!("case-{ordinal}"),
         key,
         record: Record {
             matching: target

@@ -7,11 +7,11 @@ use super::compile::{
     Asked, Auth, Container, Discover, Find, Job, JobResults, List, Lookup, Object, Operation, Outcome, Token, most,
 };
 use super::expression::{Expression, Text, Trouble};
-use super::limits::Limits;
 use super::request::{BodyTemplate, Next, PartTemplate, Request};
 use super::rules::Rule;
 use super::template::Node;
 use crate::diagnostic::closest;
+use crate::http::Limits;
 use crate::manifest::connector::{api, object, operation};
 use crate::manifest::sync::Mode;
 
@@ -305,6 +305,9 @@ impl<'a> Checker<'a> {
             let help = "put `{{ records }}` where the list of records belongs";
             self.fault(format!("{pointer}/request"), "the records are nowhere in the request", Some(help.into()));
         }
+        if operation.job.is_some() && operation.group.is_some() {
+            self.fault(format!("{pointer}/group"), "the records of a job go into one request", None);
+        }
         if operation.record_key.is_some() && !carried {
             self.fault(format!("{pointer}/record_key"), "`record_key` needs `{{ records }}` in the request", None);
         }
@@ -429,7 +432,6 @@ impl<'a> Checker<'a> {
             kind: self.optional(discover.kind.as_ref(), &item, pointer, "type"),
             writable: self.optional(discover.writable.as_ref(), &item, pointer, "writable"),
             types: discover.types.clone(),
-            complete: discover.complete,
         }
     }
 

@@ -146,7 +146,6 @@ pub(super) struct Discover {
     pub kind: Option<Expression>,
     pub writable: Option<Expression>,
     pub types: IndexMap<String, FieldType>,
-    pub complete: bool,
 }
 
 #[derive(Debug)]

@@ -15,9 +15,9 @@ use super::template::Layer;
 use super::writer::HttpWriter;
 use crate::destinations::{Capabilities, Class, Destination, Options, SendError, Target, Writer};
 use crate::diagnostic::{Error, Result, closest};
-use crate::http::Transport;
+use crate::http::{Client, Logged, Settings, Transport, WireLog};
 use crate::manifest::connector::api;
-use crate::manifest::connector::object::{LostClass, ModeSteps};
+use crate::manifest::connector::object::{FieldType, LostClass, ModeSteps};
 use crate::manifest::sync::{Mode, OnRemoved};
 use crate::secret::Connection;
 
@@ -26,8 +26,19 @@ use crate::secret::Connection;
 pub struct Setup {
     /// What answers calls, where it is not the client of the connection's own address.
     pub transport: Option<Arc<dyn Transport>>,
+    /// Where requests and answers are written to.
+    pub wire_log: Option<Arc<WireLog>>,
     /// The accounts of the run: destinations with the same account share its limits and its access token.
     pub accounts: Accounts,
+}
+
+/// The client of an address.
+fn client(base: &str, connection: &Connection, log: Option<&Arc<WireLog>>) -> Result<Arc<dyn Transport>> {
+    let client = Client::new(Settings::new([base]))?;
+    Ok(match log {
+        Some(log) => Arc::new(Logged::new(client, Arc::clone(log), connection.redactor())),
+        None => Arc::new(client),
+    })
 }
 
 /// A connector and a connection.
@@ -51,7 +62,7 @@ impl Http {
         let account = setup.accounts.get(name, || {
             let transport = match &setup.transport {
                 Some(transport) => Arc::clone(transport),
-                None => super::client(&base, connection)?,
+                None => client(&base, connection, setup.wire_log.as_ref())?,
             };
             Account::new(compiled, values, base, connection.redactor(), transport, patient)
         })?;
@@ -114,14 +125,16 @@ impl Http {
         let hash = name_hash(&format!("{}\u{0}{container}", target.object));
         let globals = globals.owning("container", container);
         let large = object.large.get(&target.mode).filter(|when| when.truth(&globals));
-        let large = large.and_then(|_| steps.large.as_ref()).map(|large| large.operation.clone());
+        let large = large.and(steps.large.as_ref()).map(|large| large.operation.clone());
         let known = |name: &str| object.words.fields.contains_key(name);
         let layout = Layout::new(target, known);
-        let fold = |name: &&str| object.words.identifiers.get(*name).is_some_and(|id| id.ignore_case);
-        let ignore_case = names.iter().map(fold).collect();
+        let identifier = |name: &&str| {
+            object.words.identifiers.get(*name).map_or((false, FieldType::Any), |id| (id.ignore_case, id.kind))
+        };
+        let identifiers = names.iter().map(identifier).collect();
         let matched = !object.words.append;
         let (account, name) = (Arc::clone(&self.account), target.object.clone());
-        let writer = HttpWriter::new(account, name, steps, large, layout, globals, ignore_case, matched, hash);
+        let writer = HttpWriter::new(account, name, steps, large, layout, globals, identifiers, matched, hash);
         writer.counter.add(counter.get());
         Ok(writer)
     }

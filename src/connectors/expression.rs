@@ -139,14 +139,6 @@ impl Expression {
         self.names.iter().any(|known| known == name)
     }
 
-    /// The path, where it is no more than that.
-    pub fn path(&self) -> Option<&[Box<str>]> {
-        match &self.kind {
-            Kind::Path(path) => Some(path),
-            _ => None,
-        }
-    }
-
     /// Its value.
     pub fn value(&self, scope: &dyn Scope) -> Result<Mini, String> {
         match &self.kind {

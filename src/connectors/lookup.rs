@@ -13,7 +13,7 @@ use super::record::RecordScope;
 use super::request::{Made, Records};
 use super::rules::Answer;
 use super::template::Layer;
-use super::writer::HttpWriter;
+use super::writer::{HttpWriter, there};
 use crate::destinations::{Operation, SendError};
 use crate::manifest::connector::api::Class;
 use crate::manifest::connector::operation::Several;
@@ -96,7 +96,11 @@ impl HttpWriter {
                 items.extend(value.map(|value| (at, value)));
             }
         };
+        let address = made.clone();
         let verdict = self.account.pages(&lookup.request, made, &lookup.errors, rules, &self.counter, collect).await?;
+        if lookup.most > 1 {
+            there(&verdict, &address)?;
+        }
         match verdict.class {
             Class::Ok => Ok(self.assign(lookup, part, items)),
             Class::NotFound => Ok(vec![Found::Nothing; part.len()]),

@@ -18,7 +18,6 @@ mod destination;
 mod expression;
 mod filters;
 mod job;
-mod limits;
 mod lookup;
 mod outcome;
 mod record;
@@ -43,12 +42,17 @@ pub use destination::{Http, Setup};
 
 use crate::destinations::Destination;
 use crate::diagnostic::Result;
-use crate::http::Transport;
 use crate::secret::Connection;
 
 /// The connectors inside the binary: name and YAML text.
 pub fn builtin() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [("hubspot", include_str!("../../connectors/hubspot.yaml"))].into_iter()
+    [
+        ("hubspot", include_str!("../../connectors/hubspot.yaml")),
+        ("iterable", include_str!("../../connectors/iterable.yaml")),
+        ("marketo", include_str!("../../connectors/marketo.yaml")),
+        ("slack", include_str!("../../connectors/slack.yaml")),
+    ]
+    .into_iter()
 }
 
 /// Something in a connector that can never work.
@@ -71,9 +75,4 @@ pub struct Fault {
 /// As [`Http::new`].
 pub fn open(compiled: Arc<Compiled>, connection: &Connection, setup: &Setup) -> Result<Box<dyn Destination>> {
     Ok(Box::new(Http::new(compiled, connection, setup)?))
-}
-
-/// The client of an address.
-fn client(_base: &str, _connection: &Connection) -> Result<Arc<dyn Transport>> {
-    Err(crate::diagnostic::Error::failed("no transport"))
 }

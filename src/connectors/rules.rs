@@ -5,9 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 
 use super::expression::{Expression, Scope};
-use super::limits::retry_after;
 use super::template::Layer;
-use crate::http::Reply;
+use crate::http::{Reply, retry_after};
 use crate::manifest::connector::api::Class;
 use crate::manifest::connector::object::LostClass;
 
@@ -33,6 +32,8 @@ pub(super) struct Verdict {
     pub code: String,
     pub message: String,
     pub wait: Option<Duration>,
+    /// True when no rule says so, but what the status commonly means.
+    pub common: bool,
 }
 
 /// An answer, read.
@@ -91,7 +92,7 @@ impl Answer {
     ) -> Verdict {
         if self.garbled && self.fine() {
             let message = "the answer is cut off or not valid JSON".to_owned();
-            return Verdict { class: Class::Lost, code: "garbled".into(), message, wait: None };
+            return Verdict { class: Class::Lost, code: "garbled".into(), message, wait: None, common: true };
         }
         let scope = self.scope(parent);
         let mut found = None;
@@ -113,6 +114,7 @@ impl Answer {
                 &message.unwrap_or_else(|| format!("the destination answered with status {}", self.status)),
             ),
             wait: self.wait.or(wait),
+            common: found.is_none(),
         }
     }
 

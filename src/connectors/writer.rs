@@ -20,8 +20,9 @@ use super::rules::Verdict;
 use super::template::Layer;
 use crate::destinations::{Action, Batch, Operation, Outcome, SendError, Sent, Writer};
 use crate::manifest::connector::api::Class;
-use crate::manifest::connector::object::{LostClass, ModeSteps, Step};
+use crate::manifest::connector::object::{FieldType, LostClass, ModeSteps, Step};
 use crate::manifest::connector::operation::By;
+use crate::mapping::Value;
 
 /// One object of an account, open to a sync.
 pub(super) struct HttpWriter {
@@ -37,6 +38,8 @@ pub(super) struct HttpWriter {
     pub counter: Counter,
     /// Which identifiers take upper and lower case for the same.
     pub ignore_case: Vec<bool>,
+    /// What each identifier must be.
+    pub kinds: Vec<FieldType>,
     /// False where each row is a record of its own.
     pub matched: bool,
     /// Hash of the container, which is part of what a record is.
@@ -79,10 +82,11 @@ impl HttpWriter {
         large: Option<String>,
         layout: Layout,
         globals: Layer<'static>,
-        ignore_case: Vec<bool>,
+        identifiers: Vec<(bool, FieldType)>,
         matched: bool,
         container: u64,
     ) -> Self {
+        let (ignore_case, kinds) = identifiers.into_iter().unzip();
         Self {
             account,
             object,
@@ -92,6 +96,7 @@ impl HttpWriter {
             globals,
             counter: Counter::default(),
             ignore_case,
+            kinds,
             matched,
             container,
             warned: Mutex::default(),
@@ -118,8 +123,28 @@ impl HttpWriter {
         }
     }
 
+    /// The operations with identifiers of the type they must be; `None` where they are that already.
+    fn typed(&self, operations: &[Operation]) -> Option<Vec<Operation>> {
+        let turned = |operation: &Operation| {
+            let values = operation.record.matching.iter().zip(&self.kinds);
+            values.map(|(value, kind)| identifier(*kind, value)).collect::<Vec<Option<Value>>>()
+        };
+        if !operations.iter().any(|operation| turned(operation).iter().any(Option::is_some)) {
+            return None;
+        }
+        let mut typed = operations.to_vec();
+        for operation in &mut typed {
+            let turned = turned(operation);
+            for (value, turned) in operation.record.matching.iter_mut().zip(turned) {
+                *value = turned.unwrap_or_else(|| value.clone());
+            }
+        }
+        Some(typed)
+    }
+
     async fn deliver(&self, batch: &Batch) -> Result<Sent, SendError> {
-        let operations = &batch.operations;
+        let typed = self.typed(&batch.operations);
+        let operations = typed.as_deref().unwrap_or(&batch.operations);
         let Some(first) = operations.first() else { return Ok(Sent::Outcomes(Vec::new())) };
         let same = operations.iter().take_while(|o| o.action == first.action && o.added == first.added).count();
         if same < operations.len() && (self.steps.added.is_some() || self.steps.changed.is_some()) {
@@ -324,11 +349,15 @@ impl HttpWriter {
         let exchange = self.account.call(&shot.made, &operation.errors, rules, self.steps.class, &self.counter).await?;
         let (answer, mut verdict) = (exchange.answer, exchange.verdict);
         let over = answer.scope(Some(&scope));
-        if verdict.class == Class::Ok && operation.outcome.by == By::Whole {
-            if let Some(mut other) = whole(&operation.outcome, &over) {
-                other.message = self.account.redact(&other.message);
-                verdict = other;
-            }
+        if verdict.class == Class::Ok
+            && operation.outcome.by == By::Whole
+            && let Some(mut other) = whole(&operation.outcome, &over)
+        {
+            other.message = self.account.redact(&other.message);
+            verdict = other;
+        }
+        if operation.most > 1 {
+            there(&verdict, &shot.made)?;
         }
         let subjects: Vec<Subject> = shot.positions.iter().filter_map(|at| operations.get(*at)).map(subject).collect();
         if verdict.class != Class::Ok {
@@ -432,6 +461,22 @@ impl HttpWriter {
     }
 }
 
+/// The identifier as what it must be, where it is something else: an id from a column of numbers is text all the same.
+fn identifier(kind: FieldType, value: &Value) -> Option<Value> {
+    match (kind, value) {
+        (_, Value::Null)
+        | (FieldType::String, Value::Text(_))
+        | (FieldType::Integer, Value::Int(_) | Value::UInt(_)) => None,
+        (FieldType::String, value) => Some(Value::Text(value.text().into())),
+        (FieldType::Integer, value) => {
+            // Only what says the same as a number: `007` stays what it is.
+            let text = value.text();
+            text.parse::<i64>().ok().filter(|int| int.to_string() == *text).map(Value::Int)
+        }
+        _ => None,
+    }
+}
+
 fn subject(operation: &Operation) -> Subject {
     Subject { in_doubt: operation.in_doubt, removal: operation.action != Action::Send }
 }
@@ -465,9 +510,21 @@ fn settle_found(found: Vec<Found>, must_be: bool, operations: &[Operation], slot
     }
 }
 
+/// A plain 404 to a request for many records is not about one of them: there is no such address.
+pub(super) fn there(verdict: &Verdict, made: &Made) -> Result<(), SendError> {
+    if verdict.class != Class::NotFound || !verdict.common {
+        return Ok(());
+    }
+    let path = made.url.split('?').next().unwrap_or_default();
+    Err(SendError::Fatal {
+        message: format!("the destination has no `{path}`: {}", verdict.message),
+        help: Some("check the `connection` of the destination and the `options` of the sync".into()),
+    })
+}
+
 /// What a verdict on a whole request means for its records.
 fn verdicts(verdict: Verdict, subjects: &[Subject]) -> Result<Vec<Each>, SendError> {
-    let Verdict { class, code, message, wait } = verdict;
+    let Verdict { class, code, message, wait, .. } = verdict;
     let transient = |message| SendError::Transient { message, retry_after: wait };
     match class {
         Class::Ok | Class::Unverified => {

@@ -13,8 +13,10 @@ use super::api::{Class, Request, Rule};
 pub struct Operation {
     /// The request. With one record a request, its templates see the record's `match`, `fields`, `found`, … as well.
     pub request: Request,
-    /// Template of one record, over `match`, `fields`, `key`, `dedupe_id`, `found`, `options` and `container`. Without it, a
-    /// record is its identifiers and fields.
+    /// Template of one record, over `match`, `fields`, `others` (the fields that are not among the object's `fields`),
+    /// `key`, `dedupe_id`, `added`, `found`, and what all templates see: `options`, `container`, `matched_by` (names of the
+    /// identifiers), `mode`, `sync`, `operations`, `run_id`, `connection`, `skip` (undefined). Without it, a record is its
+    /// identifiers and fields.
     pub record: Option<Value>,
     /// Template of a record's key, where `{{ records }}` is an object by key and not a list.
     pub record_key: Option<String>,
@@ -60,8 +62,8 @@ pub struct Outcome {
     /// What holds for records no list names.
     #[serde(default)]
     pub rest: Rest,
-    /// Expression over `body` and `count`, the number of records: when it is false, the records no list names are
-    /// unverified.
+    /// Expression over `body`, `count` (how many records there are) and `named` (how many of them the lists name): when it
+    /// is false, the records no list names are unverified.
     pub check: Option<String>,
     /// What people should know although the records were taken.
     #[serde(default)]
