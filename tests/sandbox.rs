@@ -85,7 +85,8 @@ impl Visitor {
     }
 
     async fn renew(&mut self) {
-        let path = "/marketo/identity/oauth/token?grant_type=client_credentials&client_id=sandbox&client_secret=sandbox";
+        let path =
+            "/marketo/identity/oauth/token?grant_type=client_credentials&client_id=sandbox&client_secret=sandbox";
         if let Ok(answer) = self.client.get(format!("{}{path}", self.sandbox.url())).send().await {
             let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap_or_default()).unwrap_or_default();
             self.token = body["access_token"].as_str().unwrap_or("none").to_owned();
@@ -319,7 +320,8 @@ async fn tests_look_and_change_over_http() {
     let visitor = Visitor::seeded(json!({})).await;
     let seed = json!({ "iterable": { "users": [{ "email": "a@example.com", "dataFields": { "plan": "free" } }] } });
     assert_eq!(visitor.send("POST", "/_sandbox/seed", &seed).await.unwrap().0, 200);
-    let (_, plan) = visitor.send("GET", "/_sandbox/state/iterable/users/0/dataFields/plan", &Value::Null).await.unwrap();
+    let (_, plan) =
+        visitor.send("GET", "/_sandbox/state/iterable/users/0/dataFields/plan", &Value::Null).await.unwrap();
     assert_eq!(plan, "free");
     let wrong = json!({ "iterable": { "usres": [] } });
     let (status, body) = visitor.send("POST", "/_sandbox/seed", &wrong).await.unwrap();
@@ -395,7 +397,8 @@ async fn the_page_shows_what_arrived() {
     let output = output.await.unwrap();
     assert!(output.status.success(), "the browser failed");
     let (dom, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let loud: Vec<&str> = log.lines().filter(|l| l.contains("Content Security Policy") || l.contains("CONSOLE")).collect();
+    let loud: Vec<&str> =
+        log.lines().filter(|l| l.contains("Content Security Policy") || l.contains("CONSOLE")).collect();
     assert!(loud.iter().all(|line| line.contains("favicon")), "{loud:#?}");
     assert!(dom.contains("<h1 id=\"verdict\">Sandbox: 4 requests</h1>"), "{dom}");
     for (id, number) in [("iterable-users", 1), ("marketo-leads", 1), ("iterable-events", 0)] {

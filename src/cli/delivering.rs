@@ -104,7 +104,7 @@ impl Depot<'_> {
         } else {
             let mut target = target(sync, frozen, operations::schema(&folder)?, &run.run_id());
             target.operations = share.operations;
-            match deliver::open(&**destination, &target, &retry, stop).await {
+            match deliver::open(&*destination, &target, &retry, stop).await {
                 Ok(writer) => writer,
                 Err(error) => return Ok(Err(redactor.redact(&words(&error)))),
             }

@@ -63,7 +63,9 @@ impl<'p> Outside<'p> {
                 let (kind, connection) = match (rehearsed, &self.sandbox) {
                     (Some(destination), Some(sandbox)) => {
                         let url = match &destination.kind {
-                            DestinationKind::Connector(spoken) if spoken.manifest().name == "marketo" => sandbox.marketo_url(),
+                            DestinationKind::Connector(spoken) if spoken.manifest().name == "marketo" => {
+                                sandbox.marketo_url()
+                            }
                             _ => sandbox.iterable_url(),
                         };
                         self.project.destination_connection_at(name, &url)?
