@@ -57,8 +57,16 @@ fn broken_files_conclude_nothing() {
             &["people.csv", "`email`"],
         ),
         ("a nameless column", |p| p.edit("data/people.csv", "id,email,name", "id,,name"), &["people.csv"]),
-        ("semicolons", |p| p.edit("data/people.csv", ",", ";"), &["people.csv", "semicolon"]),
-        ("tabs", |p| p.edit("data/people.csv", ",", "\t"), &["people.csv", "tab"]),
+        (
+            "a separator there is not",
+            |p| p.edit("data/people.csv", ",", ":"),
+            &["source `files`", "no such column: id"],
+        ),
+        (
+            "another separator than in the header",
+            |p| p.edit("data/people.csv", HEADER, &HEADER.replace(',', ";")),
+            &["people.csv", "line 2", "the header has 5"],
+        ),
         (
             "Latin-1",
             |p| put(p, "data/people.csv", b"id,email,name,plan,seats\n1,a@x.io,Zo\xeb,free,1\n"),
