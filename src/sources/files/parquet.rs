@@ -223,3 +223,46 @@ impl Batches for Groups {
             .map_err(|e| self.stamp.fault(e, BROKEN))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, StringArray};
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::WriterProperties;
+
+    use super::*;
+
+    #[test]
+    fn text_that_is_a_dictionary_in_the_file_can_be_read_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let column = |values: [&str; 4]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
+        let columns = [("note", column(["a", "b", "c", "d"])), ("plan", column(["free", "free", "premium", "free"]))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(2))
+            .set_column_dictionary_enabled("note".into(), false)
+            .build();
+        let path = folder.path().join("t.parquet");
+        let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+
+        let (schema, files) = survey(&[Stamp::take(&path).unwrap()]).unwrap();
+        assert!(schema.fields().iter().all(|field| *field.data_type() == DataType::Utf8View));
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        for (encoded, plan) in [(true, dictionary), (false, DataType::Utf8View)] {
+            let mut rows = Vec::new();
+            for stream in streams(&files, &schema, &[0, 1], 1, encoded).unwrap() {
+                assert_eq!(*stream.schema().field(0).data_type(), DataType::Utf8View);
+                assert_eq!(*stream.schema().field(1).data_type(), plan);
+                for batch in stream {
+                    let batch = batch.unwrap();
+                    let plans = arrow_cast::cast(batch.column(1), &DataType::Utf8).unwrap();
+                    let plans = plans.as_any().downcast_ref::<StringArray>().unwrap();
+                    rows.extend(plans.iter().flatten().map(str::to_owned));
+                }
+            }
+            assert_eq!(rows, ["free", "free", "premium", "free"]);
+        }
+    }
+}
