@@ -84,7 +84,7 @@ impl Span {
             return None;
         }
         let within = key - (u128::from(self.low) << 64);
-        Some(((head - self.low) as usize >> self.shift, (within >> self.shift) as u64))
+        Some((((head - self.low) >> self.shift) as usize, (within >> self.shift) as u64))
     }
 }
 

@@ -98,7 +98,7 @@ enum Fate<'a> {
     /// Nothing is to be done.
     Unchanged,
     /// The record may still be another one.
-    Compare(BoundPart<'a>),
+    Compare(Box<BoundPart<'a>>),
     /// They are looked at closely.
     Candidate,
 }
@@ -300,7 +300,7 @@ impl Scan<'_> {
         Ok(match (&sent.part, rows) {
             _ if sent.same => Fate::Unchanged,
             (Part::Nothing, _) if known => Fate::Unchanged,
-            (Part::Fields(part), Some(rows)) if known => Fate::Compare(part.bind(rows)?),
+            (Part::Fields(part), Some(rows)) if known => Fate::Compare(Box::new(part.bind(rows)?)),
             _ => Fate::Candidate,
         })
     }

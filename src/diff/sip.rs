@@ -128,8 +128,8 @@ fn hash<const W: usize>(block: &Block<W>, [k0, k1]: [u64; 2]) -> [Hash; LANES] {
         next[0] = xor(next[0], *words);
         // A message that has ended stays as it is.
         for (state, next) in v.iter_mut().zip(next) {
-            for lane in 0..LANES {
-                state[lane] = if at < block.counts[lane] { next[lane] } else { state[lane] };
+            for ((state, next), count) in state.iter_mut().zip(next).zip(block.counts) {
+                *state = if at < count { next } else { *state };
             }
         }
     }
