@@ -61,7 +61,7 @@ impl Part {
             return Part::Nothing;
         }
         let (mut part_then, mut part_now) = (then.clone(), now.clone());
-        part_now.fields.retain(|name, field| !kept(&(&*name, &*field)));
+        part_now.fields.retain(|name, field| !kept(&(name, &*field)));
         part_then.fields.retain(|name, _| part_now.fields.contains_key(name) || now.matching.contains_key(name));
         let to_current = Alignment::new(&part_then, &part_now);
         let mapping = |spec: &MappingSpec| Mapping::new(spec, schema, started_at).ok();
