@@ -1,19 +1,18 @@
 //! Taking one figure: seconds and the peak of memory, printed as the last line.
 
-use std::fs::File;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Instant;
 
-use arrow_schema::{DataType, Field, Schema};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::basic::Encoding;
+use arrow_schema::SchemaRef;
 use serde_json::json;
 use syncline::diagnostic::Error;
 use syncline::diff::snapshot::{Layout, Meta, Snapshot};
 use syncline::diff::{Acknowledged, Before, ChangeBatch, Entry, HashKey, Held, Kind, Options, RowState, Summary};
+use syncline::manifest::source::SourceType;
 use syncline::mapping::{Mapping, MappingSpec};
-use syncline::sources::BatchStream;
+use syncline::secret::Connection;
+use syncline::sources::{self, BatchStream, Query};
 
 use super::data;
 
@@ -24,37 +23,13 @@ pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The row groups of a file, each a part: columns that are dictionaries in the file stay so, other text comes as views.
-fn open(path: &Path) -> Vec<BatchStream> {
-    let file = File::open(path).expect("the file is there");
-    let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).expect("a Parquet file");
-    let group = plain.metadata().row_group(0);
-    let fields = plain.schema().fields().iter().enumerate().map(|(i, field)| {
-        let all_keys = !group.column(i).encodings().any(|e| e == Encoding::PLAIN && fallen_back(group.column(i)));
-        let text = match (field.data_type(), all_keys) {
-            (DataType::Utf8, true) => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
-            (DataType::Utf8, false) => DataType::Utf8View,
-            (other, _) => other.clone(),
-        };
-        Field::new(field.name(), text, field.is_nullable())
-    });
-    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
-    let metadata = ArrowReaderMetadata::load(&file, options).expect("the types fit");
-    let part = |group| -> BatchStream {
-        let file = File::open(path).expect("the file is there");
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone());
-        Box::new(builder.with_row_groups(vec![group]).with_batch_size(65_536).build().expect("a row group"))
-    };
-    (0..metadata.metadata().num_row_groups()).map(part).collect()
-}
-
-/// True when a column gave up its dictionary: then most of its pages are plain.
-fn fallen_back(column: &parquet::file::metadata::ColumnChunkMetaData) -> bool {
-    let pages = column.page_encoding_stats();
-    pages.is_none_or(|pages| {
-        let data = pages.iter().filter(|p| p.page_type != parquet::basic::PageType::DICTIONARY_PAGE);
-        data.into_iter().any(|p| p.encoding == Encoding::PLAIN)
-    })
+/// One version of the table, as a project reads it.
+fn open(folder: &Path, table: &str) -> (SchemaRef, Vec<BatchStream>) {
+    let path = folder.join("data").to_str().expect("a path in UTF-8").to_owned();
+    let values = serde_json::Map::from_iter([("path".to_owned(), json!(path))]);
+    let source = sources::open(SourceType::Files, &Connection::new(values, Vec::new())).expect("a folder of files");
+    let query = Query::Table { name: table.to_owned(), columns: None, filter: None };
+    (source.schema(&query).expect("a table"), source.read(&query, None).expect("a table"))
 }
 
 fn spec(plan: serde_json::Value) -> MappingSpec {
@@ -72,8 +47,7 @@ fn run(
     snapshot: Option<&Snapshot>,
     sink: &mut dyn FnMut(ChangeBatch),
 ) -> Summary {
-    let model = open(&folder.join(file));
-    let schema = model[0].schema();
+    let (schema, model) = open(folder, file);
     let used: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
     let layout = Layout::new(&schema, &used, &spec.primary_key).expect("comparable columns");
     let mapping = Mapping::new(spec, &schema, "2026-01-01T00:00:00Z").expect("a mapping that works");
@@ -97,12 +71,16 @@ fn run(
 
 /// Generates both versions, and acknowledges the first one.
 pub fn prepare(folder: &Path, rows: u64) {
-    std::fs::create_dir_all(folder).expect("the folder can be written to");
-    data::write(&folder.join("before.parquet"), rows, 0);
-    data::write(&folder.join("after.parquet"), rows, 1);
+    std::fs::create_dir_all(folder.join("data")).expect("the folder can be written to");
+    if !folder.join("data/complete").exists() {
+        data::write(&folder.join("data/before.parquet"), rows, 0);
+        data::write(&folder.join("data/after.parquet"), rows, 1);
+        std::fs::write(folder.join("data/complete"), "").expect("the folder can be written to");
+    }
+    let before = processor();
     let start = Instant::now();
     let spec = spec(json!("plan"));
-    let schema = open(&folder.join("before.parquet"))[0].schema();
+    let (schema, _) = open(folder, "before");
     let used: Vec<String> = schema.fields().iter().map(|f| f.name().clone()).collect();
     let layout = Layout::new(&schema, &used, &spec.primary_key).expect("comparable columns");
     let mut meta = Meta::new("bench", &layout, true);
@@ -111,7 +89,7 @@ pub fn prepare(folder: &Path, rows: u64) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let sender = sender;
-            run(folder, "before.parquet", &spec, None, &mut |batch| {
+            run(folder, "before", &spec, None, &mut |batch| {
                 let entries =
                     batch.changes.iter().map(|c| Entry { key_hash: c.key_hash, row_hash: c.row_hash, kind: Kind::Put });
                 let entries = entries.collect();
@@ -122,13 +100,13 @@ pub fn prepare(folder: &Path, rows: u64) {
         syncline::diff::merge(None, receiver.into_iter(), meta, true, &out, MEMORY / 2, &scratch).expect("a snapshot");
     });
     std::fs::write(folder.join("ready"), "").expect("the folder can be written to");
-    report(start);
+    report_since(start, before);
 }
 
 /// Reads and decodes every value, and does nothing with it.
 pub fn scan(folder: &Path) {
     let start = Instant::now();
-    let parts = Mutex::new(open(&folder.join("after.parquet")));
+    let parts = Mutex::new(open(folder, "after").1);
     std::thread::scope(|scope| {
         for _ in 0..threads() {
             scope.spawn(|| {
@@ -146,7 +124,7 @@ pub fn diff(folder: &Path, rows: u64) {
     let start = Instant::now();
     let snapshot = Snapshot::open(&folder.join("snapshot.parquet")).expect("a snapshot");
     let mut known = 0;
-    let summary = run(folder, "after.parquet", &spec(json!("plan")), Some(&snapshot), &mut |batch| {
+    let summary = run(folder, "after", &spec(json!("plan")), Some(&snapshot), &mut |batch| {
         let changed = batch.changes.iter().filter(|c| c.state == RowState::Changed);
         known += changed.filter(|c| matches!(c.before, Before::Known(_))).count() as u64;
     });
@@ -160,18 +138,34 @@ pub fn diff(folder: &Path, rows: u64) {
 }
 
 /// The same, after a transform was added to one field.
-pub fn configuration(folder: &Path) {
+pub fn configuration(folder: &Path, transform: &str) {
     let start = Instant::now();
     let snapshot = Snapshot::open(&folder.join("snapshot.parquet")).expect("a snapshot");
-    let upper = spec(json!({ "column": "plan", "transform": "upper" }));
-    run(folder, "after.parquet", &upper, Some(&snapshot), &mut |batch| drop(batch));
+    let other = spec(json!({ "column": "plan", "transform": transform }));
+    run(folder, "after", &other, Some(&snapshot), &mut |batch| drop(batch));
     report(start);
 }
 
+/// Seconds all threads of this process have worked so far.
+fn processor() -> f64 {
+    // SAFETY: the call fills in the structure, for which all zeros are valid values.
+    let usage = unsafe {
+        let mut usage = std::mem::zeroed::<libc::rusage>();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
 fn report(start: Instant) {
+    report_since(start, 0.0);
+}
+
+fn report_since(start: Instant, used: f64) {
     let seconds = start.elapsed().as_secs_f64();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|l| l.trim().split(' ').next());
     let kibibytes: f64 = peak.and_then(|k| k.parse().ok()).unwrap_or(0.0);
-    println!("{seconds} {}", kibibytes / 1024.0);
+    println!("{seconds} {} {}", processor() - used, kibibytes / 1024.0);
 }

@@ -282,7 +282,7 @@ fn float_word(value: f64) -> u64 {
 
 /// A decimal without trailing zeros after the point; the scale is then part of the value. A scale below zero is
 /// multiplied out as far as 128 bits allow.
-fn decimal(mut value: i128, scale: i8) -> (i128, u8) {
+pub(super) fn decimal(mut value: i128, scale: i8) -> (i128, u8) {
     let mut scale = i16::from(scale);
     while scale < 0 {
         match value.checked_mul(10) {
@@ -305,7 +305,8 @@ fn decimal(mut value: i128, scale: i8) -> (i128, u8) {
     (value, scale as u8)
 }
 
-fn number(tag: u8, value: (i128, u8)) -> Cell<'static> {
+/// A number as a scalar.
+pub(super) fn number(tag: u8, value: (i128, u8)) -> Cell<'static> {
     match value {
         (value, 0) if i64::try_from(value).is_ok() => Cell::Words(tag, value as u64),
         (value, scale) => Cell::Wide(tag | tag::WIDE, value, scale),

@@ -16,12 +16,14 @@
 //! and the scale of decimals make no difference; which columns there are does.
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{ArrowError, DataType};
 use siphasher::sip128::SipHasher13;
 
-use super::cells::{Cell, Cells, Meaning, NO_KEY, keys, tag};
+use super::cells::{Cell, Cells, Meaning, NO_KEY, decimal, keys, number, tag};
 use super::layout::meaning_of;
+use super::sip::Sip;
 use super::{DiffError, Hash, HashKey, Layout};
 
 /// Bytes of text folded directly.
@@ -31,13 +33,15 @@ const NUMBERS: usize = LONGEST / 8 + 1;
 
 /// Rows folded at a time.
 const BLOCK: usize = 4096;
+/// Keys written out at a time.
+const KEYS: usize = 64;
 
 /// Hashes rows of one layout.
 pub(super) struct Hasher {
     columns: Vec<Column>,
     key: Vec<usize>,
-    key_sip: SipHasher13,
-    row_sip: SipHasher13,
+    key_sip: Sip,
+    row_sip: Sip,
 }
 
 /// The secrets of one column.
@@ -75,11 +79,19 @@ impl Hasher {
             numbers: std::array::from_fn(|i| secret("number", field.name(), i)),
             long_sip: sip("long", field.name()),
         });
-        Hasher { columns: columns.collect(), key: layout.key.clone(), key_sip: sip("key", ""), row_sip: sip("row", "") }
+        let [key_sip, row_sip] = ["key", "row"].map(|purpose| Sip::new(&secret(purpose, "", 0).to_le_bytes()));
+        Hasher { columns: columns.collect(), key: layout.key.clone(), key_sip, row_sip }
     }
 
     /// Hashes the used columns of a batch, given in the order of the layout, in any encoding.
     pub(super) fn hash(&self, columns: &[ArrayRef], rows: usize, folded: &mut Folded) -> Result<Hashes, DiffError> {
+        let row = self.rows(columns, rows, folded)?;
+        let (key, null_keys) = self.keys(columns, rows)?;
+        Ok(Hashes { key, row, null_keys })
+    }
+
+    /// Hashes the rows alone.
+    pub(super) fn rows(&self, columns: &[ArrayRef], rows: usize, folded: &mut Folded) -> Result<Vec<Hash>, DiffError> {
         folded.0.resize_with(self.columns.len(), || None);
         let mut sums = vec![0u128; BLOCK.min(rows)];
         let mut row = Vec::with_capacity(rows);
@@ -91,10 +103,9 @@ impl Hasher {
             for ((secrets, array), folded) in self.columns.iter().zip(columns).zip(&mut folded.0) {
                 secrets.fold(&array.slice(start, length), sums, folded)?;
             }
-            row.extend(sums.iter().map(|sum| self.row_sip.hash(&sum.to_le_bytes()).as_u128()));
+            self.row_sip.numbers(sums, &mut row);
         }
-        let (key, null_keys) = self.keys(columns, rows)?;
-        Ok(Hashes { key, row, null_keys })
+        Ok(row)
     }
 
     fn keys(&self, columns: &[ArrayRef], rows: usize) -> Result<(Vec<Hash>, Vec<usize>), DiffError> {
@@ -102,18 +113,22 @@ impl Hasher {
             self.key.iter().map(|&i| Cells::meaning(&columns[i], self.columns[i].meaning)).collect::<Result<_, _>>()?;
         let mut hashes = Vec::with_capacity(rows);
         let mut null_keys = Vec::new();
-        let mut bytes = Vec::with_capacity(64);
-        for row in 0..rows {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(KEYS));
+        for start in (0..rows).step_by(KEYS) {
             bytes.clear();
-            let mut null = false;
-            for cells in &cells {
-                null |= matches!(cells.get(row), Cell::Null);
-                cells.write(row, &mut bytes);
+            ends.clear();
+            for row in start..rows.min(start + KEYS) {
+                let mut null = false;
+                for cells in &cells {
+                    null |= matches!(cells.get(row), Cell::Null);
+                    cells.write(row, &mut bytes);
+                }
+                if null {
+                    null_keys.push(row);
+                }
+                ends.push(bytes.len());
             }
-            if null {
-                null_keys.push(row);
-            }
-            hashes.push(self.key_sip.hash(&bytes).as_u128());
+            self.key_sip.messages(&bytes, &ends, &mut hashes);
         }
         Ok((hashes, null_keys))
     }
@@ -160,18 +175,34 @@ impl Column {
                     *sum = sum.wrapping_add(self.text(tag::TEXT, text));
                 }
             }
+            DataType::Int64 if plain => {
+                self.fold_words(tag::INT, array.as_primitive::<Int64Type>().values().iter().map(|v| *v as u64), sums);
+            }
+            DataType::Int32 if plain => {
+                let values = array.as_primitive::<Int32Type>().values().iter();
+                self.fold_words(tag::INT, values.map(|v| i64::from(*v) as u64), sums);
+            }
+            DataType::Decimal128(_, scale) if plain => {
+                for (sum, value) in sums.iter_mut().zip(array.as_primitive::<Decimal128Type>().values()) {
+                    *sum = sum.wrapping_add(self.share(number(tag::DECIMAL, decimal(*value, *scale))));
+                }
+            }
             _ => self.fold_cells(&Cells::new(array)?, sums),
         }
         Ok(())
     }
 
+    #[inline]
+    fn fold_words(&self, tag: u8, words: impl Iterator<Item = u64>, sums: &mut [u128]) {
+        let kind = self.numbers[0].wrapping_mul(u128::from(tag));
+        for (sum, word) in sums.iter_mut().zip(words) {
+            *sum = sum.wrapping_add(kind).wrapping_add(self.numbers[1].wrapping_mul(u128::from(word)));
+        }
+    }
+
     fn fold_cells(&self, cells: &Cells, sums: &mut [u128]) {
         if let Cells::Words { tag, values, nulls: None } = cells {
-            let kind = self.numbers[0].wrapping_mul(u128::from(*tag));
-            for (sum, word) in sums.iter_mut().zip(values) {
-                *sum = sum.wrapping_add(kind).wrapping_add(self.numbers[1].wrapping_mul(u128::from(*word)));
-            }
-            return;
+            return self.fold_words(*tag, values.iter().copied(), sums);
         }
         let mut bytes = Vec::new();
         for (row, sum) in sums.iter_mut().enumerate() {
@@ -187,6 +218,7 @@ impl Column {
         }
     }
 
+    #[inline]
     fn share(&self, cell: Cell<'_>) -> u128 {
         let number = |i: usize, word: u64| self.numbers[i].wrapping_mul(u128::from(word));
         match cell {

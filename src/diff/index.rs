@@ -1,17 +1,24 @@
-//! The fingerprints of a snapshot in memory: 24 bytes a row, found by key hash, marked as the model is read.
+//! The fingerprints of a snapshot in memory: 16 bytes a row, found by key hash, marked as the model is read.
+//!
+//! The rows of a snapshot are sorted by key hash, and hashes are spread evenly: the leading bits of a key hash say in
+//! which small bucket of rows it would be. An entry holds the 64 bits after those.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
+use super::memory::Words;
+use super::rehash::Rehash;
 use super::snapshot::{self, Snapshot};
 use super::{DiffError, Hash};
 
 /// Bytes of memory a row of the snapshot takes.
-pub(super) const ENTRY_BYTES: usize = size_of::<Entry>() + 2;
+pub(super) const ENTRY_BYTES: usize = 2 * size_of::<u64>() + 2;
 /// The bits of a row hash that are no mark. Two versions of one row are taken for the same with a probability of 2⁻⁶².
 const ROW_BITS: u64 = !3;
+/// Keys looked up together: memory answers many requests at once, if they do not wait for each other.
+const BLOCK: usize = 64;
 
 /// What has become of a row of the snapshot so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,22 +34,28 @@ pub(super) enum Mark {
     Twice = 3,
 }
 
-struct Entry {
-    key: [u64; 2],
-    /// Row hash and, in the lowest two bits, the mark: looking up and marking touch one line of the cache.
-    row: AtomicU64,
-}
-
 /// Part or all of a snapshot's fingerprints.
 pub(super) struct Index {
-    entries: Vec<Entry>,
+    /// Two words a row: 64 bits of its key hash, then its row hash with the mark in the lowest two bits. Looking up and
+    /// marking touch one line of the cache.
+    ///
+    /// With the bits that decide on the bucket, at least 64 and for a million rows 82 bits of a key are compared: a key
+    /// that is not there is taken for one of the four or so in its bucket with a probability of 2⁻⁶².
+    words: Words,
+    rows: usize,
     /// Where the entries of each bucket start; one more than there are buckets.
-    starts: Vec<u32>,
+    starts: Vec<AtomicU32>,
+    span: Span,
+    first: usize,
+    numbers: Numbers,
+}
+
+/// How a key hash becomes a bucket and the word that is kept of it.
+#[derive(Debug, Clone, Copy)]
+struct Span {
     low: u64,
     high: u64,
     shift: u32,
-    first: usize,
-    numbers: Numbers,
 }
 
 enum Numbers {
@@ -50,19 +63,55 @@ enum Numbers {
     Many(Vec<u32>),
 }
 
+impl Span {
+    /// For so many rows with key hashes from `low` to `high`.
+    fn new(low: Hash, high: Hash, rows: usize) -> Span {
+        let (low, high) = ((low >> 64) as u64, (high >> 64) as u64);
+        let span_bits = u64::BITS - high.saturating_sub(low).leading_zeros();
+        // About four entries a bucket.
+        let bucket_bits = (rows / 4).max(1).ilog2();
+        Span { low, high, shift: span_bits.saturating_sub(bucket_bits).min(63) }
+    }
+
+    fn buckets(self) -> usize {
+        (self.high.saturating_sub(self.low) >> self.shift) as usize + 1
+    }
+
+    /// The bucket of a key hash, and the word kept of it; `None` outside of the span.
+    fn place(self, key: Hash) -> Option<(usize, u64)> {
+        let head = (key >> 64) as u64;
+        if head < self.low || head > self.high {
+            return None;
+        }
+        let within = key - (u128::from(self.low) << 64);
+        Some((((head - self.low) >> self.shift) as usize, (within >> self.shift) as u64))
+    }
+}
+
 impl Index {
-    /// Loads the rows of the snapshot at these positions.
-    pub(super) fn load(snapshot: &Snapshot, range: Range<usize>, threads: usize) -> Result<Index, DiffError> {
-        let mut entries = Vec::new();
-        entries.resize_with(range.len(), || Entry { key: [0; 2], row: AtomicU64::new(0) });
+    /// Loads the rows of the snapshot at these positions. `rehash` gives row hashes other than those in the file.
+    pub(super) fn load(
+        snapshot: &Snapshot,
+        range: Range<usize>,
+        threads: usize,
+        rehash: &Rehash<'_>,
+    ) -> Result<Index, DiffError> {
         let known: Vec<u32> = snapshot.meta().columns.keys().copied().collect();
         let mut numbers = match known.as_slice() {
             [one] => Numbers::One(*one),
             _ => Numbers::Many(vec![0; range.len()]),
         };
+        let (low, high) = match range.clone().next_back() {
+            Some(last) => (snapshot.key_at(range.start)?, snapshot.key_at(last)?),
+            None => (0, 0),
+        };
+        let span = Span::new(low, high, range.len());
+        let mut starts = Vec::new();
+        starts.resize_with(span.buckets() + 1, AtomicU32::default);
+        let mut words = Words::zeroed(range.len() * 2);
         let mut jobs = Vec::new();
-        let mut start = 0;
-        let mut entries_left = entries.as_mut_slice();
+        let (mut start, mut at) = (0, 0);
+        let mut words_left = words.as_mut_slice();
         let mut numbers_left = match &mut numbers {
             Numbers::One(_) => &mut [][..],
             Numbers::Many(numbers) => numbers.as_mut_slice(),
@@ -73,94 +122,102 @@ impl Index {
             if wanted.is_empty() {
                 continue;
             }
-            let (entries, rest) = entries_left.split_at_mut(wanted.len());
-            entries_left = rest;
+            let (words, rest) = words_left.split_at_mut(wanted.len() * 2);
+            words_left = rest;
             let (numbers, rest) = numbers_left.split_at_mut(wanted.len().min(numbers_left.len()));
             numbers_left = rest;
-            jobs.push((group, (wanted.len() < rows).then_some(wanted), entries, numbers));
+            let length = wanted.len();
+            let wanted = (length < rows).then_some(wanted);
+            jobs.push((
+                jobs.len(),
+                Load { snapshot, group, wanted, at, words, numbers, span, starts: &starts, rehash },
+            ));
+            at += length;
         }
+        let count = jobs.len();
         let jobs = std::sync::Mutex::new(jobs);
         let next = || jobs.lock().map_or(None, |mut jobs| jobs.pop());
-        super::threads::all(threads, |_| {
-            while let Some((group, wanted, entries, numbers)) = next() {
-                load_group(snapshot, group, wanted, entries, numbers)?;
+        let loaded = super::threads::all(threads, |_| {
+            let mut ends = Vec::new();
+            while let Some((number, load)) = next() {
+                let at = load.at;
+                ends.push((number, at, load.run()?));
             }
-            Ok(())
+            Ok(ends)
         })?;
-        // What is looked up by order must be in order, whatever a damaged file says.
-        if entries.windows(2).any(|pair| pair[0].key > pair[1].key) {
-            return Err(snapshot.unreadable(&"its rows are not sorted by key hash").into());
+        let mut ends: Vec<_> = loaded.into_iter().flatten().collect();
+        ends.sort_unstable_by_key(|(number, ..)| *number);
+        debug_assert_eq!(ends.len(), count);
+        // Between the groups, and after the last of them.
+        let mut before: Option<(Hash, usize)> = None;
+        for (_, at, (first, last)) in ends {
+            let (Some((bucket, _)), Some((end, _))) = (span.place(first), span.place(last)) else {
+                return Err(unsorted(snapshot));
+            };
+            let from = match before {
+                Some((before, _)) if before > first => return Err(unsorted(snapshot)),
+                Some((_, bucket)) => bucket + 1,
+                None => 0,
+            };
+            fill(&starts, from, bucket, at);
+            before = Some((last, end));
         }
-        Ok(Self::new(entries, range.start, numbers))
-    }
-
-    fn new(entries: Vec<Entry>, first: usize, numbers: Numbers) -> Index {
-        let low = entries.first().map_or(0, |e| e.key[0]);
-        let high = entries.last().map_or(0, |e| e.key[0]);
-        let span_bits = u64::BITS - (high - low).leading_zeros();
-        // About four entries a bucket.
-        let bucket_bits = (entries.len() / 4).max(1).ilog2();
-        let shift = span_bits.saturating_sub(bucket_bits).min(63);
-        let buckets = ((high - low) >> shift) as usize + 1;
-        let mut starts = vec![0u32; buckets + 1];
-        for entry in &entries {
-            starts[((entry.key[0] - low) >> shift) as usize + 1] += 1;
-        }
-        for i in 1..starts.len() {
-            starts[i] += starts[i - 1];
-        }
-        Index { entries, starts, low, high, shift, first, numbers }
+        fill(&starts, before.map_or(0, |(_, bucket)| bucket + 1), span.buckets(), range.len());
+        Ok(Index { words, rows: range.len(), starts, span, first: range.start, numbers })
     }
 
     /// Looks up the keys of a batch; `found` gets, row by row, where in the index each is.
-    pub(super) fn find_all(&self, keys: &[Hash], found: &mut Vec<Option<usize>>) {
-        const BLOCK: usize = 32;
+    pub(super) fn find_all(&self, keys: &[Hash], found: &mut Vec<u32>) {
         found.clear();
+        let mut places = [(0u32, 0u32, 0u64); BLOCK];
         for block in keys.chunks(BLOCK) {
-            // Memory answers many requests at once, but only if they do not wait for each other: so first all places,
-            // then a first look at each, then the comparison.
-            let mut places = [(0usize, 0usize); BLOCK];
             for (place, key) in places.iter_mut().zip(block) {
-                *place = self.bucket(*key);
+                *place = (0, 0, 0);
+                if let Some((bucket, word)) = self.span.place(*key) {
+                    *place = (bucket as u32, bucket as u32 + 1, word);
+                    prefetch(&self.starts, bucket);
+                }
             }
-            let mut glance = 0;
-            for (start, _) in &places[..block.len()] {
-                glance ^= self.entries.get(*start).map_or(0, |e| e.key[0]);
+            for place in &mut places[..block.len()] {
+                if place.1 != 0 {
+                    *place = (self.start(place.0 as usize), self.start(place.1 as usize), place.2);
+                    prefetch(self.words.as_slice(), place.0 as usize * 2);
+                }
             }
-            std::hint::black_box(glance);
-            found.extend(block.iter().zip(places).map(|(key, (start, end))| self.find_within(*key, start..end)));
+            found.extend(places[..block.len()].iter().map(|(start, end, word)| self.find_within(*start, *end, *word)));
         }
     }
 
     /// Looks up one key.
     pub(super) fn find(&self, key: Hash) -> Option<usize> {
-        let (start, end) = self.bucket(key);
-        self.find_within(key, start..end)
+        let (bucket, word) = self.span.place(key)?;
+        let found = self.find_within(self.start(bucket), self.start(bucket + 1), word);
+        (found != ABSENT).then_some(found as usize)
     }
 
-    fn bucket(&self, key: Hash) -> (usize, usize) {
-        let head = (key >> 64) as u64;
-        if head < self.low || head > self.high || self.entries.is_empty() {
-            return (0, 0);
-        }
-        let bucket = ((head - self.low) >> self.shift) as usize;
-        (self.starts[bucket] as usize, self.starts[bucket + 1] as usize)
+    fn start(&self, bucket: usize) -> u32 {
+        self.starts.get(bucket).map_or(0, |start| start.load(Ordering::Relaxed))
     }
 
-    fn find_within(&self, key: Hash, range: Range<usize>) -> Option<usize> {
-        let wanted = [(key >> 64) as u64, key as u64];
-        let at = self.entries[range.clone()].iter().position(|e| e.key == wanted)?;
-        Some(range.start + at)
+    #[inline]
+    fn find_within(&self, start: u32, end: u32, word: u64) -> u32 {
+        let entries = self.words.as_slice().get(start as usize * 2..end as usize * 2).unwrap_or_default();
+        let at = entries.chunks_exact(2).position(|entry| entry[0].load(Ordering::Relaxed) == word);
+        at.map_or(ABSENT, |at| start + at as u32)
+    }
+
+    fn row(&self, at: usize) -> &AtomicU64 {
+        &self.words.as_slice()[at * 2 + 1]
     }
 
     /// True when the row at this place has this hash.
     pub(super) fn same(&self, at: usize, row: Hash) -> bool {
-        (self.entries[at].row.load(Ordering::Relaxed) ^ row as u64) & ROW_BITS == 0
+        (self.row(at).load(Ordering::Relaxed) ^ row as u64) & ROW_BITS == 0
     }
 
     /// Marks a row as seen; false when it had been seen before: it is then marked as such.
     pub(super) fn mark(&self, at: usize, mark: Mark) -> bool {
-        let cell = &self.entries[at].row;
+        let cell = self.row(at);
         let bits = cell.load(Ordering::Relaxed) & ROW_BITS;
         let free = cell.compare_exchange(bits, bits | mark as u64, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         if !free {
@@ -171,7 +228,7 @@ impl Index {
 
     /// Makes a row differ from whatever the model has for it.
     pub(super) fn distrust(&mut self, at: usize) {
-        *self.entries[at].row.get_mut() ^= ROW_BITS;
+        self.row(at).fetch_xor(ROW_BITS, Ordering::Relaxed);
     }
 
     /// Position in the snapshot of a place in the index.
@@ -187,46 +244,105 @@ impl Index {
         }
     }
 
-    /// All marks, in order of position, with the key hashes.
-    pub(super) fn marks(&self) -> impl Iterator<Item = (Hash, Mark)> + '_ {
-        self.entries.iter().map(|e| {
-            let mark = match e.row.load(Ordering::Relaxed) & !ROW_BITS {
-                0 => Mark::Unseen,
-                1 => Mark::Same,
-                2 => Mark::Candidate,
-                _ => Mark::Twice,
-            };
-            (u128::from(e.key[0]) << 64 | u128::from(e.key[1]), mark)
+    /// All marks, in order of position.
+    pub(super) fn marks(&self) -> impl Iterator<Item = Mark> + '_ {
+        (0..self.rows).map(|at| match self.row(at).load(Ordering::Relaxed) & !ROW_BITS {
+            0 => Mark::Unseen,
+            1 => Mark::Same,
+            2 => Mark::Candidate,
+            _ => Mark::Twice,
         })
     }
 }
 
-fn load_group(
-    snapshot: &Snapshot,
+/// Where a key is that is not in the index.
+pub(super) const ABSENT: u32 = u32::MAX;
+
+/// Buckets `from..=to` start at row `at`.
+fn fill(starts: &[AtomicU32], from: usize, to: usize, at: usize) {
+    starts.get(from..=to).unwrap_or_default().iter().for_each(|start| start.store(at as u32, Ordering::Relaxed));
+}
+
+fn unsorted(snapshot: &Snapshot) -> DiffError {
+    snapshot.unreadable(&"its rows are not sorted by key hash").into()
+}
+
+/// Asks for the line of the cache that holds an element.
+#[inline]
+fn prefetch<T>(slice: &[T], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(element) = slice.get(at) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 processor has the instruction, and the address is that of an element.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(element).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (slice, at);
+}
+
+/// A row group to load.
+struct Load<'a> {
+    snapshot: &'a Snapshot,
     group: usize,
     wanted: Option<Range<usize>>,
-    entries: &mut [Entry],
-    numbers: &mut [u32],
-) -> Result<(), DiffError> {
-    let broken = || snapshot.unreadable(&"a hash or mapping column has another type, or fewer rows than it says");
-    let selection = wanted.map(|w| RowSelection::from(vec![RowSelector::skip(w.start), RowSelector::select(w.len())]));
-    let head: &[usize] = if numbers.is_empty() { &[0, 1] } else { &[0, 1, 2] };
-    let mut at = 0;
-    for batch in snapshot.read(vec![group], selection, head, &[])? {
-        let batch = batch.map_err(|e| snapshot.unreadable(&e))?;
-        let end = at + batch.num_rows();
-        let places = entries.get_mut(at..end).ok_or_else(broken)?;
-        let keys = snapshot::hashes(batch.column(0)).ok_or_else(broken)?;
-        let rows = snapshot::hashes(batch.column(1)).ok_or_else(broken)?;
-        for (entry, (key, row)) in places.iter_mut().zip(keys.zip(rows)) {
-            entry.key = [(key >> 64) as u64, key as u64];
-            *entry.row.get_mut() = row as u64 & ROW_BITS;
+    /// Where in the index its first row goes.
+    at: usize,
+    words: &'a mut [AtomicU64],
+    numbers: &'a mut [u32],
+    span: Span,
+    starts: &'a [AtomicU32],
+    rehash: &'a Rehash<'a>,
+}
+
+impl Load<'_> {
+    /// Fills in its rows, and the buckets that start within it; returns its first and its last key.
+    fn run(self) -> Result<(Hash, Hash), DiffError> {
+        let Load { snapshot, group, wanted, at, words, numbers, span, starts, rehash } = self;
+        let broken = || snapshot.unreadable(&"a hash or mapping column has another type, or fewer rows than it says");
+        let select =
+            |w: Range<usize>| RowSelection::from(vec![RowSelector::skip(w.start), RowSelector::select(w.len())]);
+        let head: &[usize] = if numbers.is_empty() && rehash.columns().is_empty() { &[0, 1] } else { &[0, 1, 2] };
+        let columns = rehash.columns();
+        let mut rehash = rehash.start();
+        let mut done = 0;
+        let mut ends: Option<(Hash, Hash)> = None;
+        let mut bucket_before = 0;
+        for batch in snapshot.read(vec![group], wanted.map(select), head, &columns)? {
+            let batch = batch.map_err(|e| snapshot.unreadable(&e))?;
+            let end = done + batch.num_rows();
+            let places = words.get_mut(done * 2..end * 2).ok_or_else(broken)?;
+            let keys = snapshot::hashes(batch.column(0)).ok_or_else(broken)?;
+            let rows = snapshot::hashes(batch.column(1)).ok_or_else(broken)?;
+            for (row, (entry, (key, row_hash))) in places.chunks_exact_mut(2).zip(keys.zip(rows)).enumerate() {
+                let (bucket, word) = span.place(key).ok_or_else(|| unsorted(snapshot))?;
+                match ends {
+                    Some((_, last)) if last > key => return Err(unsorted(snapshot)),
+                    Some((first, _)) => {
+                        if bucket != bucket_before {
+                            fill(starts, bucket_before + 1, bucket, at + done + row);
+                        }
+                        ends = Some((first, key));
+                    }
+                    None => ends = Some((key, key)),
+                }
+                bucket_before = bucket;
+                *entry[0].get_mut() = word;
+                *entry[1].get_mut() = row_hash as u64 & ROW_BITS;
+            }
+            rehash.apply(snapshot, &batch, |row, hash| {
+                if let Some(entry) = places.get_mut(row * 2 + 1) {
+                    *entry.get_mut() = hash as u64 & ROW_BITS;
+                }
+            })?;
+            if !numbers.is_empty() {
+                let places = numbers.get_mut(done..end).ok_or_else(broken)?;
+                places.copy_from_slice(snapshot::numbers(batch.column(2)).ok_or_else(broken)?);
+            }
+            done = end;
         }
-        if !numbers.is_empty() {
-            let places = numbers.get_mut(at..end).ok_or_else(broken)?;
-            places.copy_from_slice(snapshot::numbers(batch.column(2)).ok_or_else(broken)?);
+        match ends {
+            Some(ends) if done * 2 == words.len() => Ok(ends),
+            _ => Err(broken().into()),
         }
-        at = end;
     }
-    if at < entries.len() { Err(broken().into()) } else { Ok(()) }
 }

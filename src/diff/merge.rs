@@ -1,6 +1,8 @@
 //! A new snapshot from an old one and what was acknowledged since.
 
 mod columns;
+mod group;
+mod takeover;
 mod write;
 
 use std::path::Path;
@@ -13,6 +15,7 @@ use arrow_select::concat::concat_batches;
 use arrow_select::filter::filter_record_batch;
 
 use self::columns::Columns;
+use self::takeover::Takeover;
 use self::write::Writer;
 use super::layout::{convert, same_key, stored_type};
 use super::runs::{Batches, Merged, Sorter, sort_numbers};
@@ -65,7 +68,8 @@ struct Tag {
 ///
 /// `meta` names the sync, the key and at least the mappings of the acknowledged rows; which of them are still in use,
 /// and where their columns are, is worked out here. With `values` off only fingerprints are kept. A column whose type
-/// has changed is kept under a name of its own (`plan@2`), so that old rows stay as they were.
+/// has changed is kept under a name of its own (`plan@2`), so that old rows stay as they were. Where `meta` says which
+/// mapping is in force, rows of older ones whose record is the same under it count as sent with it from now on.
 ///
 /// # Errors
 /// When `old`, `acknowledged` or `scratch` cannot be read, the disk is full, the key of `old` is another one, or a row
@@ -88,12 +92,14 @@ pub fn merge<E: Into<Error>>(
         sorter.push(tag, batch)?;
     }
     let runs = sorter.finish()?;
-    let columns = Columns::new(old, runs.iter().map(|(tag, _)| tag), meta, values)?;
+    let mut columns = Columns::new(old, runs.iter().map(|(tag, _)| tag), meta, values)?;
+    let takeover = old.map(|old| Takeover::new(old, &mut columns)).unwrap_or_default();
     let schema = columns.schema();
     let mut sources: Vec<Batches> = Vec::new();
     if let Some(old) = old {
         let (columns, schema, file) = (columns.clone(), schema.clone(), old.clone());
-        sources.push(Box::new(old.batches()?.map(move |batch| adapt_old(&columns, &schema, &file, &batch?))));
+        sources
+            .push(Box::new(old.batches()?.map(move |batch| adapt_old(&columns, &takeover, &schema, &file, &batch?))));
     }
     for (tag, run) in runs {
         let (columns, schema) = (columns.clone(), schema.clone());
@@ -167,13 +173,16 @@ fn sortable(batch: Acknowledged, values: bool) -> Result<(Tag, RecordBatch), Dif
 /// A batch of the old snapshot in the columns of the new one.
 fn adapt_old(
     columns: &Columns,
+    takeover: &Takeover,
     schema: &SchemaRef,
     file: &Snapshot,
     batch: &RecordBatch,
 ) -> Result<RecordBatch, DiffError> {
     let broken = || file.unreadable(&"the mapping column has another type");
     let old = snapshot::numbers(batch.column(2)).ok_or_else(broken)?;
-    let numbers = UInt32Array::from_iter_values(old.iter().map(|n| columns.renumbered(*n)));
+    let mut numbers: Vec<u32> = old.iter().map(|n| columns.renumbered(*n)).collect();
+    takeover.apply(file, batch, old, &mut numbers)?;
+    let numbers = UInt32Array::from(numbers);
     let removed = BooleanArray::new(arrow_buffer::BooleanBuffer::new_unset(batch.num_rows()), None);
     let head = [batch.column(0).clone(), batch.column(1).clone(), Arc::new(numbers)];
     let value = |name: &str| columns.old_name(name).and_then(|old| batch.column_by_name(old)).cloned();

@@ -21,14 +21,17 @@ mod invalid;
 mod keys;
 mod layout;
 mod mappings;
+mod memory;
 mod merge;
 mod old;
+mod rehash;
 mod rekey;
 mod removed;
 mod run;
 mod runs;
 mod scan;
 mod settle;
+mod sip;
 pub mod snapshot;
 mod threads;
 

@@ -53,8 +53,8 @@ pub fn diff(
         snapshot,
         doubt,
         mapping,
-        same: sents.same(),
-        known: sents.known(),
+        sents,
+        held,
         everything: options.full_refresh,
         memory: options.memory,
         threads,
@@ -73,19 +73,24 @@ pub fn diff(
     let digest = mapping.spec().digest();
     let settle = Settle { layout, mapping, snapshot, sents, doubt, held, digest, duplicates, options };
     let mut units = Units::new(candidates, old);
-    // While the changes of some units are taken, the next units are worked on.
+    // While some units are worked on, the changes of those before are taken and the next ones are read.
     let mut ready: Vec<Settled> = Vec::new();
+    let mut group: Vec<Unit> = units.by_ref().take(threads).collect::<Result<_, _>>()?;
     loop {
-        let group: Vec<Unit> = units.by_ref().take(threads).collect::<Result<_, _>>()?;
         let last = group.is_empty();
+        let mut following: Vec<Unit> = Vec::new();
         let mut take = |settled: Settled| {
             settled.add_to(&mut summary);
             scanned.invalid.merge(settled.invalid);
             settled.changes.map_or(Ok(()), &mut *sink)
         };
-        let next =
-            threads::beside(|| ready.drain(..).try_for_each(&mut take), threads, &group, |unit| settle.settle(unit))?;
-        ready = next;
+        let meanwhile = || {
+            ready.drain(..).try_for_each(&mut take)?;
+            following = units.by_ref().take(if last { 0 } else { threads }).collect::<Result<_, _>>()?;
+            Ok(())
+        };
+        let next = threads::beside(meanwhile, threads, &group, |unit| settle.settle(unit))?;
+        (ready, group) = (next, following);
         if last {
             break;
         }

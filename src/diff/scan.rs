@@ -10,13 +10,15 @@ use arrow_select::take::take;
 
 use super::doubt::Doubt;
 use super::hash::{Folded, Hasher};
-use super::index::{ENTRY_BYTES, Index, Mark};
+use super::index::{ABSENT, ENTRY_BYTES, Index, Mark};
 use super::invalid::Tally;
 use super::keys::{KeyList, repeated};
 use super::layout::convert;
+use super::mappings::{BoundPart, Part, Sent, Sents};
+use super::rehash::Rehash;
 use super::runs::{Gauge, ROWS, Run, RunWriter, sort_numbers};
 use super::snapshot::{Layout, Snapshot, hash_array, hash_field, hashes};
-use super::{DiffError, Hash, old, threads};
+use super::{DiffError, Hash, Held, old, threads};
 use crate::mapping::Mapping;
 use crate::sources::BatchStream;
 
@@ -41,10 +43,9 @@ pub(super) struct Scan<'a> {
     pub doubt: Option<&'a Doubt<'a>>,
     /// The mapping in force, for naming keys.
     pub mapping: &'a Mapping,
-    /// Numbers of the mapping in force in the snapshot.
-    pub same: Vec<u32>,
-    /// Numbers of mappings whose old records can be made.
-    pub known: Vec<u32>,
+    /// The mappings the rows of the snapshot were sent with.
+    pub sents: &'a Sents,
+    pub held: &'a Held,
     /// Every row is a candidate.
     pub everything: bool,
     pub memory: usize,
@@ -77,7 +78,8 @@ struct Lane<'a> {
     new_keys: KeyList<'a>,
     /// Positions of old values to fetch, and the order of the row they are for.
     fetch: Vec<(u64, u64)>,
-    repeats: u64,
+    /// Keys of rows that came again.
+    repeated: Vec<Hash>,
     rows: u64,
     invalid: Tally,
 }
@@ -89,6 +91,16 @@ struct Hashed<'a> {
     keys: &'a [Hash],
     rows: &'a [Hash],
     null_keys: &'a [usize],
+}
+
+/// What becomes of rows sent with one mapping that are the same.
+enum Fate<'a> {
+    /// Nothing is to be done.
+    Unchanged,
+    /// The record may still be another one.
+    Compare(Box<BoundPart<'a>>),
+    /// They are looked at closely.
+    Candidate,
 }
 
 /// A row set aside.
@@ -155,7 +167,8 @@ impl Scan<'_> {
     }
 
     fn index(&self, range: std::ops::Range<usize>) -> Result<Option<Index>, DiffError> {
-        let index = self.snapshot.map(|s| Index::load(s, range, self.threads)).transpose()?;
+        let rehash = Rehash::new(&self.hasher, self.sents.rehashed());
+        let index = self.snapshot.map(|s| Index::load(s, range, self.threads, &rehash)).transpose()?;
         Ok(index.map(|mut index| {
             self.doubt.iter().for_each(|doubt| doubt.distrust(&mut index));
             index
@@ -167,7 +180,7 @@ impl Scan<'_> {
             candidates: RunWriter::new(self.scratch, gauge),
             new_keys: KeyList::new(self.scratch, rest / 3 / self.threads.max(1)),
             fetch: Vec::new(),
-            repeats: 0,
+            repeated: Vec::new(),
             rows: 0,
             invalid: Tally::default(),
         }
@@ -219,13 +232,15 @@ impl Scan<'_> {
     }
 
     fn classify(&self, index: Option<&Index>, hashed: &Hashed<'_>, lane: &mut Lane<'_>) -> Result<(), DiffError> {
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(LOOKED_UP);
         let mut null_keys = hashed.null_keys.iter().peekable();
         let mut candidates = Vec::new();
+        let rows = if self.sents.compare() { Some(self.rows(hashed)?) } else { None };
+        let mut fates: Vec<(u32, Fate<'_>, Option<&Sent>)> = Vec::new();
         for row in 0..hashed.keys.len() {
             // Block by block: what was looked up is still in the cache when it is marked.
             if row % LOOKED_UP == 0 {
-                found = vec![None; LOOKED_UP];
+                found.clear();
                 if let Some(index) = index {
                     index.find_all(&hashed.keys[row..hashed.keys.len().min(row + LOOKED_UP)], &mut found);
                 }
@@ -235,18 +250,35 @@ impl Scan<'_> {
             }
             let (key, row_hash) = (hashed.keys[row], hashed.rows[row]);
             let mut candidate = Candidate { row: row as u32, position: NOWHERE, number: 0, same: false };
-            match (index, found[row % LOOKED_UP]) {
-                (Some(index), Some(at)) => {
+            match (index, found.get(row % LOOKED_UP)) {
+                (Some(index), Some(&at)) if at != ABSENT => {
+                    let at = at as usize;
                     let same = index.same(at, row_hash);
                     let number = index.number(at);
-                    let unchanged = same && !self.everything && self.same.contains(&number);
+                    let known = match fates.iter().position(|(n, ..)| *n == number) {
+                        Some(known) => known,
+                        None => {
+                            fates.push((number, self.fate(number, rows.as_ref())?, self.sents.get(number)));
+                            fates.len() - 1
+                        }
+                    };
+                    let (_, fate, sent) = &fates[known];
+                    let unchanged = same
+                        && match fate {
+                            Fate::Unchanged => sent.is_some_and(|sent| sent.same) || !self.held.contains_key(&key),
+                            Fate::Compare(bound) => !self.held.contains_key(&key) && bound.same(row),
+                            Fate::Candidate => false,
+                        };
                     let first = index.mark(at, if unchanged { Mark::Same } else { Mark::Candidate });
-                    lane.repeats += u64::from(!first);
-                    if unchanged && first {
+                    if !first {
+                        lane.repeated.push(key);
+                    } else if unchanged {
                         continue;
                     }
                     candidate = Candidate { position: index.position(at), number, same, ..candidate };
-                    if first && !same && self.known.contains(&number) {
+                    let old =
+                        sent.is_some_and(|sent| sent.then.is_some() && (!same || !sent.same && sent.now.is_none()));
+                    if first && old {
                         lane.fetch.push((candidate.position, hashed.order[row]));
                     }
                 }
@@ -259,6 +291,26 @@ impl Scan<'_> {
             lane.candidates.push(self.candidates(hashed, some)?)?;
         }
         Ok(())
+    }
+
+    fn fate<'r>(&'r self, number: u32, rows: Option<&'r RecordBatch>) -> Result<Fate<'r>, DiffError> {
+        let Some(sent) = self.sents.get(number).filter(|_| !self.everything) else { return Ok(Fate::Candidate) };
+        // Without its values, what a row was is not known: another mapping is then always a change.
+        let known = sent.then.is_some() && (sent.same_columns || sent.rehashed.is_some());
+        Ok(match (&sent.part, rows) {
+            _ if sent.same => Fate::Unchanged,
+            (Part::Nothing, _) if known => Fate::Unchanged,
+            (Part::Fields(part), Some(rows)) if known => Fate::Compare(Box::new(part.bind(rows)?)),
+            _ => Fate::Candidate,
+        })
+    }
+
+    /// The rows as they are encoded.
+    fn rows(&self, hashed: &Hashed<'_>) -> Result<RecordBatch, DiffError> {
+        let fields = self.layout.schema.fields().iter().zip(hashed.columns);
+        let fields = fields.map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()));
+        let schema = std::sync::Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Ok(RecordBatch::try_new(schema, hashed.columns.to_vec())?)
     }
 
     fn candidates(&self, hashed: &Hashed<'_>, some: &[Candidate]) -> Result<RecordBatch, DiffError> {
@@ -337,19 +389,19 @@ impl Scan<'_> {
             scanned.candidates.push(lane.candidates.finish()?);
             scanned.rows += lane.rows;
             scanned.invalid.merge(lane.invalid);
-            duplicate_rows += lane.repeats;
+            duplicate_rows += lane.repeated.len() as u64;
+            scanned.duplicates.extend(lane.repeated);
             lists.push(lane.new_keys);
             fetch.extend(lane.fetch);
         }
         if let Some(index) = &index {
             let (mut twice, mut removed) = (HashSet::new(), Vec::new());
-            for (at, (key, mark)) in index.marks().enumerate() {
+            for (at, mark) in index.marks().enumerate() {
                 scanned.keys += u64::from(mark != Mark::Unseen);
                 scanned.unchanged += u64::from(mark == Mark::Same);
                 match mark {
                     Mark::Twice => {
                         duplicate_rows += 1;
-                        scanned.duplicates.insert(key);
                         twice.insert(index.position(at));
                     }
                     Mark::Unseen => removed.push((index.position(at), REMOVED | index.position(at))),

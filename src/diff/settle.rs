@@ -10,7 +10,7 @@ use arrow_select::take::take_record_batch;
 
 use super::doubt::Doubt;
 use super::invalid::Tally;
-use super::mappings::{Sent, Sents, by_name, same_positions};
+use super::mappings::{Named, Sent, Sents, by_name, into_named, same_positions};
 use super::runs::{Merged, sort_numbers};
 use super::scan::{HEAD, NOWHERE};
 use super::snapshot::{self, Layout, Snapshot};
@@ -262,10 +262,13 @@ impl Settle<'_> {
         }
         if sent.same && row.same {
             // The same row and the same mapping: the old record is the new one.
-            return (self.known(record, self.mapping, true), None);
+            return (self.known(true, || by_name(record, self.mapping)), None);
         }
         // With the same hash, the new row is the old one.
-        let (old, at) = if row.same { (&then.new, Some(row.row)) } else { (&then.old, row.old_row) };
+        let (old, at) = match &then.new {
+            Some(_) if row.same => (&then.new, Some(row.row)),
+            _ => (&then.old, row.old_row),
+        };
         let old = old.as_ref().zip(at).and_then(|((old, mapping), at)| Some((old.record(at, false).ok()?, *mapping)));
         let Some((old, mapping)) = old else {
             return (Before::Unknown, Some(if sent.same { Cause::Data } else { Cause::Configuration }));
@@ -286,15 +289,15 @@ impl Settle<'_> {
                 },
             }
         };
-        (self.known(&old, mapping, cause.is_none()), cause)
+        (self.known(cause.is_none(), || into_named(old, mapping)), cause)
     }
 
     /// A record as last acknowledged; by name only where someone will look at it.
-    fn known(&self, record: &Record, mapping: &Mapping, unchanged: bool) -> Before {
+    fn known(&self, unchanged: bool, named: impl FnOnce() -> Named) -> Before {
         if unchanged && !self.options.full_refresh {
             return Before::Unknown;
         }
-        Before::Known(by_name(record, mapping))
+        Before::Known(named())
     }
 }
 

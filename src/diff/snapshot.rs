@@ -49,6 +49,9 @@ pub struct Meta {
     /// By the same number, the columns the row hash covers and where their values are. Kept by [`super::merge`].
     #[serde(default)]
     pub columns: BTreeMap<u32, Vec<KeptColumn>>,
+    /// Number of the mapping in force while a snapshot is made (see [`super::merge`]); not kept.
+    #[serde(skip)]
+    pub current: Option<u32>,
 }
 
 /// A column as some rows have it.
@@ -71,6 +74,7 @@ impl Meta {
             values,
             mappings: BTreeMap::new(),
             columns: BTreeMap::new(),
+            current: None,
         }
     }
 
@@ -186,6 +190,25 @@ impl Snapshot {
             None => builder,
         };
         builder.build().map_err(|e| self.unreadable(&e))
+    }
+
+    /// The key hash of the row at a position, which must be below the number of rows.
+    pub(super) fn key_at(&self, position: usize) -> Result<Hash> {
+        let mut start = 0;
+        for (group, rows) in self.groups().into_iter().enumerate() {
+            if position < start + rows {
+                let selection = RowSelection::from_consecutive_ranges(
+                    std::iter::once(position - start..position - start + 1),
+                    rows,
+                );
+                let mut batches = self.read(vec![group], Some(selection), &[0], &[])?;
+                let batch = batches.next().transpose().map_err(|e| self.unreadable(&e))?;
+                let key = batch.and_then(|batch| hashes(batch.column(0))?.next());
+                return key.ok_or_else(|| self.unreadable(&"it has no key hash where one should be"));
+            }
+            start += rows;
+        }
+        Err(self.unreadable(&"it has fewer rows than it says"))
     }
 
     /// Of a batch of the file, the rows as a model with this mapping had them: names as in the model. `None` when their

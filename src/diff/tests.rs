@@ -168,6 +168,7 @@ impl World {
         let layout = self.layout(spec, schema);
         let mut meta = old.map_or_else(|| Meta::new("s", &layout, self.values), |old| old.meta().clone());
         let mapping = meta.number(spec);
+        meta.current = Some(mapping);
         let acknowledged = batches.iter().map(|batch| {
             let entries = batch.changes.iter().map(|c| Entry {
                 key_hash: c.key_hash,

@@ -81,7 +81,7 @@ pub trait Source: Send + Sync {
 
     /// Reads the query. The parts together are the result; each may be read on its own thread, and their order is the
     /// order of the rows. `columns` names the only columns that will be looked at (`None`: all): a source may leave out
-    /// the others, and must keep the ones named.
+    /// the others, and must keep the ones named. Values are those of the schema; text may come as a dictionary.
     fn read(&self, query: &Query, columns: Option<&[String]>) -> Result<Vec<BatchStream>>;
 }
 

@@ -193,8 +193,10 @@ fn meta(old: Option<&Snapshot>, record: &SyncRecord) -> (Meta, u32) {
         values: record.values,
         mappings: old.map(|old| old.meta().mappings.clone()).unwrap_or_default(),
         columns: BTreeMap::new(),
+        current: None,
     };
     let number = meta.number(&record.mapping);
+    meta.current = Some(number);
     (meta, number)
 }
 

@@ -122,6 +122,18 @@ impl Columns {
         number
     }
 
+    /// The number for rows that had this one in the old snapshot and now count as sent with another mapping, which asks
+    /// for the number `wanted`.
+    pub(super) fn number_like(&mut self, old: u32, wanted: u32, spec: &MappingSpec) -> u32 {
+        let kept = self.meta.columns.get(&self.renumbered(old)).cloned().unwrap_or_default();
+        let known = self.meta.mappings.iter().find(|(n, s)| *s == spec && self.meta.columns.get(n) == Some(&kept));
+        if let Some((number, _)) = known {
+            return *number;
+        }
+        let mut next = self.meta.mappings.keys().chain(self.meta.columns.keys()).max().map_or(1, |last| last + 1);
+        self.claim(wanted, spec, kept, &mut next)
+    }
+
     /// Columns while merging: the new file's, then whether a row is removed.
     pub(super) fn schema(&self) -> SchemaRef {
         schema_of(&self.fields)

@@ -121,3 +121,72 @@ fn removed_rows_of_several_mappings_come_in_few_batches() {
     assert_eq!(gone.summary.removed, 2000);
     assert!(gone.batches.len() <= 2, "{} batches", gone.batches.len());
 }
+
+/// How many rows of the state have each number in `_mapping`.
+fn numbers(world: &World) -> Vec<usize> {
+    let mut counts = std::collections::BTreeMap::new();
+    for batch in world.snapshot.as_ref().unwrap().batches().unwrap() {
+        let batch = batch.unwrap();
+        snapshot::numbers(batch.column(2)).unwrap().iter().for_each(|number| *counts.entry(*number).or_default() += 1);
+    }
+    counts.into_values().collect()
+}
+
+#[test]
+fn rows_whose_record_stayed_the_same_count_as_sent_with_the_new_mapping() {
+    let mut world = World::after(&plain(), &[row(1, "free", 1), row(2, "free ", 2), row(3, "free", 3)]);
+    let trimmed = spec(json!({ "plan": { "column": "plan", "transform": "trim" }, "seats": "seats" }));
+    let rows = [row(1, "free", 1), row(2, "free ", 2), row(3, "free", 4)];
+    let mut outcome = world.diff(&trimmed, &rows);
+    let padded = "changed configuration: 2,free ,2 → 2,free,2";
+    assert_eq!(outcome.lines(), [padded, "changed data: 3,free,3 → 3,free,4"]);
+    assert_eq!(outcome.summary.unchanged, 1);
+    // Only the second change gets through.
+    outcome.batches[0].changes.remove(0);
+    outcome.batches[0].rows = outcome.batches[0].rows.slice(1, 1);
+    world.apply(&trimmed, &outcome);
+    assert_eq!(numbers(&world), [1, 2], "the row that is still to be sent keeps its mapping");
+    let outcome = world.diff(&trimmed, &rows);
+    assert_eq!(outcome.lines(), [padded]);
+    world.apply(&trimmed, &outcome);
+    assert_eq!(numbers(&world), [3]);
+    assert!(world.diff(&trimmed, &rows).lines().is_empty());
+}
+
+#[test]
+fn a_field_that_is_not_sent_any_more_changes_no_record_and_is_remembered() {
+    let mut world = World::after(&plain(), &[row(1, "free", 1), row(2, "free", 2)]);
+    let narrow = spec(json!({ "plan": "plan" }));
+    let outcome = world.diff(&narrow, &[row(1, "free", 9), row(2, "free", 2), row(3, "free", 3)]);
+    assert_eq!(outcome.lines(), ["added data: - → 3,free"], "the number of seats is not used any more");
+    world.apply(&narrow, &outcome);
+    assert_eq!(numbers(&world), [2, 1]);
+    let outcome = world.diff(&plain(), &[row(1, "free", 1), row(2, "free", 9), row(3, "free", 3)]);
+    let expected = ["changed data: 2,free,2 → 2,free,9", "changed configuration: 3,free → 3,free,3"];
+    assert_eq!(outcome.lines(), expected);
+
+    // With the remaining field made in another way, the record differs although nothing else does.
+    let loud = spec(json!({ "plan": { "template": "{{ row.plan }}!" } }));
+    let outcome = world.diff(&loud, &[row(1, "free", 1), row(2, "premium", 9), row(3, "free", 3)]);
+    let expected = [
+        "changed configuration: 1,free,1 → 1,free!",
+        "changed configuration: 2,free,2 → 2,premium!",
+        "changed configuration: 3,free → 3,free!",
+    ];
+    assert_eq!(outcome.lines(), expected);
+}
+
+#[test]
+fn held_rows_stay_held_when_the_mapping_changes_without_changing_them() {
+    let mut world = World::after(&plain(), &[row(1, "free", 1), row(2, "free", 2)]);
+    let rows = [row(1, "free", 1), row(2, "free", 2)];
+    let hash = |outcome: &Outcome| outcome.changes().iter().map(|c| (c.key_hash, c.row_hash)).collect::<Vec<_>>();
+    world.options.full_refresh = true;
+    let known = hash(&world.diff(&plain(), &rows));
+    world.options.full_refresh = false;
+    world.held.insert(known[0].0, HeldFor { row_hash: known[0].1, mapping: None, reason: HeldReason::InDoubt });
+    let other = spec(json!({ "plan": { "column": "plan", "transform": "trim" }, "seats": "seats" }));
+    let outcome = world.diff(&other, &rows);
+    assert!(outcome.lines().is_empty());
+    assert_eq!((outcome.summary.unchanged, outcome.summary.held.in_doubt), (2, 1));
+}

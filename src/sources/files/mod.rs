@@ -114,7 +114,7 @@ impl Source for Files {
                     chosen.retain(|at| kept.contains(at));
                 }
                 let parts = std::thread::available_parallelism().map_or(1, usize::from);
-                table.streams(&chosen, parts)
+                table.streams(&chosen, parts, true)
             }
             Way::Sql(sql) => sql::read(&self.folder, sql, columns).map(|stream| vec![stream]),
         }

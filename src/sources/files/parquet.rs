@@ -1,4 +1,5 @@
-//! Parquet: types as written, text as string views (no copy per value), parts by row groups.
+//! Parquet: types as written, text as string views (no copy per value) or, on demand, as the dictionaries it is kept in;
+//! parts by row groups.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,7 +12,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use parquet::basic::LogicalType;
+use parquet::basic::{Encoding, LogicalType};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use super::part::{Batches, Part};
@@ -24,6 +25,8 @@ use crate::sources::{BATCH_ROWS, BatchStream, TYPE_JSON, TYPE_KEY};
 pub(super) struct ParquetFile {
     stamp: Stamp,
     metadata: ArrowReaderMetadata,
+    /// To read columns as dictionaries that are nothing else in the file.
+    encoded: ArrowReaderMetadata,
 }
 
 const BROKEN: &str = "the file is cut or damaged, or still being written; write it again";
@@ -36,13 +39,16 @@ pub(super) fn survey(stamps: &[Stamp]) -> Result<(SchemaRef, Vec<ParquetFile>)> 
         let fault = |e: parquet::errors::ParquetError| stamp.fault(e, BROKEN);
         let file = stamp.open()?;
         let options = ArrowReaderOptions::new();
-        let plain = guarded(stamp, || ArrowReaderMetadata::load(&file, options.clone()).map_err(fault))?;
+        let plain = guarded(stamp, || ArrowReaderMetadata::load(&file, options).map_err(fault))?;
         check_ranges(stamp, &plain)?;
         let own = views(plain.schema());
         // Reading text as views is a matter of the schema asked for; the footer is not read again.
-        let options = options.with_schema(own.clone());
-        let metadata =
-            guarded(stamp, || ArrowReaderMetadata::try_new(plain.metadata().clone(), options).map_err(fault))?;
+        let read_as = |schema: SchemaRef| {
+            let options = ArrowReaderOptions::new().with_schema(schema);
+            guarded(stamp, || ArrowReaderMetadata::try_new(plain.metadata().clone(), options).map_err(fault))
+        };
+        let metadata = read_as(own.clone())?;
+        let encoded = read_as(dictionaries(&own, &plain))?;
         let announced = Arc::new(announced(&own, &metadata));
         check_names(announced.fields().iter().map(|f| f.name().as_str()), &stamp.path)?;
         match &schema {
@@ -50,7 +56,7 @@ pub(super) fn survey(stamps: &[Stamp]) -> Result<(SchemaRef, Vec<ParquetFile>)> 
             Some(_) => {}
             None => schema = Some(announced),
         }
-        files.push(ParquetFile { stamp: stamp.clone(), metadata });
+        files.push(ParquetFile { stamp: stamp.clone(), metadata, encoded });
     }
     Ok((schema.unwrap_or_else(|| Arc::new(Schema::empty())), files))
 }
@@ -97,6 +103,30 @@ fn views(schema: &Schema) -> SchemaRef {
     ))
 }
 
+/// The schema to read with where the same values are wanted once: text columns of which every page in the file is
+/// dictionary-encoded stay so.
+fn dictionaries(views: &Schema, metadata: &ArrowReaderMetadata) -> SchemaRef {
+    let parquet = metadata.parquet_schema();
+    let groups = metadata.metadata().row_groups();
+    let only_keys = |root: usize| {
+        let leaves = (0..parquet.num_columns()).filter(|leaf| parquet.get_column_root_idx(*leaf) == root);
+        let keys = |column: &ColumnChunkMetaData| {
+            let pages = column.page_encoding_stats_mask();
+            pages.is_some_and(|p| p.is_only(Encoding::RLE_DICTIONARY) || p.is_only(Encoding::PLAIN_DICTIONARY))
+        };
+        leaves.into_iter().all(|leaf| groups.iter().all(|group| group.columns().get(leaf).is_some_and(keys)))
+    };
+    let field = |(root, field): (usize, &Arc<Field>)| match field.data_type() {
+        DataType::Utf8View if !groups.is_empty() && only_keys(root) => {
+            let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+            Arc::new(field.as_ref().clone().with_data_type(dictionary))
+        }
+        _ => field.clone(),
+    };
+    let fields: Vec<_> = views.fields().iter().enumerate().map(field).collect();
+    Arc::new(Schema::new_with_metadata(fields, views.metadata().clone()))
+}
+
 /// The schema to show: nullable, without the writer's notes, JSON marked as such.
 fn announced(schema: &Schema, metadata: &ArrowReaderMetadata) -> Schema {
     let parquet = metadata.parquet_schema().root_schema().get_fields();
@@ -109,19 +139,26 @@ fn announced(schema: &Schema, metadata: &ArrowReaderMetadata) -> Schema {
     Schema::new(fields.collect::<Vec<_>>())
 }
 
-/// The rows of the files: each file in about `parts` parts of whole row groups.
+/// The rows of the files: each file in about `parts` parts of whole row groups. With `encoded`, text may come as
+/// dictionaries, in one file otherwise than in another.
 pub(super) fn streams(
     files: &[ParquetFile],
     schema: &SchemaRef,
     columns: &[usize],
     parts: usize,
+    encoded: bool,
 ) -> Result<Vec<BatchStream>> {
-    let schema: SchemaRef = Arc::new(super::project(schema, columns)?);
+    let announced: SchemaRef = Arc::new(super::project(schema, columns)?);
     let mut streams: Vec<BatchStream> = Vec::new();
     for file in files {
+        let metadata = if encoded { &file.encoded } else { &file.metadata };
+        let types = super::project(metadata.schema(), columns)?;
+        let fields = announced.fields().iter().zip(types.fields());
+        let fields = fields.map(|(field, read)| field.as_ref().clone().with_data_type(read.data_type().clone()));
+        let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         for groups in split(file, parts) {
-            let mask = ProjectionMask::roots(file.metadata.parquet_schema(), columns.iter().copied());
-            let (stamp, metadata) = (file.stamp.clone(), file.metadata.clone());
+            let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
+            let (stamp, metadata) = (file.stamp.clone(), metadata.clone());
             let open = move |schema| {
                 let input = stamp.open()?;
                 let build = || {
@@ -183,5 +220,48 @@ impl Batches for Groups {
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
             .map(Some)
             .map_err(|e| self.stamp.fault(e, BROKEN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, StringArray};
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::WriterProperties;
+
+    use super::*;
+
+    #[test]
+    fn text_that_is_a_dictionary_in_the_file_can_be_read_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let column = |values: [&str; 4]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
+        let columns = [("note", column(["a", "b", "c", "d"])), ("plan", column(["free", "free", "premium", "free"]))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(2))
+            .set_column_dictionary_enabled("note".into(), false)
+            .build();
+        let path = folder.path().join("t.parquet");
+        let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+
+        let (schema, files) = survey(&[Stamp::take(&path).unwrap()]).unwrap();
+        assert!(schema.fields().iter().all(|field| *field.data_type() == DataType::Utf8View));
+        let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        for (encoded, plan) in [(true, dictionary), (false, DataType::Utf8View)] {
+            let mut rows = Vec::new();
+            for stream in streams(&files, &schema, &[0, 1], 1, encoded).unwrap() {
+                assert_eq!(*stream.schema().field(0).data_type(), DataType::Utf8View);
+                assert_eq!(*stream.schema().field(1).data_type(), plan);
+                for batch in stream {
+                    let batch = batch.unwrap();
+                    let plans = arrow_cast::cast(batch.column(1), &DataType::Utf8).unwrap();
+                    let plans = plans.as_any().downcast_ref::<StringArray>().unwrap();
+                    rows.extend(plans.iter().flatten().map(str::to_owned));
+                }
+            }
+            assert_eq!(rows, ["free", "free", "premium", "free"]);
+        }
     }
 }

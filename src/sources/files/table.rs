@@ -62,12 +62,13 @@ impl FileTable {
         &self.stamps
     }
 
-    /// The rows, in about `parts` streams whose order is the order of the rows.
-    pub(super) fn streams(&self, columns: &[usize], parts: usize) -> Result<Vec<BatchStream>> {
+    /// The rows, in about `parts` streams whose order is the order of the rows. With `encoded`, text may come as
+    /// dictionaries instead of as the schema has it.
+    pub(super) fn streams(&self, columns: &[usize], parts: usize, encoded: bool) -> Result<Vec<BatchStream>> {
         match &self.files {
             Files::Csv(files) => csv::streams(files, &self.schema, columns, parts),
             Files::JsonLines(files) => jsonl::streams(files, &self.schema, columns, parts),
-            Files::Parquet(files) => parquet::streams(files, &self.schema, columns, parts),
+            Files::Parquet(files) => parquet::streams(files, &self.schema, columns, parts, encoded),
         }
     }
 }

@@ -209,7 +209,7 @@ unsafe impl VTabCursor for Cursor<'_> {
         let used = used.and_then(|mask| mask.parse().ok()).unwrap_or(u64::MAX);
         self.read = (0..self.cells.len()).filter(|at| uses(used, *at)).collect();
         self.number = 0;
-        let streams = self.shared.table.streams(&self.read, 1);
+        let streams = self.shared.table.streams(&self.read, 1, false);
         let start = |cursor: &mut Self, streams: Vec<BatchStream>| {
             cursor.streams = streams.into();
             cursor.advance()

@@ -1,0 +1,211 @@
+//! SipHash-1-3 with 128 bits of many messages at a time: eight states side by side, so that a processor with wide
+//! registers does the same step for several of them in one instruction. The results are those of one at a time.
+
+use siphasher::sip128::SipHasher13;
+
+use super::Hash;
+
+/// Messages hashed together.
+const LANES: usize = 8;
+/// Words of the longest message hashed with others, its end included.
+const WORDS: usize = 12;
+
+/// One word of each message.
+type Lanes = [u64; LANES];
+
+/// A key, and what it hashes.
+pub(super) struct Sip {
+    words: [u64; 2],
+    one: SipHasher13,
+}
+
+impl Sip {
+    /// Under this key.
+    pub(super) fn new(key: &[u8; 16]) -> Sip {
+        let number = u128::from_le_bytes(*key);
+        Sip { words: [number as u64, (number >> 64) as u64], one: SipHasher13::new_with_key(key) }
+    }
+
+    /// Hashes numbers, each as 16 bytes, the lowest first.
+    pub(super) fn numbers(&self, numbers: &[u128], out: &mut Vec<Hash>) {
+        for some in numbers.chunks(LANES) {
+            let mut block = Block { words: [[0; LANES]; 3], counts: [3; LANES] };
+            for (lane, number) in some.iter().enumerate() {
+                block.words[0][lane] = *number as u64;
+                block.words[1][lane] = (*number >> 64) as u64;
+            }
+            block.words[2] = [16 << 56; LANES];
+            out.extend(&block.hash(self.words)[..some.len()]);
+        }
+    }
+
+    /// Hashes messages that stand one after the other in `bytes`; `ends` says where each ends.
+    pub(super) fn messages(&self, bytes: &[u8], ends: &[usize], out: &mut Vec<Hash>) {
+        let mut start = 0;
+        for some in ends.chunks(LANES) {
+            let mut messages: [&[u8]; LANES] = [&[]; LANES];
+            for (message, end) in messages.iter_mut().zip(some) {
+                *message = bytes.get(start..*end).unwrap_or_default();
+                start = *end;
+            }
+            let messages = &messages[..some.len()];
+            match Block::<WORDS>::new(messages) {
+                Some(block) => out.extend(&block.hash(self.words)[..some.len()]),
+                None => out.extend(messages.iter().map(|message| self.one.hash(message).as_u128())),
+            }
+        }
+    }
+}
+
+/// Messages as words, and how many each has.
+struct Block<const W: usize> {
+    words: [Lanes; W],
+    counts: [usize; LANES],
+}
+
+impl<const W: usize> Block<W> {
+    /// `None` when one is too long.
+    #[inline]
+    fn new(messages: &[&[u8]]) -> Option<Self> {
+        let mut block = Block { words: [[0; LANES]; W], counts: [0; LANES] };
+        for (lane, message) in messages.iter().enumerate() {
+            let (words, rest) = message.as_chunks::<8>();
+            if words.len() >= W {
+                return None;
+            }
+            for (place, word) in block.words.iter_mut().zip(words) {
+                place[lane] = u64::from_le_bytes(*word);
+            }
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            block.words[words.len()][lane] = u64::from_le_bytes(last) | (message.len() as u64) << 56;
+            block.counts[lane] = words.len() + 1;
+        }
+        Some(block)
+    }
+
+    fn hash(&self, key: [u64; 2]) -> [Hash; LANES] {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if std::arch::is_x86_feature_detected!("avx512f") {
+                // SAFETY: the processor has just been asked.
+                return unsafe { wide(self, key) };
+            }
+            if std::arch::is_x86_feature_detected!("avx2") {
+                // SAFETY: the processor has just been asked.
+                return unsafe { half(self, key) };
+            }
+        }
+        hash(self, key)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn wide<const W: usize>(block: &Block<W>, key: [u64; 2]) -> [Hash; LANES] {
+    hash(block, key)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn half<const W: usize>(block: &Block<W>, key: [u64; 2]) -> [Hash; LANES] {
+    hash(block, key)
+}
+
+#[inline(always)]
+fn hash<const W: usize>(block: &Block<W>, [k0, k1]: [u64; 2]) -> [Hash; LANES] {
+    let mut v = [
+        [k0 ^ 0x736f_6d65_7073_6575; LANES],
+        [k1 ^ 0x646f_7261_6e64_6f6d ^ 0xee; LANES],
+        [k0 ^ 0x6c79_6765_6e65_7261; LANES],
+        [k1 ^ 0x7465_6462_7974_6573; LANES],
+    ];
+    let most = block.counts.iter().copied().max().unwrap_or(0);
+    for (at, words) in block.words.iter().enumerate().take(most) {
+        let mut next = v;
+        next[3] = xor(next[3], *words);
+        round(&mut next);
+        next[0] = xor(next[0], *words);
+        // A message that has ended stays as it is.
+        for (state, next) in v.iter_mut().zip(next) {
+            for ((state, next), count) in state.iter_mut().zip(next).zip(block.counts) {
+                *state = if at < count { next } else { *state };
+            }
+        }
+    }
+    v[2] = xor(v[2], [0xee; LANES]);
+    (0..3).for_each(|_| round(&mut v));
+    let low = xor(xor(v[0], v[1]), xor(v[2], v[3]));
+    v[1] = xor(v[1], [0xdd; LANES]);
+    (0..3).for_each(|_| round(&mut v));
+    let high = xor(xor(v[0], v[1]), xor(v[2], v[3]));
+    std::array::from_fn(|lane| u128::from(low[lane]) | u128::from(high[lane]) << 64)
+}
+
+#[inline(always)]
+fn round(v: &mut [Lanes; 4]) {
+    v[0] = add(v[0], v[1]);
+    v[2] = add(v[2], v[3]);
+    v[1] = xor(rotate::<13>(v[1]), v[0]);
+    v[3] = xor(rotate::<16>(v[3]), v[2]);
+    v[0] = rotate::<32>(v[0]);
+    v[2] = add(v[2], v[1]);
+    v[0] = add(v[0], v[3]);
+    v[1] = xor(rotate::<17>(v[1]), v[2]);
+    v[3] = xor(rotate::<21>(v[3]), v[0]);
+    v[2] = rotate::<32>(v[2]);
+}
+
+#[inline(always)]
+fn add(mut a: Lanes, b: Lanes) -> Lanes {
+    a.iter_mut().zip(b).for_each(|(a, b)| *a = a.wrapping_add(b));
+    a
+}
+
+#[inline(always)]
+fn xor(mut a: Lanes, b: Lanes) -> Lanes {
+    a.iter_mut().zip(b).for_each(|(a, b)| *a ^= b);
+    a
+}
+
+#[inline(always)]
+fn rotate<const BITS: u32>(mut a: Lanes) -> Lanes {
+    a.iter_mut().for_each(|a| *a = a.rotate_left(BITS));
+    a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_at_a_time_give_what_one_at_a_time_gives() {
+        let key = *b"0123456789abcdef";
+        let (sip, one) = (Sip::new(&key), SipHasher13::new_with_key(&key));
+        let text: Vec<u8> = (0..=255).cycle().take(1 << 16).collect();
+        // Lengths in an order that mixes short and long ones, up to some that are too long to go with others.
+        let lengths: Vec<usize> = (0..500).map(|i| if i < 300 { i * 7 % 61 } else { i * 13 % 250 }).collect();
+        let ends: Vec<usize> = lengths
+            .iter()
+            .scan(0, |end, length| {
+                *end += length;
+                Some(*end)
+            })
+            .collect();
+        let mut hashes = Vec::new();
+        sip.messages(&text, &ends, &mut hashes);
+        let starts = std::iter::once(&0).chain(&ends);
+        let messages: Vec<&[u8]> = starts.zip(&ends).map(|(start, end)| &text[*start..*end]).collect();
+        let expected: Vec<Hash> = messages.iter().map(|message| one.hash(message).as_u128()).collect();
+        assert_eq!(hashes, expected);
+        let plain = hash(&Block::<WORDS>::new(&messages[..LANES]).unwrap(), sip.words);
+        assert_eq!(plain, expected[..LANES], "without wide registers");
+
+        let spread = |n: u128| n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        let numbers: Vec<u128> = (0..37).map(spread).collect();
+        let mut hashes = Vec::new();
+        sip.numbers(&numbers, &mut hashes);
+        let expected: Vec<Hash> = numbers.iter().map(|n| one.hash(&n.to_le_bytes()).as_u128()).collect();
+        assert_eq!(hashes, expected);
+    }
+}
