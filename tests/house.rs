@@ -61,6 +61,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ("deliver", &["crate::cli", "crate::project", "crate::report"], "delivery carries out a plan, whoever made it"),
     ("state", &["crate::cli", "crate::report", "crate::sources"], "the state is below the commands"),
     (
+        "sandbox",
+        &["crate::project", "crate::plan", "crate::deliver", "crate::destinations", "crate::cli", "crate::state"],
+        "a stand-in that knows the product would repeat its mistakes",
+    ),
+    (
         "report",
         &["crate::cli", "crate::project", "crate::state", "crate::deliver", "crate::sources"],
         "a report is made from the JSON form alone",

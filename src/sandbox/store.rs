@@ -24,6 +24,11 @@ pub(super) struct Shelf<K, T> {
     last: u64,
 }
 
+/// A key, and the thing as JSON or nothing when it is gone.
+pub(super) type Row = (String, Option<String>);
+/// Changes by name of the shelf.
+pub(super) type Changes = Vec<(&'static str, Vec<Row>)>;
+
 /// What can be a key.
 pub(super) trait Key: Hash + Eq + Clone + Display + FromStr + Send {}
 impl<K: Hash + Eq + Clone + Display + FromStr + Send> Key for K {}
@@ -105,7 +110,7 @@ pub(super) trait Stored {
     /// From now on changes are noted.
     fn keep(&mut self);
     /// Up to `most` changes: key, and the thing or nothing when it is gone.
-    fn changes(&mut self, most: usize) -> Vec<(String, Option<String>)>;
+    fn changes(&mut self, most: usize) -> Vec<Row>;
     /// Puts back what was written.
     fn restore(&mut self, key: &str, json: &str) -> std::result::Result<(), String>;
     fn clear(&mut self);
@@ -120,7 +125,7 @@ impl<K: Key, T: Serialize + DeserializeOwned> Stored for Shelf<K, T> {
         self.kept = true;
     }
 
-    fn changes(&mut self, most: usize) -> Vec<(String, Option<String>)> {
+    fn changes(&mut self, most: usize) -> Vec<Row> {
         let rest = self.dirty.split_off(most.min(self.dirty.len()));
         let keys = std::mem::replace(&mut self.dirty, rest);
         let json = |key: &K| self.items.get(key).and_then(|item| serde_json::to_string(item).ok());
@@ -188,7 +193,7 @@ impl File {
     }
 
     /// Writes changes; see [`changes`].
-    pub fn write(&mut self, changes: Vec<(&'static str, Vec<(String, Option<String>)>)>) -> rusqlite::Result<()> {
+    pub fn write(&mut self, changes: Changes) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         {
             let put = "insert into things values (?, ?, ?) on conflict do update set json = excluded.json";
@@ -208,7 +213,7 @@ impl File {
 }
 
 /// What has changed on these shelves, at most a chunk of each.
-pub(super) fn changes(shelves: &mut [&mut dyn Stored]) -> Vec<(&'static str, Vec<(String, Option<String>)>)> {
+pub(super) fn changes(shelves: &mut [&mut dyn Stored]) -> Changes {
     let changes = shelves.iter_mut().map(|shelf| (shelf.name(), shelf.changes(CHUNK)));
     changes.filter(|(_, rows)| !rows.is_empty()).collect()
 }

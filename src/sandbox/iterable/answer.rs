@@ -8,24 +8,24 @@ use crate::sandbox::wire::Answer;
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: u16,
-    code: String,
+    code: &'static str,
     message: String,
-    params: Value,
+    params: Box<Value>,
 }
 
 impl Refusal {
-    pub fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), params: Value::Null }
+    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), params: Box::default() }
     }
 
     pub fn with_params(mut self, params: Value) -> Self {
-        self.params = params;
+        *self.params = params;
         self
     }
 
     pub fn answer(self) -> Answer {
         let body = json!({ "msg": self.message, "code": self.code, "params": self.params });
-        Answer::json(self.status, &body).with_code(&self.code)
+        Answer::json(self.status, &body).with_code(self.code)
     }
 }
 
