@@ -25,6 +25,7 @@ pub mod plan;
 pub mod project;
 pub mod render;
 pub mod report;
+pub mod sandbox;
 pub mod sources;
 pub mod state;
 

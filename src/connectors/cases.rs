@@ -139,7 +139,13 @@ fn connection(compiled: &Compiled, case: &Case) -> Connection {
 const BASE: &str = "https://api.example.com";
 
 fn target(case: &Case) -> Target {
-    let field = |name: String| TargetField { name, on_null: OnNull::Send, write: Write::Always, data_type: None };
+    let field = |name: String| TargetField {
+        name,
+        on_null: OnNull::Send,
+        write: Write::Always,
+        data_type: None,
+        meaning: Default::default(),
+    };
     let names = |of: fn(&CaseRecord) -> &indexmap::IndexMap<String, Json>| {
         let all: indexmap::IndexSet<String> =
             case.records.iter().flat_map(|record| of(record).keys().cloned()).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Url, multipart};
 
 use super::failure::{self, seconds};
@@ -211,6 +211,10 @@ fn headers(call: &Call) -> Result<HeaderMap, CallError> {
         // It has to name the boundary, which is chosen when it is sent.
         Body::Parts(_) => {
             map.remove(CONTENT_TYPE);
+        }
+        // Without a length, some servers answer such requests with 411.
+        Body::Empty if matches!(call.method, Method::Post | Method::Put | Method::Patch) => {
+            map.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Body::Bytes { .. } | Body::Empty => {}
     }

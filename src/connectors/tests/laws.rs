@@ -25,8 +25,13 @@ impl Transport for Always {
 }
 
 pub(super) fn target(object: &str, mode: Mode, fields: &[&str]) -> Target {
-    let field =
-        |name: &str| TargetField { name: name.into(), on_null: OnNull::Send, write: Write::Always, data_type: None };
+    let field = |name: &str| TargetField {
+        name: name.into(),
+        on_null: OnNull::Send,
+        write: Write::Always,
+        data_type: None,
+        meaning: Default::default(),
+    };
     Target {
         sync: "people".into(),
         object: object.into(),
