@@ -2,6 +2,8 @@
 //!
 //! The rival: drt 1.2.1, `drt plan` of 1 000 000 new rows took 75.3 s and 1.98 GB (its own plan file: 151 MB), measured
 //! on two cores from PostgreSQL. Run with `cargo bench --bench plan`; `SYNCLINE_BENCH_ROWS` sets the rows.
+//!
+//! On a machine that is busy with other work, wall time says little: run the built benchmark with `chrt -r 1`.
 
 use std::fmt::Write as _;
 use std::fs;

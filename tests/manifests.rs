@@ -7,6 +7,9 @@
 #[path = "manifests/hostile.rs"]
 mod hostile;
 
+#[path = "manifests/command.rs"]
+mod command;
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 

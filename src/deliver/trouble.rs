@@ -135,12 +135,13 @@ async fn what_an_earlier_run_handed_over_is_asked_for_before_anything_is_sent() 
         desired.insert(12, 120);
         let (run, sync) = apply(&mut stage, &desired).await;
         assert_eq!((run.status, sync.succeeded.total(), sync.in_doubt), (Status::Succeeded, 13, 0), "{class:?}");
-        let world = stage.world.lock().unwrap();
-        let sent: Vec<i64> = world.deeds.iter().map(|deed| deed.1).collect();
-        assert_eq!(world.requests, 1, "{class:?}: only what is new");
+        let (sent, requests) = {
+            let world = stage.world.lock().unwrap();
+            (world.deeds.iter().map(|deed| deed.1).collect::<Vec<i64>>(), world.requests)
+        };
+        assert_eq!(requests, 1, "{class:?}: only what is new");
         assert_eq!(sent.iter().filter(|version| **version <= 11).count(), 11, "{class:?}: each once");
         assert_eq!(sent[sent.len() - 2..], [120, 13], "{class:?}");
-        drop(world);
         stage.retry = false;
         assert!(stage.apply(&desired, -1, false).await.unwrap().is_none());
     }

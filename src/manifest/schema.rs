@@ -81,6 +81,9 @@ fn generate(kind: Kind) -> Value {
         Kind::Sync => shape::<sync::Sync>(),
         Kind::Connector => shape::<connector::Connector>(),
     };
+    if matches!(kind, Kind::Connector | Kind::Destination) {
+        mode_names(&mut schema);
+    }
     let files = || shape::<connection::FilesConnection>();
     let sqlite = || shape::<connection::SqliteConnection>();
     match kind {
@@ -94,6 +97,16 @@ fn generate(kind: Kind) -> Value {
         map.insert("title".into(), format!("syncline {}", kind.word()).into());
     }
     schema
+}
+
+/// Keys of an object's `modes` are modes: what schemars says of maps leaves their keys free.
+fn mode_names(schema: &mut Value) {
+    if let Some(modes) = schema.pointer_mut("/properties/objects/additionalProperties/properties/modes") {
+        modes["propertyNames"] = shape::<sync::Mode>();
+        if let Some(names) = modes["propertyNames"].as_object_mut() {
+            names.retain(|key, _| matches!(key.as_str(), "enum" | "markdownEnumDescriptions"));
+        }
+    }
 }
 
 fn postgres() -> Value {

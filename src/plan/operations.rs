@@ -406,3 +406,59 @@ fn named<T: Copy, const N: usize>(
 ) -> Result<T, String> {
     all.into_iter().find(|one| bears(*one) == word).ok_or_else(|| format!("unknown {what} `{word}`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::Int64Array;
+
+    use super::*;
+    use crate::diff::{Before, Change};
+
+    fn batch(column: &str, ids: std::ops::Range<i64>) -> ChangeBatch {
+        let change = |id: i64| Change {
+            state: RowState::Added,
+            cause: Cause::Data,
+            key_hash: id as Hash,
+            row_hash: 7,
+            before: Before::Nothing,
+            record: None,
+        };
+        let values: ArrayRef = Arc::new(Int64Array::from_iter_values(ids.clone()));
+        let rows = RecordBatch::try_from_iter([(column, values)]).unwrap();
+        ChangeBatch { rows, changes: ids.map(change).collect() }
+    }
+
+    /// Writes many batches of two sets of columns in turns.
+    fn written(folder: &Path) -> Result<u64> {
+        let mut writer = Writer::create(folder)?;
+        for turn in 0..20 {
+            let batch = batch(["a", "b"][turn % 2], turn as i64 * 1000..(turn as i64 + 1) * 1000);
+            let keys: Vec<String> = batch.changes.iter().map(|change| change.key_hash.to_string()).collect();
+            writer.write(&batch, &vec![Some(Action::Send); 1000], &keys)?;
+        }
+        writer.finish()
+    }
+
+    #[test]
+    fn a_file_for_each_set_of_columns_with_the_same_bytes_every_time() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        assert_eq!(written(one.path()).unwrap(), 20_000);
+        written(two.path()).unwrap();
+        for name in ["0000.parquet", "0001.parquet"] {
+            assert!(fs::read(one.path().join(name)).unwrap() == fs::read(two.path().join(name)).unwrap(), "{name}");
+        }
+        let heads: Vec<Head> = read(one.path()).unwrap().flat_map(|part| part.unwrap().heads).collect();
+        let turns = (0..20).step_by(2).chain((1..20).step_by(2));
+        let expected = turns.flat_map(|turn| turn * 1000..(turn + 1) * 1000);
+        assert!(heads.iter().map(|head| head.key_hash as i64).eq(expected));
+        assert!(heads.iter().enumerate().all(|(at, head)| head.ordinal == at as u64));
+    }
+
+    #[test]
+    fn what_keeps_the_thread_from_writing_ends_the_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("0001.parquet"), "in the way").unwrap();
+        let error = written(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("cannot write the operations") && error.contains("0001.parquet"), "{error}");
+    }
+}

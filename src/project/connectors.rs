@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::files::{File, read_kind};
 use super::links;
-use super::tree::Directory;
+use super::tree::{Directory, Tree};
 use crate::connectors::{self, Compiled, Fault};
 use crate::diagnostic::{self, Diagnostic, SourceText};
 use crate::manifest::connector::Connector;
@@ -39,7 +39,7 @@ pub enum Origin {
 pub fn known(root: Option<&Path>) -> (BTreeMap<String, KnownConnector>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let mut files = match root {
-        Some(root) => read_kind(&Directory::new(root), Kind::Connector, &mut diagnostics),
+        Some(root) => read(&Directory::new(root), &mut diagnostics),
         None => Vec::new(),
     };
     files.iter_mut().for_each(|file| file.render(None, &mut diagnostics));
@@ -50,6 +50,16 @@ pub fn known(root: Option<&Path>) -> (BTreeMap<String, KnownConnector>, Vec<Diag
     }
     diagnostic::sort(&mut diagnostics);
     (catalog.known, diagnostics)
+}
+
+/// The connectors of a tree, parsed. A copy of a built-in one is nothing of its own.
+pub(super) fn read(tree: &dyn Tree, out: &mut Vec<Diagnostic>) -> Vec<File> {
+    let mut files = read_kind(tree, Kind::Connector, out);
+    files.retain(|file| {
+        let text = file.document.as_ref().map(|document| document.source.text.as_ref());
+        !connectors::builtin().any(|(name, builtin)| name == file.stem && Some(builtin) == text)
+    });
+    files
 }
 
 /// The connectors of a project, as far as they are needed.
@@ -106,13 +116,8 @@ impl Catalog {
 fn own(file: &File, out: &mut Vec<Diagnostic>) -> Option<KnownConnector> {
     let document = file.document.as_ref().filter(|_| !file.faulty)?;
     let connector: Connector = schema::typed(document, &file.value).map_err(|fault| out.push(*fault)).ok()?;
-    let builtin = connectors::builtin().find(|(name, _)| *name == file.stem);
-    let origin = match builtin {
-        // A copy of it is nothing of its own.
-        Some((_, text)) if *text == *document.source.text => Origin::BuiltIn,
-        Some(_) => Origin::Replaces,
-        None => Origin::Project,
-    };
+    let replaces = connectors::builtin().any(|(name, _)| name == file.stem);
+    let origin = if replaces { Origin::Replaces } else { Origin::Project };
     let compiled = Compiled::new(&connector)
         .map_err(|faults| out.extend(faults.iter().map(|fault| diagnostic(document, fault))))
         .ok()

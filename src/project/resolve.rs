@@ -52,7 +52,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         models: read_kind(tree, Kind::Model, out),
         destinations: read_kind(tree, Kind::Destination, out),
         syncs: read_kind(tree, Kind::Sync, out),
-        connectors: read_kind(tree, Kind::Connector, out),
+        connectors: super::connectors::read(tree, out),
     };
     misplaced(tree, out);
     let scope = environment.as_ref().map(|environment| scope(environment, &files));

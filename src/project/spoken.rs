@@ -106,14 +106,13 @@ fn parameters(known: &KnownConnector) -> IndexMap<String, Parameter> {
 }
 
 fn unknown_type(file: &File, kind: &str, catalog: &Catalog) -> Diagnostic {
-    let names = || NATIVE.iter().map(|(name, _)| *name).chain(catalog.names());
-    let mut all: Vec<&str> = names().collect();
-    let natives = NATIVE.len();
-    all[natives..].sort_unstable();
-    all.dedup();
-    let help = match closest(kind, names()) {
+    let natives = || NATIVE.iter().map(|(name, _)| *name);
+    let help = match closest(kind, natives().chain(catalog.names())) {
         Some(guess) => format!("did you mean `{guess}`?"),
-        None => format!("types: {}; or say how it is spoken in `connectors/{kind}.yaml`", quoted(all)),
+        None => format!(
+            "types: {}, and what `syncline connectors list` shows; or say how it is spoken in `connectors/{kind}.yaml`",
+            quoted(natives())
+        ),
     };
     let message = format!("there is no destination type or connector `{kind}`");
     Diagnostic::error("unknown-value", message, file.place("/type")).with_help(help)

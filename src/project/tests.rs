@@ -337,3 +337,35 @@ fn a_connector_is_part_of_the_configuration_of_its_syncs_alone() {
     assert_ne!(before.0, after.0);
     assert_eq!(before.1, after.1);
 }
+
+#[test]
+fn built_in_connectors_fit_their_schema_and_can_be_opened() {
+    let (known, diagnostics) = known_connectors(None);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    for (name, text) in crate::connectors::builtin() {
+        let source = crate::diagnostic::SourceText { path: name.into(), text: text.into() };
+        let document = Document::parse(source).unwrap();
+        let faults = crate::manifest::schema::faults(
+            crate::manifest::Kind::Connector,
+            &document,
+            &document.to_json(),
+            &Default::default(),
+        );
+        assert!(faults.is_empty(), "{name}: {faults:#?}");
+        assert!(known[name].compiled.is_some(), "{name}");
+        assert_eq!((known[name].connector.name.as_str(), known[name].origin), (name, Origin::BuiltIn));
+    }
+    assert_eq!(known.len(), crate::connectors::builtin().count());
+}
+
+#[test]
+fn a_project_s_connector_takes_the_place_of_a_built_in_one() {
+    let dir = shop();
+    let Some((name, text)) = crate::connectors::builtin().next() else { panic!("no built-in connector") };
+    let path = format!("connectors/{name}.yaml");
+    let origin = || known_connectors(Some(dir.path())).0[name].origin;
+    write(dir.path(), &path, text);
+    assert_eq!(origin(), Origin::BuiltIn, "a copy is nothing of its own");
+    write(dir.path(), &path, &format!("{text}# and more\n"));
+    assert_eq!(origin(), Origin::Replaces);
+}

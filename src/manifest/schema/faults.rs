@@ -108,6 +108,11 @@ impl Reader<'_> {
                 let message = format!("{} must not be empty", subject(&pointer));
                 self.push("empty", message, &pointer, None);
             }
+            Fault::PropertyNames { error } => {
+                let key = error.instance().as_ref().as_str().unwrap_or_default().to_owned();
+                let names = rules.get("propertyNames").unwrap_or(&rules).clone();
+                self.unknown_names(&pointer, &key, &names);
+            }
             Fault::Minimum { limit } => {
                 let message = format!("{} must be at least {limit}", subject(&pointer));
                 self.push("out-of-range", message, &pointer, None);
@@ -157,6 +162,20 @@ impl Reader<'_> {
                 Diagnostic::error("unknown-key", message, Some(place)).with_label("not known here").with_help(help),
             );
         }
+    }
+
+    /// A key that is not one of the words keys may be there.
+    fn unknown_names(&mut self, pointer: &str, key: &str, names: &Value) {
+        let known: Vec<&str> =
+            names.get("enum").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let help = match closest(key, known.iter().copied()) {
+            Some(guess) => format!("did you mean `{guess}`?"),
+            None => format!("known here: {}", quoted(known.iter().copied())),
+        };
+        let message = format!("unknown key `{key}` in {}", subject(pointer));
+        let place = self.document.key_place(&format!("{pointer}/{}", escape(key)));
+        self.out
+            .push(Diagnostic::error("unknown-key", message, Some(place)).with_label("not known here").with_help(help));
     }
 
     fn missing_key(&mut self, pointer: &str, key: &str) {
