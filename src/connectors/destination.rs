@@ -19,6 +19,7 @@ use crate::http::{Client, Logged, Settings, Transport, WireLog};
 use crate::manifest::connector::api;
 use crate::manifest::connector::object::{FieldType, LostClass, ModeSteps};
 use crate::manifest::sync::{Mode, OnRemoved};
+use crate::mapping::Value;
 use crate::secret::Connection;
 
 /// What a destination is opened with beside its connection.
@@ -215,6 +216,19 @@ impl Destination for Http {
             by_state: steps.added.is_some() || steps.changed.is_some(),
             matched: !object.words.append,
         })
+    }
+
+    fn normalise(&self, object: &str, identifier: &str, value: &mut Value) {
+        let Some(known) = self.compiled().object(object).and_then(|object| object.words.identifiers.get(identifier))
+        else {
+            return;
+        };
+        if let Some(typed) = super::writer::identifier(known.kind, value) {
+            *value = typed;
+        }
+        if let (true, Value::Text(text)) = (known.ignore_case, &*value) {
+            *value = Value::Text(text.to_lowercase().into());
+        }
     }
 
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {

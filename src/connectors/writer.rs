@@ -462,7 +462,7 @@ impl HttpWriter {
 }
 
 /// The identifier as what it must be, where it is something else: an id from a column of numbers is text all the same.
-fn identifier(kind: FieldType, value: &Value) -> Option<Value> {
+pub(super) fn identifier(kind: FieldType, value: &Value) -> Option<Value> {
     match (kind, value) {
         (_, Value::Null)
         | (FieldType::String, Value::Text(_))

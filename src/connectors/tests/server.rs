@@ -80,7 +80,7 @@ api:
     token: { request: { method: POST, path: /token, json: { secret: "{{ connection.secret }}" } } }
 objects:
   person:
-    identifiers: { id: {} }
+    identifiers: { id: { type: string }, email: { ignore_case: true } }
     open_fields: true
     lookups: { person: { request: { path: "/people/{{ match.id }}" }, items: "[body]" } }
     operations:
@@ -176,6 +176,12 @@ fn what_does_not_fit_is_said_with_what_would() {
         capabilities("person", Mode::Mirror).unwrap_err(),
         "object `person` of `people` has no mode `mirror` (use one of `upsert`, `update`)"
     );
+    let mut id = Value::Int(7);
+    http.normalise("person", "id", &mut id);
+    assert_eq!(id, Value::Text("7".into()));
+    let mut address = Value::Text("Ann@Example.com".into());
+    http.normalise("person", "email", &mut address);
+    assert_eq!(address, Value::Text("ann@example.com".into()));
     let found = capabilities("person", Mode::Update).unwrap();
     assert_eq!((found.batch_size, found.concurrency, found.matched, found.by_state), (2, 4, true, false));
 }
