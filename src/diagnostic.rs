@@ -118,6 +118,16 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, c)| c)
 }
 
+/// What helps where a write failed because no space is left; `None` when that is not why.
+pub fn space_help(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    let full = causes.any(|cause| {
+        let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        matches!(kind, Some(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
+    });
+    full.then(|| "free some space, then run the command again: nothing is lost".to_owned())
+}
+
 /// Why a command ended. The variant decides the exit code (DESIGN, commands).
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -15,6 +15,7 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 pub mod cli;
+pub mod connectors;
 pub mod deliver;
 pub mod destinations;
 pub mod diff;
@@ -24,6 +25,7 @@ pub mod plan;
 pub mod project;
 pub mod render;
 pub mod report;
+pub mod sandbox;
 pub mod sources;
 pub mod state;
 
@@ -31,3 +33,4 @@ pub mod diagnostic;
 pub mod http;
 pub mod postgres;
 pub mod secret;
+pub mod tls;

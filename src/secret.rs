@@ -1,6 +1,11 @@
 //! Credentials: held in a type that cannot be printed, serialised or compared by accident.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 
 /// A credential resolved from the environment or a file.
 ///
@@ -28,35 +33,114 @@ impl fmt::Debug for Secret {
 }
 
 /// Removes every known secret from texts on their way out (driver messages can quote a connection string).
+///
+/// Found are a secret itself and the spellings it travels in: percent-encoded, as in a query or a form, within a JSON
+/// text, and within Base64 together with other things, as in Basic authentication. Clones share one list, so that what
+/// is learned later ([`Redactor::add`]) is known to all of them.
 #[derive(Clone, Default)]
 pub struct Redactor {
+    known: Arc<RwLock<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
     secrets: Vec<Secret>,
+    search: Option<AhoCorasick>,
+}
+
+impl Known {
+    fn new(mut secrets: Vec<Secret>) -> Self {
+        secrets.retain(|secret| secret.0.len() >= 4);
+        let mut spellings: Vec<String> = secrets.iter().flat_map(|secret| spellings(&secret.0)).collect();
+        spellings.sort();
+        spellings.dedup();
+        // The longest at the leftmost place, so that a secret that contains another one is replaced whole.
+        let search = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&spellings).ok();
+        Self { secrets, search: search.filter(|_| !spellings.is_empty()) }
+    }
 }
 
 impl Redactor {
     /// A redactor for these secrets. Texts shorter than 4 characters are ignored: replacing them would only garble.
     pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        let mut secrets: Vec<Secret> = secrets.into_iter().filter(|s| s.0.len() >= 4).collect();
-        // Longest first, so that a secret that contains another one is replaced whole.
-        secrets.sort_by_key(|s| std::cmp::Reverse(s.0.len()));
-        Self { secrets }
+        Self { known: Arc::new(RwLock::new(Known::new(secrets.into_iter().collect()))) }
     }
 
-    /// The same redactor with more secrets.
+    /// A redactor of its own that knows the same secrets and more.
     pub fn with(&self, more: impl IntoIterator<Item = Secret>) -> Self {
-        Self::new(self.secrets.iter().cloned().chain(more))
+        Self::new(self.secrets().into_iter().chain(more))
+    }
+
+    /// Makes a secret known from now on, here and in all clones: an access token that was fetched.
+    pub fn add(&self, secret: Secret) {
+        let mut secrets = self.secrets();
+        if !secrets.contains(&secret) {
+            secrets.push(secret);
+            *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known::new(secrets);
+        }
+    }
+
+    fn secrets(&self) -> Vec<Secret> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).secrets.clone()
     }
 
     /// The text with every secret replaced by `[secret]`.
     pub fn redact(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(&secret.0, "[secret]"))
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(search) = &known.search else { return text.to_owned() };
+        let mut clean = String::with_capacity(text.len());
+        search.replace_all_with(text, &mut clean, |_, _, clean| {
+            clean.push_str("[secret]");
+            true
+        });
+        clean
     }
 }
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} secrets)", self.secrets.len())
+        write!(f, "Redactor({} secrets)", self.secrets().len())
     }
+}
+
+/// The ways a secret is written.
+fn spellings(secret: &str) -> Vec<String> {
+    let mut all = vec![secret.to_owned()];
+    for (space, lower) in [("%20", false), ("+", false), ("%20", true), ("+", true)] {
+        for kept in ["-._~", "-._*", "-._~!$&'()*+,;=:@", "-._~!$&'()*,;:@/"] {
+            all.push(percent(secret, kept, space, lower));
+        }
+    }
+    if let Ok(json) = serde_json::to_string(secret) {
+        // Between the quotes; some writers escape the slash, too.
+        let inner = json.get(1..json.len() - 1).unwrap_or_default();
+        all.extend([inner.to_owned(), inner.replace('/', "\\/")]);
+    }
+    for engine in [&BASE64_STANDARD, &BASE64_URL_SAFE] {
+        // What stands before it shifts it by 0, 1 or 2 bytes; only the characters that are the secret's alone are sought.
+        for shift in 0..3 {
+            let mut bytes = vec![0; shift];
+            bytes.extend_from_slice(secret.as_bytes());
+            let (from, to) = ((shift * 8).div_ceil(6), bytes.len() * 8 / 6);
+            let encoded = engine.encode(&bytes);
+            // Shorter ones are found by chance in everything.
+            all.extend(encoded.get(from..to).filter(|part| part.len() >= 6).map(str::to_owned));
+        }
+    }
+    all.retain(|spelling| spelling.len() >= 4);
+    all
+}
+
+fn percent(text: &str, kept: &str, space: &str, lower: bool) -> String {
+    text.bytes().fold(String::new(), |mut all, byte| {
+        match byte {
+            b' ' => all.push_str(space),
+            _ if byte.is_ascii_alphanumeric() || kept.as_bytes().contains(&byte) => all.push(char::from(byte)),
+            _ if lower => all.push_str(&format!("%{byte:02x}")),
+            _ => all.push_str(&format!("%{byte:02X}")),
+        }
+        all
+    })
 }
 
 impl<'de> serde::Deserialize<'de> for Secret {
@@ -121,4 +205,48 @@ impl fmt::Debug for Connection {
 /// here and through templates.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_found_in_every_spelling() {
+        let secret = "p\u{e4}ss w/\"rd+1&2=3";
+        let redactor = Redactor::new([Secret::new(secret)]);
+        let basic = |user: &str| BASE64_STANDARD.encode(format!("{user}:{secret}"));
+        for text in [
+            format!("password={secret}"),
+            format!("?q={}", percent(secret, "-._~", "%20", false)),
+            format!("?q={}", percent(secret, "-._~", "%20", true)),
+            format!("?q={}", percent(secret, "-._*", "+", false)),
+            serde_json::json!({ "key": secret }).to_string(),
+            basic(""),
+            basic("u"),
+            basic("us"),
+            basic("use"),
+            BASE64_URL_SAFE.encode(secret),
+        ] {
+            let clean = redactor.redact(&text);
+            assert!(clean.contains("[secret]"), "{text} stays {clean}");
+            assert!(!clean.contains("w/") && !clean.contains("rd+1"), "{clean}");
+        }
+        assert_eq!(redactor.redact("nothing of the kind"), "nothing of the kind");
+    }
+
+    #[test]
+    fn a_secret_within_another_one_or_within_the_word_does_not_garble() {
+        let redactor = Redactor::new(["secret", "secret-longer", "abc"].map(Secret::new));
+        assert_eq!(redactor.redact("a secret-longer secret abc"), "a [secret] [secret] abc");
+    }
+
+    #[test]
+    fn what_is_learned_later_is_known_to_clones() {
+        let redactor = Redactor::default();
+        let clone = redactor.clone();
+        assert_eq!(clone.redact("Bearer tok-12345"), "Bearer tok-12345");
+        redactor.add(Secret::new("tok-12345"));
+        assert_eq!(clone.redact("Bearer tok-12345"), "Bearer [secret]");
+    }
 }

@@ -42,6 +42,14 @@ fn show_gives_every_face_of_a_plan_file() {
         assert!(shown.to_lowercase().contains(part), "{format}: {shown}");
         assert!(!shown.contains("p10@example.com"), "{format} shows a personal value that was not asked for");
     }
+    let run = "run.json";
+    project.run(&["apply", "p.slplan", "--report", run]).code(0);
+    for file in ["p.slplan", run] {
+        let whole = project.run(&["show", file]).code(0).stdout;
+        assert_eq!(project.run(&["show", file, "--sync", "people"]).code(0).stdout, whole);
+        let unknown = project.run(&["show", file, "--sync", "poeple"]).code(1).stderr;
+        assert!(unknown.contains("has no sync `poeple`") && unknown.contains("did you mean `people`?"), "{unknown}");
+    }
     let cut = std::fs::read(project.path("p.slplan")).unwrap();
     std::fs::write(project.path("cut.slplan"), &cut[..cut.len() / 2]).unwrap();
     assert!(project.run(&["apply", "cut.slplan"]).code(1).stderr.contains("cut.slplan"));

@@ -2,6 +2,7 @@
 //! stays behind.
 
 mod holders;
+mod identifiers;
 mod places;
 mod room;
 mod signals;

@@ -24,6 +24,21 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "a destination knows neither project nor plan",
     ),
     (
+        "connectors",
+        &[
+            "crate::project",
+            "crate::plan",
+            "crate::cli",
+            "crate::state",
+            "crate::deliver",
+            "crate::report",
+            "crate::diff",
+            "crate::sources",
+            "crate::render",
+        ],
+        "a connector knows an API and what is sent to it, not why",
+    ),
+    (
         "diff",
         &["crate::plan", "crate::state", "crate::project", "crate::cli", "crate::deliver", "crate::destinations"],
         "the diff stands before the plan",

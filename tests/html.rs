@@ -9,7 +9,7 @@ use syncline::report::run::Run;
 use syncline::report::{Masked, MaskedRun, plan_html, run_html};
 
 /// A browser, if there is one. On a build server there has to be one: a check that is skipped there is no check.
-fn browser() -> Option<PathBuf> {
+pub(crate) fn browser() -> Option<PathBuf> {
     let found = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
         .iter()
         .map(PathBuf::from)

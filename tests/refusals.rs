@@ -33,6 +33,48 @@ fn an_empty_model_is_refused_unless_it_is_allowed() {
 }
 
 #[test]
+fn a_json_lines_file_without_a_line_is_an_empty_model() {
+    let project = Project::people("mirror", FIELDS);
+    let lines = |rows: std::ops::Range<u32>| -> String {
+        let line = |id: u32| {
+            format!("{{\"id\": {id}, \"email\": \"p{id}@example.com\", \"name\": \"Person {id}\", \"seats\": {id}}}\n")
+        };
+        rows.map(line).collect()
+    };
+    project.write(
+        "models/people.yaml",
+        "name: people\nsource: files\ntable: { name: people, columns: [id, email, name, seats] }\nprimary_key: [id]\n\
+         columns:\n  seats: { type: integer }\n",
+    );
+    project.write("data/people.jsonl", "");
+    let first = project.run(&["plan"]).code(3);
+    assert!(first.stdout.contains("the model is empty") && first.stderr.is_empty(), "{}", first.stdout + &first.stderr);
+    project.write("data/people.jsonl", &lines(0..10));
+    project.apply(&[]).code(0);
+    project.write("data/people.jsonl", "\n");
+    let planned = project.run(&["plan"]).code(3);
+    assert!(planned.stdout.contains("the model is empty"), "{}", planned.stdout);
+    project.edit("syncs/people.yaml", "fields:", "guards: { min_rows: 0 }\nfields:");
+    project.apply(&[]).code(0);
+    assert_eq!(project.rows("out/crm.db", "select count(*) from people"), ["0"]);
+    project.write("data/people.jsonl", &lines(5..8));
+    project.apply(&[]).code(0);
+    assert_eq!(project.rows("out/crm.db", "select sum(seats) from people"), ["18"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_source_is_said_once_with_the_file_that_names_it() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", "id,email,name,plan,seats\n1,a@example.com\n");
+    let place = "sync `people`: source `files` (sources/files.yaml), model `people`: file";
+    for command in [&["plan"][..], &["apply", "--auto-approve"]] {
+        let ran = project.run(command).code(1);
+        assert!(ran.stderr.contains(place), "{}", ran.stderr);
+        assert_eq!(ran.stderr.matches("sync `people`").count(), 1, "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn bad_input_ends_in_one_clear_message_and_nothing_is_lost() {
     /// What is broken, how, what the message names.
     type Case = (&'static str, fn(&Project), &'static [&'static str]);

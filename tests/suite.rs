@@ -4,6 +4,7 @@ mod postgres;
 mod project;
 
 mod apply;
+mod careful;
 mod cli;
 mod crash;
 mod databases;
@@ -11,7 +12,10 @@ mod destinations;
 mod faults;
 mod house;
 mod html;
+mod http;
 mod manifests;
+mod mirror;
 mod plan;
 mod refusals;
+mod sandbox;
 mod sources;

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::interrupt::Interrupt;
+use super::narrowing::{Narrowing, Shares};
 use super::{Format, Global, Selection, delivering, planning, progress::Progress, runs, scratch::Scratch, terminal};
 use crate::diagnostic::{Error, Result};
 use crate::plan::file::PlanFolder;
@@ -23,6 +25,8 @@ pub(super) struct Options {
     file: Option<PathBuf>,
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    narrowing: Narrowing,
     /// Go ahead without a question; guards still refuse
     #[arg(long)]
     auto_approve: bool,
@@ -35,20 +39,30 @@ pub(super) struct Options {
     /// Seconds to wait for another run to end
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     lock_timeout: u64,
+    /// Also write every request and answer to this file, without secrets but with personal data
+    #[arg(long, value_name = "FILE")]
+    wire_log: Option<PathBuf>,
     /// Show values of personal data outside a terminal too
     #[arg(long)]
     show_values: bool,
 }
 
 pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
+    if options.file.is_some() && options.narrowing.is_set() {
+        return Err(Error::failed_help(
+            "a plan file is applied exactly as it was reviewed: --only-key and --limit do not go with one",
+            "leave the plan file out to deliver a part of a fresh plan",
+        ));
+    }
     let project = super::load(global)?;
     let state = terminal::state(&project)?;
     let wait = std::time::Duration::from_secs(options.lock_timeout);
     let locked = state.lock(&LockRequest { wait, ..LockRequest::new("apply") })?;
+    let folder = Scratch::new(&project)?;
+    let interrupt = Interrupt::new(&locked, folder.whole())?;
     for run in locked.recover()? {
         terminal::note(&format!("Run {} was interrupted; what it is known to have done is kept.", run.run_id));
     }
-    let folder = Scratch::new(&project)?;
     let mut prepared = match &options.file {
         Some(file) => from_file(&project, &locked, file, folder.path())?,
         None => fresh(&project, &state, &locked, &options, folder.path())?,
@@ -61,12 +75,18 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
     if !prepared.plan.refusals.is_empty() {
         return refuse(&prepared.plan, &options);
     }
+    let shares = options.narrowing.narrow(&prepared.plan, &prepared.folder)?;
+    if options.narrowing.is_set() {
+        tell(&shares);
+    }
     let todo = prepared.plan.totals;
     if options.file.is_none() && todo.added + todo.changed + todo.removed > 0 {
         terminal::approve(options.auto_approve, "Apply this plan?")?;
     }
     adopt_new_names(&project, &locked)?;
-    let run = delivering::deliver(&project, &locked, &prepared.plan, &prepared.folder, prepared.failures)?;
+    drop(interrupt);
+    let Prepared { plan, folder, failures } = prepared;
+    let run = delivering::deliver(&project, &locked, &plan, &shares, &folder, failures, options.wire_log.as_deref())?;
     finish(&run, &options)
 }
 
@@ -105,6 +125,16 @@ fn from_file(project: &Project, locked: &Locked, file: &std::path::Path, folder:
         terminal::note("This plan was begun before; what is left of it is done now.");
     }
     Ok(Prepared { plan: folder.plan()?, folder, failures: Vec::new() })
+}
+
+/// What a narrowed run does, before anybody is asked.
+fn tell(shares: &Shares) {
+    let sum = |count: fn(&super::narrowing::Share) -> u64| shares.values().map(count).sum::<u64>();
+    let (done, left_out) = (sum(|s| s.operations), sum(|s| s.left_out));
+    let all = done + left_out;
+    terminal::note(&format!(
+        "Of {all} operations of this plan, {done} are delivered now; the other {left_out} stay planned."
+    ));
 }
 
 /// `moved_from`: the state of a renamed sync goes on under its new name.

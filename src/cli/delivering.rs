@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
+use super::narrowing::{Share, Shares};
+use super::outside::{Opened, Outside};
 use super::progress::Progress;
 use crate::deliver::{self, Job, Mapper, RetryPolicy, Stop, Tally};
 use crate::destinations::{self, SendError, Target, TargetField};
@@ -20,99 +22,122 @@ use crate::state::{ActiveRun, Locked};
 
 /// Carries out a plan. What a destination refuses or fails at is part of the run; an error means that journal or state
 /// could not be written, and then the next run picks up where this one ended.
+///
+/// `shares` says what of a sync is left of its frozen operations where not all is.
 pub(super) fn deliver(
     project: &Project,
     locked: &Locked,
     plan: &Plan,
+    shares: &Shares,
     folder: &PlanFolder,
     failures: Vec<(String, Error)>,
+    wire_log: Option<&Path>,
 ) -> Result<Run> {
     let frozen = folder.bound()?.syncs;
+    let syncs = plan.syncs.iter().filter_map(|part| project.syncs.get(&part.sync));
+    let outside = Outside::new(project, syncs.map(|sync| sync.destination.as_str()), wire_log)?;
     let run = locked.begin(&plan.plan_id, folder.path())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| Error::failed(format!("cannot start the delivery: {e}")))?;
     let mut others: Vec<SyncRun> =
-        failures.iter().map(|(sync, error)| failed(sync, None, &error.to_string())).collect();
+        failures.iter().map(|(sync, error)| failed(sync, &Share::default(), &error.to_string())).collect();
     let stopped = runtime.block_on(async {
         let stop = stop_on_signal()?;
         let progress = Progress::new();
+        let mut depot = Depot { project, run: &run, folder: folder.path(), stop: &stop, outside };
         for part in &plan.syncs {
             let (Some(sync), Some(frozen)) = (project.syncs.get(&part.sync), frozen.get(&part.sync)) else { continue };
+            let share = shares.get(&part.sync).copied().unwrap_or_else(|| whole(part));
             if stop.is_raised() {
-                others.push(failed(&part.sync, Some(part), "the run was stopped before this sync began"));
+                others.push(failed(&part.sync, &share, "the run was stopped before this sync began"));
                 continue;
             }
-            let todo = part.operations.at_destination();
-            progress.begin_counted(&format!("applying {}", part.sync), todo);
-            if let Err(reason) = one(project, &run, sync, part, frozen, folder.path(), &stop, &progress).await? {
-                others.push(failed(&part.sync, Some(part), &reason));
+            progress.begin_counted(&format!("applying {}", part.sync), share.operations);
+            if let Err(reason) = depot.one(sync, part, &share, frozen, &progress).await? {
+                others.push(failed(&part.sync, &share, &reason));
             }
         }
         progress.end();
+        depot.outside.close();
         Ok::<_, Error>(stop.is_raised())
     })?;
     run.finish(others, stopped.then(|| "stopped by a signal; the next apply goes on from here".to_owned()))
 }
 
-/// Delivers one sync; the inner error is why it could not even begin.
-#[allow(clippy::too_many_arguments)]
-async fn one(
-    project: &Project,
-    run: &ActiveRun<'_>,
-    sync: &ResolvedSync,
-    part: &SyncPlan,
-    frozen: &FrozenSync,
-    folder: &Path,
-    stop: &Stop,
-    progress: &Progress,
-) -> Result<Result<(), String>> {
-    let folder = PlanFolder::new(folder).operations(&part.sync);
-    let (kind, connection) = match project.destination_connection(&sync.destination) {
-        Ok(found) => found,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let opened = destinations::open(kind, &connection).and_then(|destination| {
-        Ok((destination.capabilities(&sync.sync.object, sync.sync.mode, &sync.sync.options)?, destination))
-    });
-    let (capabilities, destination) = match opened {
-        Ok(opened) => opened,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let todo = part.operations.at_destination();
-    // Where nothing is to be done, the destination is left alone: the state alone takes note.
-    let writer: Box<dyn destinations::Writer> = if todo == 0 && !capabilities.always_opened {
-        Box::new(Untouched)
-    } else {
-        let mut target = target(sync, frozen, operations::schema(&folder)?, &run.run_id());
-        target.operations = todo;
-        match destination.open(&target).await {
-            Ok(writer) => writer,
-            Err(error) => return Ok(Err(connection.redactor().redact(&words(&error)))),
-        }
-    };
-    let mut mapper = deliver::mapper::SpecMapper::new(frozen.mapping.clone(), frozen.started_at.clone());
-    let delivery = &sync.sync.delivery;
-    let job = Job {
-        record: SyncRecord {
-            number: 0,
-            sync: sync.name.clone(),
-            class: capabilities.class,
-            on_doubt: delivery.on_doubt.into(),
-            values: project.environment.state.values == StateValues::Full,
-            key: frozen.key.clone(),
-            mapping: frozen.mapping.clone(),
-            queried_records: part.estimate.queried_records,
-        },
-        batch_size: delivery.batch_size.unwrap_or(capabilities.batch_size),
-        concurrency: delivery.concurrency.unwrap_or(capabilities.concurrency),
-        max_rejected: delivery.max_rejected,
-        total: todo,
-        mapper: &mut mapper as &mut dyn Mapper,
-        retry: RetryPolicy::default(),
-    };
-    deliver::deliver(run, job, &*writer, stop, &Shown(progress)).await.map(|_| Ok(()))
+/// Where all syncs of a run are sent from.
+struct Depot<'a> {
+    project: &'a Project,
+    run: &'a ActiveRun<'a>,
+    /// The plan.
+    folder: &'a Path,
+    stop: &'a Stop,
+    outside: Outside<'a>,
+}
+
+impl Depot<'_> {
+    /// Delivers one sync; the inner error is why it could not even begin.
+    async fn one(
+        &mut self,
+        sync: &ResolvedSync,
+        part: &SyncPlan,
+        share: &Share,
+        frozen: &FrozenSync,
+        progress: &Progress,
+    ) -> Result<Result<(), String>> {
+        let (run, stop) = (self.run, self.stop);
+        let folder = PlanFolder::new(self.folder).operations(&part.sync);
+        let values = self.project.environment.state.values == StateValues::Full;
+        let Opened { destination, redactor } = match self.outside.destination(&sync.destination) {
+            Ok(opened) => opened,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let capabilities = match destination.capabilities(&sync.sync.object, sync.sync.mode, &sync.sync.options) {
+            Ok(capabilities) => capabilities,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let retry = RetryPolicy::default();
+        // Where nothing is to be done, the destination is left alone: the state alone takes note.
+        let writer: Box<dyn destinations::Writer> = if share.operations == 0 && !capabilities.always_opened {
+            Box::new(Untouched)
+        } else {
+            let mut target = target(sync, frozen, operations::schema(&folder)?, &run.run_id());
+            target.operations = share.operations;
+            match deliver::open(&**destination, &target, &retry, stop).await {
+                Ok(writer) => writer,
+                Err(error) => return Ok(Err(redactor.redact(&words(&error)))),
+            }
+        };
+        let mut mapper = deliver::mapper::SpecMapper::new(frozen.mapping.clone(), frozen.started_at.clone());
+        let delivery = &sync.sync.delivery;
+        let job = Job {
+            record: SyncRecord {
+                number: 0,
+                sync: sync.name.clone(),
+                class: capabilities.class,
+                on_doubt: delivery.on_doubt.into(),
+                values,
+                key: frozen.key.clone(),
+                mapping: frozen.mapping.clone(),
+                queried_records: part.estimate.queried_records,
+            },
+            batch_size: delivery.batch_size.unwrap_or(capabilities.batch_size),
+            concurrency: delivery.concurrency.unwrap_or(capabilities.concurrency),
+            by_state: capabilities.by_state,
+            by_run: capabilities.always_opened,
+            max_rejected: delivery.max_rejected,
+            total: share.operations,
+            left_out: share.left_out,
+            mapper: &mut mapper as &mut dyn Mapper,
+            retry,
+        };
+        deliver::deliver(run, job, &*writer, stop, &Shown(progress)).await.map(|_| Ok(()))
+    }
+}
+
+fn whole(part: &SyncPlan) -> Share {
+    Share { rows: planned(part), operations: part.operations.at_destination(), left_out: 0 }
 }
 
 fn target(sync: &ResolvedSync, frozen: &FrozenSync, schema: Option<SchemaRef>, run_id: &str) -> Target {
@@ -122,12 +147,14 @@ fn target(sync: &ResolvedSync, frozen: &FrozenSync, schema: Option<SchemaRef>, r
         on_null: Default::default(),
         write: Default::default(),
         data_type: schema.field_with_name(column).ok().map(|field| field.data_type().clone()),
+        meaning: schema.field_with_name(column).map_or(mapping::Meaning::Itself, mapping::Meaning::of),
     });
     let fields = frozen.mapping.fields.iter().map(|(name, field)| TargetField {
         name: name.clone(),
         on_null: field.on_null,
         write: field.write,
         data_type: mapping::data_type(field, &schema),
+        meaning: mapping::meaning(field, &schema),
     });
     Target {
         sync: sync.name.clone(),
@@ -148,13 +175,13 @@ pub(super) fn planned(part: &SyncPlan) -> StateCounts {
 }
 
 /// The record of a sync of which nothing was delivered.
-fn failed(sync: &str, part: Option<&SyncPlan>, reason: &str) -> SyncRun {
-    let planned = part.map_or(StateCounts::default(), planned);
+fn failed(sync: &str, share: &Share, reason: &str) -> SyncRun {
     SyncRun {
         sync: sync.to_owned(),
         status: Status::Failed,
-        planned,
-        pending: planned.total(),
+        planned: share.rows,
+        pending: share.rows.total(),
+        left_out: share.left_out,
         error: Some(reason.to_owned()),
         ..SyncRun::default()
     }
@@ -173,8 +200,11 @@ fn stop_on_signal() -> Result<Stop> {
     let (raise, stop) = deliver::stop::channel();
     let listen = |kind| signal(kind).map_err(|e| Error::failed(format!("cannot listen for signals: {e}")));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    // One that came just before this listened counts, too.
+    let came = super::interrupt::seen();
     tokio::spawn(async move {
         tokio::select! {
+            () = std::future::ready(()), if came => {}
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }

@@ -1,18 +1,24 @@
 //! One file a command; wiring only. Here: the command line, and the way from an error to an exit code.
 
 mod apply;
+mod connectors;
 mod delivering;
 mod init;
+mod interrupt;
+mod narrowing;
+mod outside;
 mod plan;
 mod planning;
 mod progress;
 mod runs;
+mod sandbox;
 mod schema;
 mod scratch;
 mod show;
 mod state;
 mod terminal;
 mod validate;
+mod watching;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -98,6 +104,10 @@ enum Command {
     Runs(runs::Options),
     /// What is remembered of each sync
     State(state::Options),
+    /// The APIs syncs can go to: their objects, modes, fields and limits
+    Connectors(connectors::Options),
+    /// Run a local Iterable and Marketo to try syncs against
+    Sandbox(sandbox::Options),
     /// Write the JSON Schemas that editors and CI use
     Schema(schema::Options),
 }
@@ -148,6 +158,8 @@ pub fn main() -> ExitCode {
         Command::Show(options) => show::run(&cli.global, &options),
         Command::Runs(options) => runs::run(&cli.global, options),
         Command::State(options) => state::run(&cli.global, options),
+        Command::Connectors(options) => connectors::run(&cli.global, &options),
+        Command::Sandbox(options) => sandbox::run(options),
         Command::Schema(options) => schema::run(&options),
     };
     match result {

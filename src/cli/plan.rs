@@ -50,8 +50,8 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     if let (Some(out), false) = (&options.out, whole) {
         terminal::note(&format!("No plan file `{}` was written: not every sync could be planned.", out.display()));
     }
-    if let Some((_, error)) = planned.failures.into_iter().next() {
-        return Err(error);
+    if let Some((name, error)) = planned.failures.into_iter().next() {
+        return Err(error.context(format!("sync `{name}`")));
     }
     let plan = planned.plan;
     let todo = plan.totals.added + plan.totals.changed + plan.totals.removed;

@@ -2,21 +2,27 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::{Format, Selection, progress::Progress, terminal};
+use super::{Format, Selection, progress::Progress, terminal, watching::Watch};
+use crate::connectors::Setup;
 use crate::destinations;
 use crate::diagnostic::{Diagnostic, Error, Result, closest};
 use crate::diff::{self, HashKey, snapshot::Layout};
+use crate::manifest::sync::{Mode, OnRemoved};
 use crate::mapping::{Mapping, Used, columns_of};
-use crate::plan::collect::{Collector, Rules};
+use crate::plan::collect::{Collector, Remarks, Rules};
 use crate::plan::file::{Bound, FORMAT_VERSION, FrozenSync, PlanFolder};
+use crate::plan::former::Left;
+use crate::plan::identities::{Namer, Normalise, Observed, Records};
 use crate::plan::{Estimate, Notice, Plan, ProjectInfo, SyncPlan, Totals, guards, operations};
 use crate::project::{Project, ResolvedModel, ResolvedSync, tree};
 use crate::report::{self, Masked};
 use crate::sources::{self, Source};
-use crate::state::Reading;
+use crate::state::formers::{self, Former};
+use crate::state::{Reading, SyncView};
 
 /// Bytes of memory a diff stays within.
 const MEMORY: usize = 512 * 1024 * 1024;
@@ -139,10 +145,12 @@ impl Planner<'_> {
     fn sync(&mut self, sync: &ResolvedSync) -> Result<SyncPlan> {
         let model = self.project.models.get(&sync.model).ok_or_else(|| Error::failed("its model is gone"))?;
         self.open_source(&model.source)?;
-        let capabilities =
-            self.destination(sync)?.capabilities(&sync.sync.object, sync.sync.mode, &sync.sync.options)?;
+        let destination: Arc<dyn destinations::Destination> = Arc::from(self.destination(sync)?);
+        let capabilities = destination.capabilities(&sync.sync.object, sync.sync.mode, &sync.sync.options)?;
         let source = self.sources.get(&model.source).ok_or_else(|| Error::failed("its source is gone"))?;
-        let schema = source.schema(&model.query).map_err(|e| e.context(format!("model `{}`", model.name)))?;
+        let origin = origin(self.project, model);
+        let schema = source.schema(&model.query).map_err(|e| e.context(&origin))?;
+        let schema = sources::with_unknown(schema, || needed(sync, model));
         let faults = sync.mapping.check(&schema, &model.columns);
         if !faults.is_empty() {
             return Err(Error::Invalid(self.project.mapping_faults(sync, &faults)));
@@ -154,7 +162,7 @@ impl Planner<'_> {
             Used::All => None,
         };
         let names = columns.clone().unwrap_or_else(|| schema.fields().iter().map(|f| f.name().clone()).collect());
-        let layout = Layout::new(&schema, &names, &model.primary_key).map_err(|e| diff_failed(sync, model, e))?;
+        let layout = Layout::new(&schema, &names, &model.primary_key).map_err(|e| diff_failed(sync, &origin, e))?;
         let mapping = Mapping::new(&sync.mapping, &layout.schema, &self.started_at)
             .map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
 
@@ -167,7 +175,15 @@ impl Planner<'_> {
             open_fields: open_fields(sync, model),
         };
         let operations = operations::Writer::create(&self.folder.operations(&sync.name))?;
-        let mut collector = Collector::new(rules, &mapping, operations);
+        let removes = sync.on_removed != OnRemoved::Keep;
+        let shares = matches!(sync.sync.mode, Mode::Update | Mode::Upsert | Mode::Mirror);
+        let matched = capabilities.matched && formers::can_change(&sync.mapping) && (removes || shares);
+        let namer = matched.then(|| Namer::new(self.key, &sync.mapping, normalise(destination, &sync.sync.object)));
+        let watch = watch(sync, model, &view, namer.clone());
+        let records = watch.identifiers.as_ref().map(|(_, namer, observed)| {
+            Records::new(namer.clone(), observed.clone(), removes, view.formers.0.values().map(Former::key_hash))
+        });
+        let mut collector = Collector::new(rules, &mapping, operations).watching(records);
         let scratch = tempfile::tempdir_in(self.folder.path())
             .map_err(|e| Error::failed(format!("cannot write to `{}`: {e}", self.folder.path().display())))?;
         let options = diff::Options {
@@ -178,10 +194,9 @@ impl Planner<'_> {
             full_refresh: self.request.selection.full_refresh,
             started_at: self.started_at.clone(),
         };
-        let rows =
-            source.read(&model.query, columns.as_deref()).map_err(|e| e.context(format!("model `{}`", model.name)))?;
+        let rows = source.read(&model.query, columns.as_deref()).map_err(|e| e.context(&origin))?;
         let summary = diff::diff(
-            rows,
+            watch.over(rows),
             &layout,
             &mapping,
             view.snapshot.as_ref(),
@@ -191,9 +206,12 @@ impl Planner<'_> {
             &options,
             &mut |batch| Ok(collector.take(&batch)?),
         )
-        .map_err(|e| diff_failed(sync, model, e))?;
+        .map_err(|e| diff_failed(sync, &origin, e))?;
         let queried = summary.keys;
-        let (mut part, nameless) = collector.finish(summary)?;
+        let again = options.retry || options.full_refresh;
+        collector.take_left(left(sync, &view, again))?;
+        collector.forget_held(watch.left())?;
+        let (mut part, remarks) = collector.finish(summary)?;
         part.sync = sync.name.clone();
         part.model = sync.model.clone();
         part.destination = sync.destination.clone();
@@ -206,7 +224,7 @@ impl Planner<'_> {
         let requests: u64 = requests.iter().sum();
         let seconds = capabilities.batches_per_second.map_or(0, |rate| (requests as f64 / rate).ceil() as u64);
         part.estimate = Estimate { requests, seconds, queried_records: queried };
-        self.warn(sync, &part, nameless);
+        self.warn(sync, &part, &remarks, matched && removes);
         // The types of an empty model are a guess; what the state has stays true.
         let key = match &view.snapshot {
             Some(snapshot) if part.counts.rows == 0 => snapshot.meta().key.clone(),
@@ -233,19 +251,20 @@ impl Planner<'_> {
                 self.project.destination_offline(&sync.destination)?
             }
         };
-        destinations::open(kind, &connection)
+        destinations::open(&kind, &connection, &Setup::default())
     }
 
     fn open_source(&mut self, name: &str) -> Result<()> {
         if !self.sources.contains_key(name) {
             let (kind, connection) = self.project.source_connection(name)?;
-            let opened = sources::open(kind, &connection).map_err(|e| e.context(format!("source `{name}`")))?;
+            let opened = sources::open(kind, &connection).map_err(|e| e.context(source_text(self.project, name)))?;
             self.sources.insert(name.to_owned(), opened);
         }
         Ok(())
     }
 
-    fn warn(&mut self, sync: &ResolvedSync, part: &SyncPlan, nameless: u64) {
+    fn warn(&mut self, sync: &ResolvedSync, part: &SyncPlan, remarks: &Remarks, leaves: bool) {
+        let nameless = remarks.nameless;
         let mut warn = |code: &str, message: String, help: &str, place: Option<String>| {
             let help = Some(help.to_owned());
             self.warnings.push(Notice { code: code.into(), sync: Some(sync.name.clone()), message, help, place });
@@ -258,7 +277,7 @@ impl Planner<'_> {
                 None,
             );
         }
-        for identifier in sync.mapping.matching.keys() {
+        for identifier in sync.mapping.matching.keys().filter(|_| !leaves) {
             let Some(rows) = part.fields.get(identifier).filter(|_| part.operations.send > 0) else { continue };
             let (rows, them) = if *rows == 1 { ("1 row".to_owned(), "it") } else { (format!("{rows} rows"), "them") };
             warn(
@@ -269,6 +288,50 @@ impl Planner<'_> {
                     sync.name
                 ),
                 "make the identifier the model's primary key, and the old record is removed as the sync says",
+                None,
+            );
+        }
+        if remarks.nameless_former > 0 {
+            warn(
+                "nameless_former",
+                format!(
+                    "`{}`: it is not known what {} changed rows were matched by before; if that has changed, their old \
+                     records stay at the destination",
+                    sync.name, remarks.nameless_former
+                ),
+                "use `state: { values: full }` for syncs that delete or clear",
+                None,
+            );
+        }
+        if remarks.in_use > 0 {
+            let records = if remarks.in_use == 1 { "1 record" } else { "records" };
+            let count = if remarks.in_use == 1 { String::new() } else { format!("{} ", remarks.in_use) };
+            warn(
+                "identifier_in_use",
+                format!(
+                    "`{}`: {count}{records} of rows that left or changed {} left alone, as other rows of the model have \
+                     the same {}",
+                    sync.name,
+                    if remarks.in_use == 1 { "is" } else { "are" },
+                    identifiers(sync)
+                ),
+                "a row that has taken over a record and did not change itself is sent again with --full-refresh",
+                None,
+            );
+        }
+        if remarks.shared > 0 {
+            let keys: Vec<String> = remarks.sharing.iter().map(|key| shown_key(part, key)).collect();
+            let keys = if keys.is_empty() { String::new() } else { format!(", e.g. {}", keys.join(", ")) };
+            warn(
+                "duplicate_match",
+                format!(
+                    "`{}`: {} rows of the model share their {} with another{keys}; of rows that write the same record, \
+                     the last one sent wins",
+                    sync.name,
+                    remarks.shared,
+                    identifiers(sync)
+                ),
+                "make the identifiers unique in the model, or make them its primary key",
                 None,
             );
         }
@@ -293,6 +356,42 @@ impl Planner<'_> {
             );
         }
     }
+}
+
+/// The identifiers of a sync, for messages.
+fn identifiers(sync: &ResolvedSync) -> String {
+    sync.mapping.matching.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
+}
+
+/// A key as a message of the plan shows it: messages go wherever the plan goes.
+fn shown_key(part: &SyncPlan, key: &str) -> String {
+    if part.key_open { key.to_owned() } else { report::mask::key(key) }
+}
+
+fn normalise(destination: Arc<dyn destinations::Destination>, object: &str) -> Normalise {
+    let object = object.to_owned();
+    Arc::new(move |name, value| destination.normalise(&object, name, value))
+}
+
+/// What is looked for in the rows of a model; nothing where its rows are matched by their key and none is held.
+fn watch(sync: &ResolvedSync, model: &ResolvedModel, view: &SyncView, namer: Option<Namer>) -> Watch {
+    let columns: Vec<String> = sync.mapping.matching.values().cloned().collect();
+    Watch {
+        identifiers: namer.map(|namer| (columns, namer, Observed::default())),
+        held: (!view.waiting.is_empty()).then(|| (model.primary_key.clone(), Arc::new(view.waiting.clone()))),
+        ..Watch::default()
+    }
+}
+
+/// Records earlier runs left behind. Those the destination has refused to remove are tried when all is tried again, and
+/// those that had other identifiers cannot be named.
+fn left(sync: &ResolvedSync, view: &SyncView, again: bool) -> Vec<Left> {
+    let formers = view.formers.0.iter().filter(|(_, former)| again || !former.refused);
+    let left = formers.filter_map(|(name, former)| {
+        let matching = formers::identifiers(&sync.mapping, name)?;
+        Some(Left { key: former.key.clone(), key_hash: former.key_hash(), matching })
+    });
+    left.collect()
 }
 
 /// A misspelt sync in `--allow` would be found only when its guard refuses.
@@ -329,7 +428,8 @@ fn place(sync: &ResolvedSync, pointer: &str) -> Option<String> {
     Some(format!("{}:{line}:{column}", place.source.path.display()))
 }
 
-fn totals(syncs: &[SyncPlan]) -> Totals {
+/// The counts of several syncs together.
+pub(super) fn totals(syncs: &[SyncPlan]) -> Totals {
     let sum = |count: fn(&SyncPlan) -> u64| syncs.iter().map(count).sum();
     Totals {
         added: sum(|s| s.counts.added),
@@ -362,7 +462,29 @@ fn budget(project: &Project, plan: &mut Plan) {
     }
 }
 
-fn diff_failed(sync: &ResolvedSync, model: &ResolvedModel, error: diff::DiffError) -> Error {
+/// A source and the manifest that says how it is reached.
+fn source_text(project: &Project, name: &str) -> String {
+    let file = project.sources.get(name).map(|source| format!(" ({})", source.file().display()));
+    format!("source `{name}`{}", file.unwrap_or_default())
+}
+
+/// Where the rows of a model come from, in front of what went wrong with them. Which sync it is, is said by whoever
+/// speaks of more than one.
+fn origin(project: &Project, model: &ResolvedModel) -> String {
+    format!("{}, model `{}`", source_text(project, &model.source), model.name)
+}
+
+/// The columns a sync and its model name.
+fn needed(sync: &ResolvedSync, model: &ResolvedModel) -> Vec<String> {
+    let used = match sync.mapping.columns() {
+        Ok(Used::Columns(columns)) => columns,
+        // A template of the whole row names none; a faulty one is reported with all other faults.
+        Ok(Used::All) | Err(_) => sync.mapping.matching.values().cloned().collect(),
+    };
+    used.into_iter().chain(model.primary_key.iter().cloned()).chain(model.columns.keys().cloned()).collect()
+}
+
+fn diff_failed(sync: &ResolvedSync, origin: &str, error: diff::DiffError) -> Error {
     if let diff::DiffError::KeyChanged { .. } = error {
         let name = &sync.name;
         return Error::Refused {
@@ -372,7 +494,7 @@ fn diff_failed(sync: &ResolvedSync, model: &ResolvedModel, error: diff::DiffErro
             )),
         };
     }
-    Error::from(error).context(format!("sync `{}`, model `{}`", sync.name, model.name))
+    Error::from(error).context(origin)
 }
 
 /// The faces of a plan. Values of personal data are shown to a person at a terminal or who asks for them, and masked

@@ -19,7 +19,7 @@ const YOUNG: Duration = Duration::from_secs(60);
 /// A folder that is removed on drop.
 pub(super) struct Scratch {
     plan: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
     _alive: File,
 }
 
@@ -35,9 +35,14 @@ impl Scratch {
             alive.lock()?;
             let plan = folder.path().join("plan");
             fs::create_dir(&plan)?;
-            Ok(Self { plan, _folder: folder, _alive: alive })
+            Ok(Self { plan, folder, _alive: alive })
         };
         make().map_err(|e: std::io::Error| Error::failed(format!("cannot write to `{}`: {e}", state.display())))
+    }
+
+    /// The folder with all that belongs to it.
+    pub(super) fn whole(&self) -> PathBuf {
+        self.folder.path().to_owned()
     }
 
     /// The empty folder.

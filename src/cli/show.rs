@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{Format, Global, planning, runs, terminal};
-use crate::diagnostic::{Error, Result};
+use crate::diagnostic::{Error, Result, closest};
 use crate::plan::{Plan, file};
 
 #[derive(Args)]
@@ -30,17 +30,56 @@ pub(super) fn run(_: &Global, options: &Options) -> Result<ExitCode> {
     let text = match read(&options.file)? {
         Content::Plan(mut plan) => {
             if let Some(name) = &options.sync {
-                plan.syncs.retain(|s| s.sync == *name);
-                if plan.syncs.is_empty() {
-                    return Err(Error::failed(format!("the plan has no sync `{name}`")));
-                }
+                only_of_plan(&mut plan, name)?;
             }
             planning::face(&plan, options.format, options.show_values)?
         }
-        Content::Run(run) => runs::face(&run, options.format, options.show_values)?,
+        Content::Run(mut run) => {
+            if let Some(name) = &options.sync {
+                only_of_run(&mut run, name)?;
+            }
+            runs::face(&run, options.format, options.show_values)?
+        }
     };
     terminal::out(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Leaves one sync in a plan, with what is said about it or about all.
+fn only_of_plan(plan: &mut Plan, name: &str) -> Result<()> {
+    let names: Vec<&str> = plan.syncs.iter().map(|s| s.sync.as_str()).collect();
+    if !names.contains(&name) {
+        return Err(no_sync("plan", name, names));
+    }
+    plan.syncs.retain(|s| s.sync == name);
+    for notices in [&mut plan.warnings, &mut plan.refusals] {
+        notices.retain(|notice| notice.sync.as_deref().is_none_or(|sync| sync == name));
+    }
+    plan.totals = planning::totals(&plan.syncs);
+    Ok(())
+}
+
+/// Leaves one sync in a run.
+fn only_of_run(run: &mut Value, name: &str) -> Result<()> {
+    let of = |sync: &Value| sync.get("sync").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Some(syncs) = run.get_mut("syncs").and_then(Value::as_array_mut) else {
+        return Err(no_sync("run", name, Vec::new()));
+    };
+    let names: Vec<String> = syncs.iter().map(of).collect();
+    syncs.retain(|sync| of(sync) == name);
+    match syncs.is_empty() {
+        true => Err(no_sync("run", name, names.iter().map(String::as_str).collect())),
+        false => Ok(()),
+    }
+}
+
+fn no_sync(what: &str, name: &str, names: Vec<&str>) -> Error {
+    let help = match (closest(name, names.iter().copied()), names.as_slice()) {
+        (Some(close), _) => format!("did you mean `{close}`?"),
+        (None, []) => format!("the {what} has no syncs"),
+        (None, names) => format!("its syncs: {}", names.join(", ")),
+    };
+    Error::failed_help(format!("the {what} has no sync `{name}`"), help)
 }
 
 enum Content {

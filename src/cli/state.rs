@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::interrupt::Interrupt;
 use super::{Global, Selection, planning, progress::Progress, scratch::Scratch, terminal};
+use crate::connectors::Setup;
 use crate::destinations;
 use crate::diagnostic::{Error, Result};
 use crate::manifest::project::StateValues;
@@ -191,6 +193,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     let locked = lock(state, "state adopt")?;
     locked.recover()?;
     let folder = Scratch::new(project)?;
+    let interrupt = Interrupt::new(&locked, folder.whole())?;
     let selection = Selection { select: vec![sync.to_owned()], ..Selection::default() };
     let request = planning::Request { selection: &selection, samples: 0, folder: folder.path() };
     let mut planned = planning::make(project, state.hash_key(), &locked.read()?, &request, &Progress::new())?;
@@ -205,7 +208,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     let mut frozen = planned.folder.bound()?.syncs;
     let frozen = frozen.shift_remove(sync).ok_or_else(|| unknown(project, sync))?;
     let (kind, connection) = project.destination_connection(&resolved.destination)?;
-    let capabilities = destinations::open(kind, &connection)?.capabilities(
+    let capabilities = destinations::open(&kind, &connection, &Setup::default())?.capabilities(
         &resolved.sync.object,
         resolved.sync.mode,
         &resolved.sync.options,
@@ -220,6 +223,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
         mapping: frozen.mapping,
         queried_records: part.estimate.queried_records,
     };
+    drop(interrupt);
     let adoption = locked.adopt(record, operations::read(&planned.folder.operations(sync))?)?;
     Ok(format!("`{sync}` counts as synced: {} rows. Nothing was sent.\n", adoption.rows))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use proptest::prelude::*;
 
-use super::fake::{Fault, World};
+use super::fake::Fault;
 use super::stage::{Rows, Stage, changes};
 use crate::destinations::{Action, Class};
 use crate::state::journal::Policy;
@@ -17,6 +17,8 @@ struct Round {
     faults: Vec<Fault>,
     crash: i64,
     after: bool,
+    /// Most records of a request.
+    fits: Option<usize>,
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
@@ -28,18 +30,24 @@ fn fault() -> impl Strategy<Value = Fault> {
         2 => Just(Fault::LostAfter),
         1 => Just(Fault::Fatal),
         1 => Just(Fault::Deferred),
+        1 => Just(Fault::Job),
         1 => Just(Fault::Slow(20)),
+        1 => Just(Fault::Unreachable),
+        3 => any::<u8>().prop_map(Fault::Partly),
+        1 => any::<u8>().prop_map(|mask| Fault::PartlyAfter(mask, 2)),
     ]
 }
 
 fn round() -> impl Strategy<Value = Round> {
     let keys = |n| proptest::collection::btree_set(1..20i64, 0..n);
-    (keys(15), keys(5), proptest::collection::vec(fault(), 0..12), -1..40i64, any::<bool>())
-        .prop_map(|(touched, removed, faults, crash, after)| Round { touched, removed, faults, crash, after })
+    let fits = proptest::option::of(1..4usize);
+    (keys(15), keys(5), proptest::collection::vec(fault(), 0..12), -1..40i64, any::<bool>(), fits).prop_map(
+        |(touched, removed, faults, crash, after, fits)| Round { touched, removed, faults, crash, after, fits },
+    )
 }
 
 fn rejected(version: i64) -> bool {
-    version % 13 == 0 || version % 17 == 0
+    version % 13 == 0 || version % 17 == 0 || version % 19 == 0
 }
 
 /// Plays the rounds, then lets everything come right. Returns the stage and the last desired rows.
@@ -51,6 +59,10 @@ fn play(class: Class, on_doubt: Policy, rounds: &[Round]) -> (Stage, Rows) {
         let mut world = stage.world.lock().unwrap();
         world.poison = (1..500).filter(|v| v % 13 == 0).collect();
         world.rejected = (1..500).filter(|v| v % 17 == 0).collect();
+        world.huge = (1..500).filter(|v| v % 19 == 0).collect();
+        // Two rows of one person, a batch never of more than one state.
+        world.identity = Some(|key| key as u64 / 2);
+        (world.by_state, stage.by_state) = (true, true);
         // Records of others, which no sync of ours may touch.
         world.records.extend([(-1, 1), (-2, 2)]);
     }
@@ -62,31 +74,18 @@ fn play(class: Class, on_doubt: Policy, rounds: &[Round]) -> (Stage, Rows) {
             desired.insert(*key, version);
         }
         desired.retain(|key, _| !round.removed.contains(key));
-        restart(&mut stage.world.lock().unwrap(), &round.faults);
+        stage.world.lock().unwrap().restart(&round.faults);
+        stage.world.lock().unwrap().fits = round.fits;
         // A crash is an error, and so is nothing else.
         if let Err(e) = runtime.block_on(stage.apply(&desired, round.crash, round.after)) {
             assert!(e.to_string().contains("crashed"), "{e}");
         }
     }
-    restart(&mut stage.world.lock().unwrap(), &[]);
+    stage.world.lock().unwrap().restart(&[]);
     for _ in 0..3 {
         runtime.block_on(stage.apply(&desired, -1, false)).unwrap();
     }
     (stage, desired)
-}
-
-/// A new process has no requests in flight.
-fn restart(world: &mut World, faults: &[Fault]) {
-    let old = std::mem::take(world);
-    *world = World {
-        records: old.records,
-        deeds: old.deeds,
-        dedupe_ids: old.dedupe_ids,
-        poison: old.poison,
-        rejected: old.rejected,
-        script: faults.iter().copied().collect(),
-        ..World::default()
-    };
 }
 
 fn check_common(stage: &Stage) {
@@ -183,6 +182,19 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn class_d_on_skip_never_comes_twice(rounds in proptest::collection::vec(round(), 1..6)) {
+        let (stage, desired) = play(Class::D, Policy::Skip, &rounds);
+        check_common(&stage);
+        prop_assert!(counted(&stage).values().all(|n| *n == 1), "an activity came twice");
+        let (state, _) = stage.open(-1, false).unwrap();
+        prop_assert_eq!(changes(&state.read().unwrap(), &desired), vec![]);
+    }
+}
+
 /// Every write of a whole apply, one after the other, and every write of the recovery after it.
 #[test]
 fn a_crash_at_any_write_and_again_at_any_write_of_the_recovery() {
@@ -193,6 +205,7 @@ fn a_crash_at_any_write_and_again_at_any_write_of_the_recovery() {
         faults: vec![Fault::None, Fault::LostAfter, Fault::None, Fault::Deferred],
         crash,
         after,
+        fits: None,
     };
     for crash in 0..45 {
         let mut rounds = vec![round(crash, crash % 2 == 0), round(crash / 3, crash % 3 == 0)];

@@ -1,46 +1,115 @@
-//! The frozen operations, cut into batches: one action a batch, never two of the same key.
+//! The frozen operations, cut into batches: one action a batch, never two of the same key or identity, and none beside
+//! one in flight.
+//!
+//! ```text
+//!  operations ──► room (bounded) ──► batch
+//!                  │  a row whose key or identity is in flight, or waits before it, stays; others pass it
+//! ```
+//! What writes the same record keeps its order; rows that have nothing to do with each other do not wait for each other.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::iter::Peekable;
+use std::vec::IntoIter;
 
 use sha2::{Digest, Sha256};
 
 use super::Mapper;
-use crate::destinations::{Action, Operation};
+use crate::destinations::{Action, Operation, Outcome, Writer};
 use crate::diagnostic::{Error, Result};
 use crate::diff::{Hash, RowState};
 use crate::mapping::Record;
 use crate::plan::operations::{Frozen, Head, Reader};
 use crate::state::ActiveSync;
 
+/// Rows that may wait, in batches: enough for a batch of different people where each has several events in a row.
+const ROOM: usize = 4;
+/// Rows that are told of at once although they are not sent.
+const KNOWN: usize = 16 * 1024;
+
+/// What is never twice in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Token {
+    /// The row.
+    Key(Hash),
+    /// The record it writes.
+    Identity(u64),
+}
+
 /// A batch about to be sent.
 pub struct Cut {
     /// What is done.
     pub action: Action,
-    /// To whom.
+    /// To whom; empty where all that was read cannot be sent.
     pub operations: Vec<Operation>,
-    /// Their keys.
-    pub keys: Vec<Hash>,
-    /// Rows of which no record could be made, and why.
-    pub unmappable: Vec<(u64, String)>,
+    /// Their keys and identities.
+    pub tokens: Vec<Token>,
+    /// For each operation: the one that must have been acknowledged before, if there is one.
+    pub after: Vec<Option<u64>>,
+    /// Rows that are not sent, as what becomes of them is known: what was to be done, and the outcome.
+    pub known: Vec<(u64, Action, Outcome)>,
 }
 
 impl Cut {
-    /// True for what must wait until all that came before has ended.
-    pub fn last_wave(&self) -> bool {
-        self.action != Action::Send
+    /// Leaves out what may not be done: the record a row had before stays while the row has no other.
+    pub fn withhold(&mut self, may_go: impl Fn(Option<u64>) -> bool) {
+        if self.after.iter().all(Option::is_none) {
+            return;
+        }
+        let mut keep = std::mem::take(&mut self.after).into_iter().map(may_go);
+        self.operations.retain(|_| keep.next().unwrap_or(true));
     }
+}
+
+/// What may still come to an end.
+#[derive(Debug, Clone, Copy)]
+pub struct Air<'a> {
+    /// Keys and identities that are taken.
+    pub tokens: &'a HashSet<Token>,
+    /// Batches are in flight.
+    pub busy: bool,
+    /// Batches were taken and can be settled before the last wave.
+    pub unsettled: bool,
+}
+
+/// What comes next.
+pub enum Next {
+    /// A batch.
+    Batch(Cut),
+    /// Rows that must wait until something in flight has landed.
+    Wait,
+    /// Nothing more.
+    End,
+}
+
+/// How batches are cut.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Most operations of a batch, at least 1.
+    pub size: usize,
+    /// True when a batch holds only added or only changed rows.
+    pub by_state: bool,
 }
 
 /// Cuts batches.
 pub struct Cutter<'a> {
     operations: Reader,
     mapper: &'a mut dyn Mapper,
+    writer: &'a dyn Writer,
     sync: &'a ActiveSync,
     lineage: &'a str,
-    size: usize,
-    part: std::iter::Peekable<std::vec::IntoIter<Row>>,
+    rules: Rules,
+    part: Peekable<IntoIter<Row>>,
+    room: VecDeque<Waiting>,
+    known: Vec<(u64, Action, Outcome)>,
+    /// A removed row was read: nothing to send may follow.
+    removing: bool,
+    /// Removed rows are being sent.
     last_wave: bool,
+    ended: bool,
 }
+
+/// Operations that may go into one batch.
+type Kind = (Action, bool);
 
 struct Row {
     head: Head,
@@ -48,53 +117,141 @@ struct Row {
     record: Result<Record, String>,
 }
 
+struct Waiting {
+    operation: Operation,
+    key: Token,
+    identity: Option<Token>,
+    after: Option<u64>,
+}
+
+impl Waiting {
+    fn tokens(&self) -> impl Iterator<Item = Token> + '_ {
+        std::iter::once(self.key).chain(self.identity)
+    }
+}
+
 impl<'a> Cutter<'a> {
-    /// Cuts batches of at most `size` operations; what earlier runs of the plan settled is left out.
+    /// Cuts the operations of a sync; what earlier runs of the plan settled is left out, and of what they handed over and
+    /// was answered since the outcome is told.
     pub fn new(
         operations: Reader,
         mapper: &'a mut dyn Mapper,
+        writer: &'a dyn Writer,
         sync: &'a ActiveSync,
         lineage: &'a str,
-        size: usize,
+        rules: Rules,
     ) -> Self {
-        Self { operations, mapper, sync, lineage, size, part: Vec::new().into_iter().peekable(), last_wave: false }
+        Self {
+            operations,
+            mapper,
+            writer,
+            sync,
+            lineage,
+            rules,
+            part: Vec::new().into_iter().peekable(),
+            room: VecDeque::new(),
+            known: Vec::new(),
+            removing: false,
+            last_wave: false,
+            ended: false,
+        }
     }
 
-    /// The next batch, `None` at the end.
-    pub fn cut(&mut self) -> Result<Option<Cut>> {
-        let mut cut: Option<Cut> = None;
-        let mut keys = HashSet::new();
+    /// The next batch, beside what is in the air.
+    pub fn cut(&mut self, air: Air<'_>) -> Result<Next> {
+        let size = self.rules.size;
+        let mut scan = Scan::new(air.tokens, size);
+        for (index, waiting) in self.room.iter().enumerate() {
+            if scan.full() {
+                break;
+            }
+            scan.add(index, waiting, self.kind(&waiting.operation));
+        }
+        while !scan.full() && self.room.len() < ROOM * size && self.known.len() < KNOWN {
+            let Some(waiting) = self.next_row(air)? else { break };
+            scan.add(self.room.len(), &waiting, self.kind(&waiting.operation));
+            self.room.push_back(waiting);
+        }
+        let (passed_over, best) = (scan.passed_over, scan.best());
+        let Some(((action, _), chosen)) = best else {
+            return Ok(match self.known.first() {
+                Some(&(_, action, _)) => Next::Batch(self.take(action, &[])),
+                None if self.ended && self.room.is_empty() => Next::End,
+                None => Next::Wait,
+            });
+        };
+        // A request costs more than a wait: what is in flight frees rows that fill it.
+        if air.busy && passed_over && chosen.len() * 2 < size {
+            return Ok(Next::Wait);
+        }
+        Ok(Next::Batch(self.take(action, &chosen)))
+    }
+
+    fn kind(&self, operation: &Operation) -> Kind {
+        (operation.action, self.rules.by_state && operation.added)
+    }
+
+    /// Takes the chosen rows, in ascending order, out of the room.
+    fn take(&mut self, action: Action, chosen: &[usize]) -> Cut {
+        let mut cut = Cut {
+            action,
+            operations: Vec::with_capacity(chosen.len()),
+            tokens: Vec::with_capacity(chosen.len()),
+            after: Vec::with_capacity(chosen.len()),
+            known: std::mem::take(&mut self.known),
+        };
+        let mut chosen = chosen.iter().peekable();
+        let mut stay = VecDeque::new();
+        for (index, waiting) in self.room.drain(..).enumerate() {
+            if chosen.next_if_eq(&&index).is_some() {
+                cut.tokens.extend(waiting.tokens());
+                cut.after.push(waiting.after);
+                cut.operations.push(waiting.operation);
+            } else {
+                stay.push_back(waiting);
+            }
+        }
+        self.room = stay;
+        cut
+    }
+
+    /// The next row of the wave; the last one begins when all that came before has come to its end.
+    fn next_row(&mut self, air: Air<'_>) -> Result<Option<Waiting>> {
         loop {
             let Some(row) = self.part.peek() else {
                 match self.operations.next().transpose()? {
                     Some(frozen) => self.part = self.rows(frozen)?.into_iter().peekable(),
-                    None => return Ok(cut),
+                    None => {
+                        self.ended = true;
+                        return Ok(None);
+                    }
                 }
                 continue;
             };
-            if let Some(cut) = &cut {
-                let full = cut.operations.len() >= self.size || cut.action != row.action;
-                if full || keys.contains(&row.head.key_hash) {
-                    break;
+            if row.action != Action::Send && !self.last_wave {
+                if air.busy || air.unsettled || !self.room.is_empty() {
+                    return Ok(None);
                 }
+                self.last_wave = true;
             }
             let Some(row) = self.part.next() else { continue };
-            let into = cut.get_or_insert_with(|| Cut {
-                action: row.action,
-                operations: Vec::new(),
-                keys: Vec::new(),
-                unmappable: Vec::new(),
-            });
             match row.record {
-                Err(message) => into.unmappable.push((row.head.ordinal, message)),
+                Err(message) => {
+                    // Final, as a refusal by the destination is.
+                    let outcome = Outcome::Rejected { code: "unmappable".into(), message };
+                    self.known.push((row.head.ordinal, row.action, outcome));
+                    if self.known.len() >= KNOWN {
+                        return Ok(None);
+                    }
+                }
                 Ok(record) => {
-                    keys.insert(row.head.key_hash);
-                    into.keys.push(row.head.key_hash);
-                    into.operations.push(self.operation(row.head, row.action, record));
+                    let (key, after) = (Token::Key(row.head.key_hash), row.head.after());
+                    let operation = self.operation(row.head, row.action, record);
+                    let identity = self.writer.identity(&operation).map(Token::Identity);
+                    return Ok(Some(Waiting { operation, key, identity, after }));
                 }
             }
         }
-        Ok(cut)
     }
 
     fn rows(&mut self, frozen: Frozen) -> Result<Vec<Row>> {
@@ -103,14 +260,18 @@ impl<'a> Cutter<'a> {
         for (head, record) in frozen.heads.into_iter().zip(records) {
             let (Some(action), Some(record)) = (head.action, record) else { continue };
             if action != Action::Send {
-                self.last_wave = true;
-            } else if self.last_wave {
+                self.removing = true;
+            } else if self.removing {
                 return Err(Error::failed(
                     "the plan's operations are out of order: a record to send follows a removed one",
                 ));
             }
-            if !self.sync.settled(head.ordinal) {
-                rows.push(Row { head, action, record });
+            if self.sync.settled(head.ordinal) {
+                continue;
+            }
+            match self.sync.answered(&head) {
+                Some(outcome) => self.known.push((head.ordinal, action, outcome.clone())),
+                None => rows.push(Row { head, action, record }),
             }
         }
         Ok(rows)
@@ -126,6 +287,49 @@ impl<'a> Cutter<'a> {
             record,
             in_doubt: self.sync.in_doubt.contains(&head.key_hash),
         }
+    }
+}
+
+/// One look through the room: which rows may go now.
+struct Scan<'a> {
+    flying: &'a HashSet<Token>,
+    size: usize,
+    /// Of rows seen so far, whether they may go or not: what comes after them stays behind them.
+    seen: HashSet<Token>,
+    /// Rows that may go, by kind, in the order the kinds came.
+    kinds: Vec<(Kind, Vec<usize>)>,
+    /// A row stays because of what is in flight.
+    passed_over: bool,
+}
+
+impl<'a> Scan<'a> {
+    fn new(flying: &'a HashSet<Token>, size: usize) -> Self {
+        Self { flying, size, seen: HashSet::new(), kinds: Vec::new(), passed_over: false }
+    }
+
+    fn full(&self) -> bool {
+        self.kinds.iter().any(|(_, rows)| rows.len() >= self.size)
+    }
+
+    fn add(&mut self, index: usize, waiting: &Waiting, kind: Kind) {
+        let flies = waiting.tokens().any(|token| self.flying.contains(&token));
+        self.passed_over |= flies;
+        let mut free = !flies;
+        for token in waiting.tokens() {
+            free &= self.seen.insert(token);
+        }
+        if !free {
+            return;
+        }
+        match self.kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, rows)) => rows.push(index),
+            None => self.kinds.push((kind, vec![index])),
+        }
+    }
+
+    /// The kind with the most rows; of equals, the one that came first.
+    fn best(self) -> Option<(Kind, Vec<usize>)> {
+        self.kinds.into_iter().reduce(|best, next| if next.1.len() > best.1.len() { next } else { best })
     }
 }
 

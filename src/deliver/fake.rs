@@ -23,7 +23,15 @@ pub enum Fault {
     LostBefore,
     LostAfter,
     Fatal,
+    /// Taken, and executed when it is settled.
     Deferred,
+    /// Taken, and executed at once; the answer comes later.
+    Job,
+    Unreachable,
+    /// Answers for the records whose place modulo 8 is set; the others are not executed.
+    Partly(u8),
+    /// The same, and asks for so many seconds.
+    PartlyAfter(u8, u64),
     /// Takes so many milliseconds.
     Slow(u64),
 }
@@ -47,6 +55,11 @@ pub struct World {
     /// Keys that are not there (update-only).
     pub missing: BTreeSet<i64>,
     pub deferred: HashMap<String, Vec<Operation>>,
+    /// Answers of jobs.
+    pub jobs: HashMap<String, Vec<Outcome>>,
+    handles: u64,
+    /// The destination does not say what became of what it has taken.
+    pub silent: bool,
     pub requests: u64,
     pub in_flight: u64,
     pub most_in_flight: u64,
@@ -54,6 +67,21 @@ pub struct World {
     /// Keys in flight, to see that no key is there twice.
     pub keys: HashSet<i64>,
     pub batches: Vec<(Action, usize)>,
+    /// Most records of a request.
+    pub fits: Option<usize>,
+    /// Versions that are larger than any request.
+    pub huge: BTreeSet<i64>,
+    /// Versions with which every request fails.
+    pub stuck: BTreeSet<i64>,
+    /// What must not be twice in flight, by key.
+    pub identity: Option<fn(i64) -> u64>,
+    identities: HashSet<u64>,
+    /// Position last executed by identity.
+    order: HashMap<u64, u64>,
+    /// True when added and changed rows must not be mixed.
+    pub by_state: bool,
+    /// Requests each batch takes, if the destination counts them itself.
+    pub counts: Option<u64>,
 }
 
 /// Keys and versions are what the tests make of a record.
@@ -72,6 +100,10 @@ pub fn deed(operation: &Operation) -> Deed {
 impl World {
     fn execute(&mut self, class: Class, operation: &Operation) -> Outcome {
         let (key, version, action) = deed(operation);
+        if let Some(identity) = self.identity {
+            let last = self.order.insert(identity(key), operation.ordinal).unwrap_or(0);
+            assert!(operation.ordinal >= last, "key {key} overtook one with the same identity");
+        }
         if self.rejected.contains(&version) && action == Action::Send {
             return Outcome::Rejected { code: "bad".into(), message: "bad version".into() };
         }
@@ -114,8 +146,20 @@ fn lost() -> SendError {
 impl Writer for FakeWriter {
     async fn send(&self, batch: &Batch) -> Result<Sent, SendError> {
         let keys: Vec<i64> = batch.operations.iter().map(|o| deed(o).0).collect();
+        let identities: Vec<u64>;
         let fault = {
             let mut world = self.world.lock().unwrap();
+            let fits = world.fits.unwrap_or(usize::MAX);
+            let huge = batch.operations.iter().position(|o| world.huge.contains(&deed(o).1)).unwrap_or(usize::MAX);
+            if fits.min(huge) < batch.operations.len() {
+                return Err(SendError::Oversize { fits: fits.min(huge) });
+            }
+            identities = world.identity.map_or(Vec::new(), |f| keys.iter().map(|key| f(*key)).collect());
+            for identity in &identities {
+                assert!(world.identities.insert(*identity), "identity {identity} is in flight twice");
+            }
+            let added = batch.operations[0].added;
+            assert!(!world.by_state || batch.operations.iter().all(|o| o.added == added), "added and changed mixed");
             world.requests += 1;
             world.in_flight += 1;
             world.most_in_flight = world.most_in_flight.max(world.in_flight);
@@ -134,6 +178,9 @@ impl Writer for FakeWriter {
         keys.iter().for_each(|key| {
             world.keys.remove(key);
         });
+        identities.iter().for_each(|identity| {
+            world.identities.remove(identity);
+        });
         if self.dead.load(Ordering::SeqCst) {
             return Err(SendError::Fatal { message: "dead".into(), help: None });
         }
@@ -145,17 +192,40 @@ impl Writer for FakeWriter {
             }
             Fault::Fatal => return Err(SendError::Fatal { message: "401".into(), help: None }),
             Fault::LostBefore => return Err(lost()),
-            Fault::None | Fault::LostAfter | Fault::Deferred | Fault::Slow(_) => {}
+            Fault::Unreachable => {
+                return Err(SendError::Unreachable { message: "connection refused".into() });
+            }
+            Fault::None
+            | Fault::LostAfter
+            | Fault::Deferred
+            | Fault::Job
+            | Fault::Slow(_)
+            | Fault::Partly(_)
+            | Fault::PartlyAfter(..) => {}
+        }
+        if batch.operations.iter().any(|o| world.stuck.contains(&deed(o).1)) {
+            return Err(SendError::Transient { message: "500".into(), retry_after: None });
         }
         if batch.operations.iter().any(|o| world.poison.contains(&deed(o).1)) {
             return Err(SendError::Refused { code: "poison".into(), message: "one of these".into() });
         }
         if fault == Fault::Deferred {
-            let handle = format!("job-{}", batch.id);
+            let handle = world.handle();
             world.deferred.insert(handle.clone(), batch.operations.clone());
             return Ok(Sent::Deferred { handle });
         }
+        if let Fault::Partly(mask) | Fault::PartlyAfter(mask, _) = fault {
+            let answer = |(i, operation)| (mask >> (i % 8) & 1 == 1).then(|| world.execute(self.class, operation));
+            let outcomes = batch.operations.iter().enumerate().map(answer).collect();
+            let retry_after = if let Fault::PartlyAfter(_, s) = fault { Some(Duration::from_secs(s)) } else { None };
+            return Ok(Sent::Partly { outcomes, message: "not now".into(), retry_after });
+        }
         let outcomes = batch.operations.iter().map(|o| world.execute(self.class, o)).collect();
+        if fault == Fault::Job {
+            let handle = world.handle();
+            world.jobs.insert(handle.clone(), outcomes);
+            return Ok(Sent::Deferred { handle });
+        }
         if fault == Fault::LostAfter {
             return Err(lost());
         }
@@ -168,12 +238,58 @@ impl Writer for FakeWriter {
         if self.dead.load(Ordering::SeqCst) {
             return Err(SendError::Fatal { message: "dead".into(), help: None });
         }
+        if world.silent {
+            return Err(SendError::Fatal { message: "no answer".into(), help: None });
+        }
         let mut answers = Vec::new();
         for (batch, handle) in deferred {
-            let operations = world.deferred.remove(handle).expect("a known handle");
-            answers.push((*batch, operations.iter().map(|o| world.execute(self.class, o)).collect()));
+            if let Some(outcomes) = world.jobs.remove(handle) {
+                answers.push((*batch, outcomes));
+            } else if let Some(operations) = world.deferred.remove(handle) {
+                answers.push((*batch, operations.iter().map(|o| world.execute(self.class, o)).collect()));
+            }
         }
+        // What an earlier run handed over counted its rows in another plan.
+        world.order.clear();
         Ok(answers)
+    }
+
+    fn identity(&self, operation: &Operation) -> Option<u64> {
+        let identity = self.world.lock().unwrap().identity?;
+        Some(identity(deed(operation).0))
+    }
+
+    fn requests(&self) -> Option<u64> {
+        let world = self.world.lock().unwrap();
+        Some(world.counts? * world.requests)
+    }
+}
+
+impl World {
+    fn handle(&mut self) -> String {
+        self.handles += 1;
+        format!("job-{}", self.handles)
+    }
+
+    /// The same destination, as a new process finds it: no request is in flight.
+    pub fn restart(&mut self, faults: &[Fault]) {
+        let old = std::mem::take(self);
+        *self = World {
+            records: old.records,
+            deeds: old.deeds,
+            dedupe_ids: old.dedupe_ids,
+            deferred: old.deferred,
+            jobs: old.jobs,
+            handles: old.handles,
+            poison: old.poison,
+            rejected: old.rejected,
+            fits: old.fits,
+            huge: old.huge,
+            identity: old.identity,
+            by_state: old.by_state,
+            script: faults.iter().copied().collect(),
+            ..World::default()
+        };
     }
 }
 

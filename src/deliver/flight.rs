@@ -1,54 +1,58 @@
 //! One batch from its intent to its end, and what all batches in flight share.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::cut::Cut;
+use super::breaker::Breaker;
+use super::cut::{Cut, Token};
+use super::ledger::Ledger;
 use super::retry::{Budget, RetryPolicy};
-use super::{Progress, Stop, Tally};
-use crate::destinations::{Action, Batch, Class, Operation, Outcome, SendError, Sent, Writer};
+use super::{Progress, Stop};
+use crate::destinations::{Batch, Class, Operation, Outcome, SendError, Sent, Writer};
 use crate::diagnostic::Result;
-use crate::diff::Hash;
 use crate::state::ActiveRun;
-use crate::state::journal::{Policy, Record, SyncRecord, ranges_of, runs_of};
-use crate::state::marks::{Mark, Marks};
+use crate::state::journal::{Policy, SyncRecord};
 
 /// All batches in flight see the same tower: it knows what is known of every row, and whether more may be sent.
 pub struct Tower<'a> {
-    run: &'a ActiveRun<'a>,
-    record: &'a SyncRecord,
-    writer: &'a dyn Writer,
-    stop: &'a Stop,
+    pub(super) run: &'a ActiveRun<'a>,
+    pub(super) record: &'a SyncRecord,
+    pub(super) writer: &'a dyn Writer,
+    pub(super) stop: &'a Stop,
+    pub(super) retry: RetryPolicy,
+    pub(super) most_rejected: Option<u64>,
     progress: &'a dyn Progress,
-    retry: RetryPolicy,
-    most_rejected: Option<u64>,
     ledger: Mutex<Ledger>,
+    breaker: Mutex<Breaker>,
     /// Why nothing more is sent.
     halt: watch::Sender<Option<String>>,
     /// Nothing is sent before: the destination asked for a pause.
     not_before: Mutex<Option<Instant>>,
 }
 
-/// What the journal says, in memory.
-#[derive(Default)]
-pub struct Ledger {
-    /// The rows.
-    pub marks: Marks,
-    /// Their counts.
-    pub tally: Tally,
-    /// Batches taken but not settled: their rows in order, and the handle.
-    deferred: BTreeMap<u64, (Vec<u64>, String)>,
+/// Records on their way, and what has happened to them so far.
+struct Load {
+    operations: Vec<Operation>,
+    /// Some attempt may have been executed.
+    arrived: bool,
+    /// What is left of their tries; a fresh one where there is none.
+    budget: Option<Budget>,
+}
+
+impl Load {
+    fn fresh(operations: Vec<Operation>, arrived: bool) -> Self {
+        Self { operations, arrived, budget: None }
+    }
 }
 
 /// How an attempt ended.
 enum End {
     Answered(Vec<Outcome>),
-    /// Some have no outcome and were not executed.
-    Partly(Vec<Option<Outcome>>),
+    /// Some have no outcome and were not executed; after the pause they are sent again, if there is one.
+    Partly(Vec<Option<Outcome>>, Option<Duration>),
     /// Only so many fit into a request.
     Oversize(usize),
     Deferred(String),
@@ -72,23 +76,20 @@ impl<'a> Tower<'a> {
         retry: RetryPolicy,
         most_rejected: Option<u64>,
     ) -> Self {
-        Self {
-            run,
-            record,
-            writer,
-            stop,
-            progress,
-            retry,
-            most_rejected,
-            ledger: Mutex::default(),
-            halt: watch::Sender::new(None),
-            not_before: Mutex::new(None),
-        }
+        let breaker = Mutex::new(Breaker::new(&retry));
+        let (ledger, not_before) = (Mutex::default(), Mutex::new(None));
+        let halt = watch::Sender::new(None);
+        Self { run, record, writer, stop, retry, most_rejected, progress, ledger, breaker, halt, not_before }
     }
 
     /// What is known now.
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What all batches have seen of the destination.
+    pub(super) fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True while more may be sent.
@@ -107,6 +108,18 @@ impl<'a> Tower<'a> {
         reason.or_else(|| self.stop.is_raised().then(|| "interrupted by a signal".into()))
     }
 
+    /// Shows how far it is. A writer that counts its requests itself knows better than we do.
+    pub fn show(&self) {
+        let tally = {
+            let tally = &mut self.ledger().tally;
+            if let Some(requests) = self.writer.requests() {
+                tally.requests = requests;
+            }
+            *tally
+        };
+        self.progress.advance(&tally);
+    }
+
     async fn closed(&self) {
         let mut halt = self.halt.subscribe();
         tokio::select! {
@@ -115,74 +128,71 @@ impl<'a> Tower<'a> {
         }
     }
 
-    /// A row of which no record can be made although the plan could: final, as a refusal by the destination is.
-    pub fn unmappable(&self, ordinal: u64, action: Action, message: String) -> Result<()> {
-        self.note(ordinal, action, Outcome::Rejected { code: "unmappable".into(), message })
-    }
-
-    /// Writes down what became of a single row.
-    fn note(&self, ordinal: u64, action: Action, outcome: Outcome) -> Result<()> {
-        let batch = self.run.next_batch();
-        let (sync, rows) = (self.record.number, vec![(ordinal, ordinal)]);
-        self.run.journal().queue(&Record::Intent { sync, batch, action, rows })?;
-        self.ack(batch, &[ordinal], &[outcome])
-    }
-
-    /// Brings a batch to its end, in halves where it is refused as a whole. Returns its keys, which are free again.
-    pub async fn fly(&self, cut: Cut) -> Result<Vec<Hash>> {
-        // The half that comes first is on top: the order of the rows is kept.
-        let mut waiting = vec![(cut.operations, false)];
-        while let Some((operations, mut arrived)) = waiting.pop() {
+    /// Brings a batch to its end, in halves where it is refused as a whole. Returns its keys and identities that are free
+    /// again.
+    pub async fn fly(&self, cut: Cut) -> Result<Vec<Token>> {
+        let action = cut.action;
+        let mut tokens = cut.tokens;
+        // What comes first is on top: the order of the rows is kept.
+        let mut waiting = vec![Load::fresh(cut.operations, false)];
+        while let Some(mut load) = waiting.pop() {
             if !self.open() {
-                break;
+                // An earlier attempt may have arrived.
+                if load.arrived {
+                    self.doubted(load.operations.len());
+                }
+                continue;
             }
-            let mut batch = Batch { id: self.run.next_batch(), operations };
+            let mut batch = Batch { id: self.run.next_batch(), operations: std::mem::take(&mut load.operations) };
             let rows: Vec<u64> = batch.operations.iter().map(|o| o.ordinal).collect();
-            self.intent(batch.id, cut.action, &rows).await?;
-            match self.attempt(&mut batch, &mut arrived).await {
-                End::Answered(outcomes) => {
-                    self.ack(batch.id, &rows, &outcomes)?;
-                    // Nobody can find out later what an append-only destination has: its answer is made durable at once.
-                    if self.record.class == Class::D {
-                        self.run.journal().sync().await?;
+            self.intent(batch.id, action, &rows).await?;
+            let mut budget = load.budget.take().unwrap_or_else(|| Budget::new(&self.retry, batch.id));
+            let end = self.attempt(&mut batch, &mut load.arrived, &mut budget).await;
+            let arrived = load.arrived;
+            match end {
+                End::Answered(outcomes) => self.answered(batch.id, &rows, &outcomes).await?,
+                End::Partly(outcomes, pause) => {
+                    self.answered_partly(action, &rows, &outcomes, arrived).await?;
+                    let open = batch.operations.into_iter().zip(outcomes).filter(|(_, outcome)| outcome.is_none());
+                    let operations: Vec<_> = open.map(|(operation, _)| operation).collect();
+                    if let (Some(pause), false) = (pause, operations.is_empty()) {
+                        self.rest(pause).await;
                     }
-                }
-                End::Partly(outcomes) => {
-                    // What is known is written down under a batch of its own; the others are sent again.
-                    self.void(batch.id, &rows)?;
-                    let mut again = Vec::new();
-                    for (operation, outcome) in batch.operations.into_iter().zip(outcomes) {
-                        match outcome {
-                            Some(outcome) => self.note(operation.ordinal, cut.action, outcome)?,
-                            None => again.push(operation),
-                        }
-                    }
-                    if !again.is_empty() {
-                        waiting.push((again, arrived));
-                    }
-                }
-                End::Oversize(0) => {
-                    let message = "the record is larger than one request may be".into();
-                    self.void(batch.id, &rows)?;
-                    let first = batch.operations.remove(0);
-                    self.note(first.ordinal, cut.action, Outcome::Rejected { code: "too_large".into(), message })?;
-                    if !batch.operations.is_empty() {
-                        waiting.push((batch.operations, arrived));
+                    if !operations.is_empty() {
+                        waiting.push(Load { operations, arrived, budget: Some(budget) });
                     }
                 }
                 End::Oversize(fits) => {
-                    self.void(batch.id, &rows)?;
-                    let rest = batch.operations.split_off(fits.min(rows.len()));
-                    if !rest.is_empty() {
-                        waiting.push((rest, arrived));
+                    // A request that takes nothing at all, or all and yet not, would be cut for ever.
+                    let alone = fits == 0 || rows.len() == 1;
+                    let rest = batch.operations.split_off(fits.clamp(1, rows.len()));
+                    if !arrived {
+                        self.void(batch.id, &rows)?;
                     }
-                    waiting.push((batch.operations, arrived));
+                    let budget = budget.tried().then_some(budget);
+                    if !rest.is_empty() {
+                        waiting.push(Load { operations: rest, arrived, budget: budget.clone() });
+                    }
+                    if alone {
+                        let message = "the record is larger than one request may be".into();
+                        let outcome = Outcome::Rejected { code: "too_large".into(), message };
+                        let first: Vec<u64> = batch.operations.iter().map(|o| o.ordinal).collect();
+                        self.note(action, &first, &[outcome])?;
+                    } else {
+                        waiting.push(Load { operations: batch.operations, arrived, budget });
+                    }
                 }
                 End::Deferred(handle) => {
-                    self.run.journal().queue(&Record::Deferred { batch: batch.id, handle: handle.clone() })?;
-                    self.ledger().deferred.insert(batch.id, (rows, handle));
+                    // Its records are not written yet: nothing may overtake them. Keys are not there twice anyway.
+                    tokens.retain(|token| matches!(token, Token::Key(_)));
+                    self.deferred(batch.id, rows, handle)?;
+                    // Whoever comes after a crash can ask only with the handle.
+                    self.run.journal().sync().await?;
                 }
                 End::Refused { code, message } if rows.len() == 1 => {
+                    if let Some(reason) = self.breaker().refused_alone(&code, &message) {
+                        self.halt(reason);
+                    }
                     self.ack(batch.id, &rows, &[Outcome::Rejected { code, message }])?;
                 }
                 End::Refused { .. } => {
@@ -190,86 +200,141 @@ impl<'a> Tower<'a> {
                         self.void(batch.id, &rows)?;
                     }
                     let second = batch.operations.split_off(rows.len().div_ceil(2));
-                    waiting.push((second, arrived));
-                    waiting.push((batch.operations, arrived));
+                    waiting.push(Load::fresh(second, arrived));
+                    waiting.push(Load::fresh(batch.operations, arrived));
                 }
                 End::NotSent if !arrived => self.void(batch.id, &rows)?,
-                End::NotSent | End::InDoubt => {
-                    let mut ledger = self.ledger();
-                    ledger.tally.in_doubt += rows.len() as u64;
-                    ledger.tally.done += rows.len() as u64;
-                }
+                End::NotSent | End::InDoubt => self.doubted(rows.len()),
             }
-            self.progress.advance(&self.ledger().tally.clone());
+            self.show();
         }
-        Ok(cut.keys)
+        Ok(tokens)
     }
 
     /// Sends until there is an answer, a final refusal, or no more patience. `arrived` becomes true when some attempt
     /// may have been executed.
-    async fn attempt(&self, batch: &mut Batch, arrived: &mut bool) -> End {
-        let mut budget = Budget::new(&self.retry, batch.id);
-        let mut again = false;
+    async fn attempt(&self, batch: &mut Batch, arrived: &mut bool, budget: &mut Budget) -> End {
         loop {
             self.pause_for_all().await;
             if !self.open() {
                 return End::NotSent;
             }
+            let again = u64::from(budget.tried());
             {
                 let tally = &mut self.ledger().tally;
                 tally.requests += 1;
-                tally.retries += u64::from(again);
+                tally.retries += again;
             }
-            again = true;
-            let (pause, message) = match self.writer.send(batch).await {
-                Ok(Sent::Outcomes(outcomes)) if outcomes.len() == batch.operations.len() => {
-                    return End::Answered(outcomes);
+            let fault = match self.writer.send(batch).await {
+                Ok(sent) => return self.taken(sent, batch.operations.len(), budget),
+                Err(fault) => fault,
+            };
+            let (pause, message) = match fault {
+                SendError::Oversize { fits } => {
+                    let tally = &mut self.ledger().tally;
+                    tally.requests = tally.requests.saturating_sub(1);
+                    tally.retries = tally.retries.saturating_sub(again);
+                    return End::Oversize(fits);
                 }
-                Ok(Sent::Outcomes(outcomes)) => {
-                    let (got, sent) = (outcomes.len(), batch.operations.len());
-                    self.halt(format!("the destination gave {got} answers to a batch of {sent} records"));
-                    return End::InDoubt;
+                SendError::Refused { code, message } => {
+                    self.breaker().answered();
+                    return End::Refused { code, message };
                 }
-                Ok(Sent::Deferred { handle }) => return End::Deferred(handle),
-                Ok(Sent::Partly { outcomes, .. }) => return End::Partly(outcomes),
-                Err(SendError::Oversize { fits }) => return End::Oversize(fits),
-                Err(SendError::Unreachable { message }) => (budget.pause(None), message),
-                Err(SendError::Refused { code, message }) => return End::Refused { code, message },
-                Err(SendError::Fatal { message, help }) => {
+                SendError::Fatal { message, help } => {
                     self.halt(match help {
                         Some(help) => format!("{message} ({help})"),
                         None => message,
                     });
                     return End::NotSent;
                 }
-                Err(SendError::Transient { message, retry_after }) => {
-                    let pause = budget.pause(retry_after);
-                    if let (Some(pause), Some(_)) = (pause, retry_after) {
-                        self.hold_all(pause);
-                    }
-                    (pause, message)
+                SendError::Unreachable { message } => {
+                    let longest = self.breaker().unreachable(&message);
+                    let longest = longest.map_err(|reason| self.halt(reason)).unwrap_or_default();
+                    (budget.pause(None).map(|pause| pause.min(longest)), message)
                 }
-                Err(SendError::Lost { message }) => {
+                SendError::Transient { message, retry_after } => {
+                    (self.patience(&message, retry_after, budget), message)
+                }
+                SendError::Lost { message } => {
                     *arrived = true;
-                    match (self.record.class, self.record.on_doubt) {
-                        (Class::D, Policy::Hold) => return End::InDoubt,
-                        (Class::D, Policy::Skip) => {
-                            return End::Answered(vec![Outcome::Unverified; batch.operations.len()]);
-                        }
-                        (Class::A | Class::B | Class::C, _) | (Class::D, Policy::Resend) => {}
+                    let class = self.record.class;
+                    let pause = self.patience(&message, None, budget);
+                    if class == Class::D && self.record.on_doubt != Policy::Resend {
+                        // This batch is not tried again; but the next ones would be lost as fast as this one.
+                        self.hold_all(self.breaker().pause());
+                        return match self.record.on_doubt {
+                            Policy::Skip => End::Answered(vec![Outcome::Unverified; batch.operations.len()]),
+                            Policy::Hold | Policy::Resend => End::InDoubt,
+                        };
                     }
                     batch.operations.iter_mut().for_each(|operation: &mut Operation| operation.in_doubt = true);
-                    (budget.pause(None), message)
+                    (pause, message)
                 }
             };
             let Some(pause) = pause else {
                 self.halt(format!("the destination did not recover in time: {message}"));
                 return End::NotSent;
             };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.closed() => {}
+            self.rest(pause).await;
+        }
+    }
+
+    /// What the destination's answer means.
+    fn taken(&self, sent: Sent, records: usize, budget: &mut Budget) -> End {
+        let answers = match sent {
+            Sent::Deferred { handle } => {
+                self.breaker().answered();
+                return End::Deferred(handle);
             }
+            Sent::Outcomes(outcomes) if outcomes.len() == records => {
+                self.breaker().answered();
+                return End::Answered(outcomes);
+            }
+            Sent::Partly { outcomes, message, retry_after } if outcomes.len() == records => {
+                let pause = if outcomes.iter().any(Option::is_some) {
+                    self.breaker().answered();
+                    let pause = budget.pause(retry_after);
+                    self.hold_on_request(pause, retry_after);
+                    pause
+                } else {
+                    self.patience(&message, retry_after, budget)
+                };
+                if pause.is_none() && outcomes.iter().any(Option::is_none) {
+                    self.halt(format!("the destination did not answer for all records in time: {message}"));
+                }
+                return End::Partly(outcomes, pause);
+            }
+            Sent::Outcomes(outcomes) => outcomes.len(),
+            Sent::Partly { outcomes, .. } => outcomes.len(),
+        };
+        self.halt(format!("the destination gave {answers} answers to a batch of {records} records"));
+        End::InDoubt
+    }
+
+    /// The pause after a failure, `None` when the budget of the batch is used up. Stops the sync when nothing goes
+    /// through any more.
+    fn patience(&self, message: &str, retry_after: Option<Duration>, budget: &mut Budget) -> Option<Duration> {
+        let reason = {
+            let mut breaker = self.breaker();
+            match retry_after {
+                Some(_) => {
+                    breaker.paused();
+                    None
+                }
+                None => breaker.failed(message),
+            }
+        };
+        if let Some(reason) = reason {
+            self.halt(reason);
+        }
+        let pause = budget.pause(retry_after);
+        self.hold_on_request(pause, retry_after);
+        pause
+    }
+
+    fn hold_on_request(&self, pause: Option<Duration>, retry_after: Option<Duration>) {
+        if let (Some(pause), Some(_)) = (pause, retry_after) {
+            self.hold_all(pause);
         }
     }
 
@@ -288,91 +353,10 @@ impl<'a> Tower<'a> {
         }
     }
 
-    /// Makes an intent durable. Nothing is sent without.
-    async fn intent(&self, batch: u64, action: Action, rows: &[u64]) -> Result<()> {
-        let (sync, ranges) = (self.record.number, ranges_of(rows.iter().copied()));
-        self.run.journal().write(&Record::Intent { sync, batch, action, rows: ranges }).await?;
-        let mut ledger = self.ledger();
-        rows.iter().for_each(|row| ledger.marks.set(*row, Mark::InDoubt));
-        Ok(())
-    }
-
-    /// Notes an answer. It becomes durable with the next intent, or at the end of the sync: until then a crash leaves
-    /// the batch in doubt, which is resolved by the destination's class.
-    fn ack(&self, batch: u64, rows: &[u64], outcomes: &[Outcome]) -> Result<()> {
-        self.run.journal().queue(&Record::Ack { batch, outcomes: runs_of(outcomes) })?;
-        let mut ledger = self.ledger();
-        for (row, outcome) in rows.iter().zip(outcomes) {
-            ledger.marks.answer(*row, outcome);
-            let tally = &mut ledger.tally;
-            tally.done += 1;
-            match outcome {
-                Outcome::Succeeded => tally.succeeded += 1,
-                Outcome::Rejected { .. } => tally.rejected += 1,
-                Outcome::NoMatch => tally.no_match += 1,
-                Outcome::Unverified => tally.unverified += 1,
-            }
-        }
-        let rejected = ledger.tally.rejected;
-        drop(ledger);
-        if let Some(most) = self.most_rejected.filter(|most| rejected > *most) {
-            self.halt(format!("more than {most} records were rejected (`delivery.max_rejected`)"));
-        }
-        Ok(())
-    }
-
-    fn void(&self, batch: u64, rows: &[u64]) -> Result<()> {
-        self.run.journal().queue(&Record::Void { batch })?;
-        let mut ledger = self.ledger();
-        rows.iter().for_each(|row| ledger.marks.set(*row, Mark::Pending));
-        Ok(())
-    }
-
-    /// Asks for the outcomes of all that was deferred; what gets none stays in doubt. Called once, in any case.
-    pub async fn settle(&self, limit: Duration) -> Result<()> {
-        let deferred = std::mem::take(&mut self.ledger().deferred);
-        let asked: Vec<(u64, String)> = deferred.iter().map(|(batch, (_, handle))| (*batch, handle.clone())).collect();
-        let answers = tokio::select! {
-            biased;
-            answers = self.ask(&asked) => answers,
-            () = self.stop.past(limit) => Vec::new(),
-        };
-        let mut open: u64 = deferred.values().map(|(rows, _)| rows.len() as u64).sum();
-        for (batch, outcomes) in answers {
-            let Some((rows, _)) = deferred.get(&batch).filter(|(rows, _)| rows.len() == outcomes.len()) else {
-                self.halt("the destination settled other batches than it was asked for".into());
-                continue;
-            };
-            self.ack(batch, rows, &outcomes)?;
-            open = open.saturating_sub(rows.len() as u64);
-        }
-        let tally = {
-            let tally = &mut self.ledger().tally;
-            tally.in_doubt += open;
-            tally.done += open;
-            *tally
-        };
-        if open > 0 {
-            self.halt("the destination did not say what became of all records it had taken".into());
-        }
-        self.progress.advance(&tally);
-        Ok(())
-    }
-
-    async fn ask(&self, asked: &[(u64, String)]) -> Vec<(u64, Vec<Outcome>)> {
-        let mut budget = Budget::new(&self.retry, u64::MAX);
-        loop {
-            let (pause, message) = match self.writer.settle(asked).await {
-                Ok(answers) => return answers,
-                Err(SendError::Transient { message, retry_after }) => (budget.pause(retry_after), message),
-                Err(SendError::Fatal { message, help: Some(help) }) => (None, format!("{message} ({help})")),
-                Err(e) => (None, e.to_string()),
-            };
-            let Some(pause) = pause else {
-                self.halt(message);
-                return Vec::new();
-            };
-            tokio::time::sleep(pause).await;
+    async fn rest(&self, pause: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.closed() => {}
         }
     }
 }

@@ -4,14 +4,20 @@
 //!  operations ──► cut ──► intent (durable) ──► send ──► acknowledgement ──► … ──► settle ──► state
 //!                          │                    │  ▲ transient: wait, again
 //!                          │                    │  ▲ lost: again, or in doubt
+//!                          │                    │  ▲ partly: the others again
 //!                          └── up to `concurrency` batches   refused: halve until the bad record stands alone
 //! ```
-//! Whatever ends a delivery (a fault, a signal, too many rejections), what succeeded is kept.
+//! Whatever ends a delivery (a fault, a signal, too many rejections, a destination that does not work), what succeeded is
+//! kept.
 
+mod breaker;
 mod cut;
 mod flight;
+mod ledger;
 pub mod mapper;
+mod open;
 pub mod retry;
+mod settle;
 pub mod stop;
 
 #[cfg(test)]
@@ -22,6 +28,8 @@ mod fake;
 pub(crate) mod stage;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trouble;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -31,14 +39,15 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::destinations::Writer;
 use crate::diagnostic::{Error, Result};
-use crate::diff::Hash;
 use crate::manifest::sync::Limit;
 use crate::state::journal::SyncRecord;
+use crate::state::marks::{Mark, Marks};
 use crate::state::runs::SyncRun;
-use crate::state::{ActiveRun, Effort};
-use cut::{Cut, Cutter};
+use crate::state::{ActiveRun, ActiveSync, Effort};
+use cut::{Air, Cutter, Next, Rules, Token};
 use flight::Tower;
 pub use mapper::Mapper;
+pub use open::open;
 pub use retry::RetryPolicy;
 pub use stop::Stop;
 
@@ -55,10 +64,16 @@ pub struct Job<'a> {
     pub batch_size: u32,
     /// Batches in flight, at least 1.
     pub concurrency: u32,
+    /// True when a batch holds only added or only changed rows.
+    pub by_state: bool,
+    /// True where what a run hands over makes a whole at its end, as files do: settled once and by the same run.
+    pub by_run: bool,
     /// The delivery stops when more records than this are rejected; a percentage counts against `total`.
     pub max_rejected: Option<Limit>,
     /// Operations of the plan for this sync that do something at the destination.
     pub total: u64,
+    /// Operations that were left out of the plan's copy on purpose; only told.
+    pub left_out: u64,
     /// Makes the records.
     pub mapper: &'a mut dyn Mapper,
     /// How often and how long it is tried again.
@@ -106,7 +121,10 @@ pub async fn deliver(
     stop: &Stop,
     progress: &dyn Progress,
 ) -> Result<SyncRun> {
-    let sync = run.begin_sync(job.record)?;
+    let mut sync = run.begin_sync(job.record)?;
+    if !job.by_run {
+        settle::leftovers(writer, &mut sync, &job.retry, stop).await;
+    }
     let most_rejected = job.max_rejected.map(|limit| match limit {
         Limit::Count(count) => count,
         // Rounded down: 5 % of 19 records is none.
@@ -115,50 +133,74 @@ pub async fn deliver(
     let tower = Tower::new(run, &sync.record, writer, stop, progress, job.retry, most_rejected);
     let operations = run.operations(&sync.record.sync)?;
     let lineage = run.lineage();
-    let cutter = Cutter::new(operations, job.mapper, &sync, &lineage, job.batch_size.max(1) as usize);
-    let sent = send_all(&tower, cutter, job.concurrency.max(1) as usize, stop).await;
-    // Also after a failure: what was handed over is not left half-way.
-    let settled = tower.settle(DRAIN).await;
+    let rules = Rules { size: job.batch_size.max(1) as usize, by_state: job.by_state };
+    let mut cutter = Cutter::new(operations, job.mapper, writer, &sync, &lineage, rules);
+    let runway = Runway { sync: &sync, concurrency: job.concurrency.max(1) as usize, by_run: job.by_run };
+    let ended = loop {
+        let sent = send_all(&tower, &runway, &mut cutter, stop).await;
+        // Also after a failure: what was handed over is not left half-way.
+        let settled = tower.settle(DRAIN).await;
+        match sent.and_then(|waiting| settled.map(|()| waiting)) {
+            // Rows that wait for what is now settled.
+            Ok(true) if tower.open() => {}
+            ended => break ended,
+        }
+    };
     // And after a failure, too: what was answered is known, whatever failed later.
     let synced = run.journal().sync().await;
-    sent.and(settled).and(synced)?;
+    ended.and(synced)?;
     let error = tower.halted();
     let ledger = tower.ledger();
-    let effort = Effort { requests: ledger.tally.requests, retries: ledger.tally.retries, error };
-    run.finish_sync(&sync, &ledger.marks, effort)
+    let (requests, retries) = (ledger.tally.requests, ledger.tally.retries);
+    run.finish_sync(&sync, &ledger.marks, Effort { requests, retries, left_out: job.left_out, error })
 }
 
-/// Sends everything that may be sent. Returns when nothing is in flight any more.
-async fn send_all(tower: &Tower<'_>, mut cutter: Cutter<'_>, concurrency: usize, stop: &Stop) -> Result<()> {
+/// What does not change while a sync is sent.
+struct Runway<'a> {
+    sync: &'a ActiveSync,
+    concurrency: usize,
+    by_run: bool,
+}
+
+impl Runway<'_> {
+    /// Whether what waits for this operation may be done.
+    fn clear(&self, marks: &Marks, after: Option<u64>) -> bool {
+        // What makes a whole at the end keeps its order, and does not lose what it was handed.
+        let handed_over = |ordinal| self.by_run && marks.get(ordinal) == Mark::InDoubt;
+        self.sync.may_go(after, marks) || after.is_some_and(handed_over)
+    }
+}
+
+/// Sends everything that may be sent. Returns when nothing is in flight any more: true when rows are left that wait for a
+/// batch that was taken to be answered later.
+async fn send_all(tower: &Tower<'_>, runway: &Runway<'_>, cutter: &mut Cutter<'_>, stop: &Stop) -> Result<bool> {
     let mut flights = FuturesUnordered::new();
-    let mut flying: HashSet<Hash> = HashSet::new();
-    let mut next: Option<Cut> = None;
+    let mut flying: HashSet<Token> = HashSet::new();
     let mut broken: Option<Error> = None;
-    let mut sending = true;
+    let mut waiting = false;
     loop {
-        while flights.len() < concurrency && tower.open() {
-            if next.is_none() {
-                next = match cutter.cut() {
-                    Ok(cut) => cut,
-                    Err(e) => {
-                        tower.halt(e.to_string());
-                        broken.get_or_insert(e);
-                        None
-                    }
-                };
+        while flights.len() < runway.concurrency && tower.open() {
+            let unsettled = !runway.by_run && !tower.ledger().deferred.is_empty();
+            let air = Air { tokens: &flying, busy: !flights.is_empty(), unsettled };
+            let mut cut = match cutter.cut(air) {
+                Ok(Next::Batch(cut)) => cut,
+                Ok(Next::Wait) => {
+                    waiting = flights.is_empty();
+                    break;
+                }
+                Ok(Next::End) => break,
+                Err(e) => {
+                    tower.halt(e.to_string());
+                    broken.get_or_insert(e);
+                    break;
+                }
+            };
+            for known in cut.known.chunk_by(|one, next| one.1 == next.1) {
+                tower.known(known)?;
             }
-            // One in flight per key; and removals go last, when all else has come to its end.
-            let waits = |cut: &Cut| (cut.last_wave() && sending) || cut.keys.iter().any(|key| flying.contains(key));
-            if next.as_ref().is_some_and(|cut| !flights.is_empty() && waits(cut)) {
-                break;
-            }
-            let Some(mut cut) = next.take() else { break };
-            sending = !cut.last_wave();
-            for (ordinal, message) in std::mem::take(&mut cut.unmappable) {
-                tower.unmappable(ordinal, cut.action, message)?;
-            }
+            cut.withhold(|after| runway.clear(&tower.ledger().marks, after));
             if !cut.operations.is_empty() {
-                flying.extend(&cut.keys);
+                flying.extend(&cut.tokens);
                 flights.push(tower.fly(cut));
             }
         }
@@ -170,8 +212,8 @@ async fn send_all(tower: &Tower<'_>, mut cutter: Cutter<'_>, concurrency: usize,
         };
         match landed {
             None => break,
-            Some(Ok(keys)) => keys.iter().for_each(|key| {
-                flying.remove(key);
+            Some(Ok(tokens)) => tokens.iter().for_each(|token| {
+                flying.remove(token);
             }),
             // The journal cannot be written: nothing more may be sent.
             Some(Err(e)) => {
@@ -180,5 +222,5 @@ async fn send_all(tower: &Tower<'_>, mut cutter: Cutter<'_>, concurrency: usize,
             }
         }
     }
-    broken.map_or(Ok(()), Err)
+    broken.map_or(Ok(waiting), Err)
 }

@@ -1,4 +1,5 @@
-//! How often and how long a batch is tried again: full jitter within a budget, `Retry-After` honoured.
+//! How often and how long a batch is tried again: full jitter within a budget, `Retry-After` honoured. And when all
+//! batches together are given up, because the destination itself does not work.
 
 use std::time::Duration;
 
@@ -13,12 +14,24 @@ pub struct RetryPolicy {
     pub budget: Duration,
     /// Tries of one batch after the first.
     pub attempts: u32,
+    /// Failures in a row, of all batches together and without an answer in between, after which the sync stops; only
+    /// once they have lasted for `failing`. A pause the destination asks for is no failure.
+    pub failures: u32,
+    /// How long failures must last before the sync stops.
+    pub failing: Duration,
+    /// How long a destination that cannot be reached at all is tried.
+    pub unreachable: Duration,
+    /// How often, at least.
+    pub unreachable_tries: u32,
+    /// Single records refused in a row with the same code, where nothing was ever taken, after which the sync stops.
+    pub refusals: u32,
     /// Where the jitter begins; the same seed gives the same pauses.
     pub seed: u64,
 }
 
 impl Default for RetryPolicy {
-    /// Up to 3 minutes of pauses, from half a second to half a minute each.
+    /// Up to 3 minutes of pauses, from half a second to half a minute each, for a batch that alone does not go through;
+    /// 10 failures and 20 seconds where nothing goes through; 10 seconds where nobody is there.
     fn default() -> Self {
         use std::hash::{BuildHasher, Hasher, RandomState};
         Self {
@@ -26,13 +39,18 @@ impl Default for RetryPolicy {
             cap: Duration::from_secs(30),
             budget: Duration::from_secs(180),
             attempts: 20,
+            failures: 10,
+            failing: Duration::from_secs(20),
+            unreachable: Duration::from_secs(10),
+            unreachable_tries: 3,
+            refusals: 200,
             seed: RandomState::new().build_hasher().finish(),
         }
     }
 }
 
 /// What is left of the budget of one batch.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Budget {
     policy: RetryPolicy,
     attempt: u32,
@@ -59,6 +77,11 @@ impl Budget {
         self.attempt += 1;
         self.spent += pause;
         (self.attempt <= self.policy.attempts && self.spent <= self.policy.budget).then_some(pause)
+    }
+
+    /// True once it was tried again.
+    pub fn tried(&self) -> bool {
+        self.attempt > 0
     }
 
     /// The next number of the sequence between 0 and 1 (splitmix64).

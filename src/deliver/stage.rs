@@ -36,8 +36,11 @@ pub struct Stage {
     pub on_doubt: Policy,
     pub batch_size: u32,
     pub concurrency: u32,
+    pub by_state: bool,
     pub max_rejected: Option<Limit>,
     pub stop: Stop,
+    /// Held rows are sent again.
+    pub retry: bool,
     /// Everything any plan has held.
     pub planned: Vec<Deed>,
     plans: u32,
@@ -98,10 +101,10 @@ pub fn change_batch(rows: &[(i64, i64, RowState)]) -> ChangeBatch {
 
 /// What is to be done for the state to be as desired: what `diff` does, for two integer columns.
 pub fn changes(reading: &Reading, desired: &Rows) -> Vec<(i64, i64, RowState)> {
-    try_changes(reading, desired).unwrap()
+    try_changes(reading, desired, false).unwrap()
 }
 
-fn try_changes(reading: &Reading, desired: &Rows) -> Result<Vec<(i64, i64, RowState)>> {
+fn try_changes(reading: &Reading, desired: &Rows, retry: bool) -> Result<Vec<(i64, i64, RowState)>> {
     let view = reading.view(SYNC, None)?;
     let rows = |snapshot: &Option<_>| -> HashMap<Hash, Hash> {
         snapshot.as_ref().map(crate::state::hashes).transpose().unwrap().unwrap_or_default().into_iter().collect()
@@ -111,7 +114,7 @@ fn try_changes(reading: &Reading, desired: &Rows) -> Result<Vec<(i64, i64, RowSt
     for (key, version) in desired {
         let (hash, row) = (key_hash(*key), row_hash(*key, *version));
         let same = known.get(&hash) == Some(&row) && !doubt.contains_key(&hash);
-        if same || view.held.get(&hash).is_some_and(|held| held.row_hash == row) {
+        if same || !retry && view.held.get(&hash).is_some_and(|held| held.row_hash == row) {
             continue;
         }
         let state = if known.contains_key(&hash) { RowState::Changed } else { RowState::Added };
@@ -146,8 +149,10 @@ impl Stage {
             on_doubt: Policy::Hold,
             batch_size: 4,
             concurrency: 3,
+            by_state: false,
             max_rejected: None,
             stop: Stop::never(),
+            retry: false,
             planned: Vec::new(),
             plans: 0,
         }
@@ -179,7 +184,7 @@ impl Stage {
         let locked = state.lock(&LockRequest::new("apply"))?;
         locked.recover()?;
         let reading = locked.read()?;
-        let changes = try_changes(&reading, desired)?;
+        let changes = try_changes(&reading, desired, self.retry)?;
         if changes.is_empty() {
             return Ok(None);
         }
@@ -212,8 +217,11 @@ impl Stage {
             record: self.record(),
             batch_size: self.batch_size,
             concurrency: self.concurrency,
+            by_state: self.by_state,
+            by_run: false,
             max_rejected: self.max_rejected,
             total: changes.len() as u64,
+            left_out: 0,
             mapper: &mut IntMapper,
             retry: RetryPolicy { seed: 1, ..RetryPolicy::default() },
         };

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::fake::Fault;
-use super::stage::{Rows, SYNC, Stage, changes, key_hash, write_plan};
+use super::stage::{Rows, SYNC, Stage, changes, key_hash, row_hash, write_plan};
 use super::stop;
 use crate::destinations::{Action, Class};
 use crate::diagnostic::Error;
+use crate::diff::RowState;
 use crate::manifest::sync::Limit;
+use crate::plan::operations;
 use crate::state::journal::Policy;
 use crate::state::runs::{Run, Status, SyncRun};
 use crate::state::{LockRequest, PlanUse};
@@ -204,7 +206,7 @@ async fn a_signal_starts_nothing_new_and_drains_in_five_seconds() {
 async fn a_plan_goes_on_after_its_interrupted_run_and_is_used_once() {
     let mut stage = Stage::new(Class::B);
     stage.concurrency = 1;
-    let changes: Vec<_> = (1..=12).map(|key| (key, key, crate::diff::RowState::Added)).collect();
+    let changes: Vec<_> = (1..=12).map(|key| (key, key, RowState::Added)).collect();
     let plan = tempfile::tempdir().unwrap();
     write_plan(plan.path(), &changes, Some(Action::Delete));
     let mut bound = None;
@@ -251,4 +253,25 @@ async fn a_plan_made_after_a_crash_without_a_lock_fits_the_state_after_its_recov
     locked.recover().unwrap();
     assert_eq!(locked.check_plan("p", reading.lineage(), reading.serial()).unwrap(), PlanUse::Fresh);
     assert_eq!(changes(&locked.read().unwrap(), &rows(1..=12)), todo);
+}
+
+#[test]
+fn what_is_left_of_narrowed_operations_keeps_its_order_and_is_counted_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = |key| if key > 7 { RowState::Removed } else { RowState::Added };
+    let rows: Vec<_> = (1..=9).map(|key| (key, key, state(key))).collect();
+    write_plan(folder.path(), &rows, Some(Action::Delete));
+    let folder = folder.path().join("operations").join(SYNC);
+    let mut asked = Vec::new();
+    operations::narrow(&folder, &mut |head| {
+        asked.push(head.ordinal);
+        ["3", "5", "8"].contains(&head.key.as_str())
+    })
+    .unwrap();
+    assert_eq!(asked, (0..9).collect::<Vec<_>>());
+    let left: Vec<_> = operations::read(&folder).unwrap().flat_map(|part| part.unwrap().heads).collect();
+    let told: Vec<_> = left.iter().map(|h| (h.ordinal, h.key.as_str(), h.action)).collect();
+    let (send, delete) = (Some(Action::Send), Some(Action::Delete));
+    assert_eq!(told, [(0, "3", send), (1, "5", send), (2, "8", delete)]);
+    assert_eq!(left[0].row_hash, row_hash(3, 3));
 }

@@ -10,15 +10,16 @@ mod postgres;
 mod sqlite;
 mod table;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::connectors::{self, Compiled, Setup};
 use crate::diagnostic::Result;
-use crate::manifest::destination::DestinationType;
 use crate::manifest::sync::{Mode, OnNull, OnRemoved, Write};
-use crate::mapping::Record;
+use crate::mapping::{Record, Value};
 use crate::postgres::Server;
 use crate::secret::Connection;
 
@@ -72,6 +73,8 @@ pub struct TargetField {
     /// The Arrow type of the column it is made of, where it comes from a column without transforms; a hint for
     /// destinations that create tables or typed files.
     pub data_type: Option<arrow_schema::DataType>,
+    /// What its text stands for, as far as manifest and model say.
+    pub meaning: crate::mapping::Meaning,
 }
 
 /// One record on its way.
@@ -235,6 +238,10 @@ pub trait Destination: Send + Sync {
     /// that would work.
     fn capabilities(&self, object: &str, mode: Mode, options: &Options) -> Result<Capabilities>;
 
+    /// Makes an identifier of an object, by its name, what the destination takes it for, e.g. lower case where case makes
+    /// no difference: two rows whose identifiers are the same after this write the same record. Offline.
+    fn normalise(&self, _object: &str, _identifier: &str, _value: &mut Value) {}
+
     /// Connects and checks that the object can take these fields (table and columns exist, types fit).
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError>;
 }
@@ -246,8 +253,9 @@ pub trait Writer: Send + Sync {
     async fn send(&self, batch: &Batch) -> Result<Sent, SendError>;
 
     /// Ends the run's sending and settles what was deferred: outcomes by batch id, one per operation.
-    /// Called once after the last batch; also after a failure, so that what was sent is not left half-way. A handle may
-    /// come from an earlier run that was killed: it must say all that is needed.
+    /// Called once after the last batch; also after a failure, so that what was sent is not left half-way. Only where rows
+    /// wait for a deferred batch with the same [`Writer::identity`] is it called before them, too. A handle may come from
+    /// an earlier run that was killed: it must say all that is needed.
     async fn settle(&self, deferred: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError>;
 
     /// What must not be twice in a batch, nor in two batches in flight, beside the row's key: a hash of the identifiers as
@@ -262,17 +270,31 @@ pub trait Writer: Send + Sync {
     }
 }
 
+/// What kind of system a destination is.
+#[derive(Debug, Clone)]
+pub enum DestinationKind {
+    /// A SQLite database file.
+    Sqlite,
+    /// A PostgreSQL server.
+    Postgres,
+    /// A folder of CSV, JSON lines or Parquet files.
+    Files,
+    /// An HTTP API that a connector describes, or the destination itself.
+    Connector(Arc<Compiled>),
+}
+
 /// The destination of a manifest's `type` and rendered `connection`; paths in it are absolute. Offline: nothing is
 /// connected to before [`Destination::open`].
 ///
 /// # Errors
 /// The connection lacks a key, holds one of the wrong type, or names a certificate file that cannot be read.
-pub fn open(kind: DestinationType, connection: &Connection) -> Result<Box<dyn Destination>> {
+pub fn open(kind: &DestinationKind, connection: &Connection, setup: &Setup) -> Result<Box<dyn Destination>> {
     Ok(match kind {
-        DestinationType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
-        DestinationType::Postgres => {
+        DestinationKind::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
+        DestinationKind::Postgres => {
             Box::new(postgres::Postgres::new(Server::new(&connection.typed()?, &connection.redactor())?))
         }
-        DestinationType::Files => Box::new(files::Files::new(connection.typed()?)),
+        DestinationKind::Files => Box::new(files::Files::new(connection.typed()?)),
+        DestinationKind::Connector(compiled) => connectors::open(compiled.clone(), connection, setup)?,
     })
 }

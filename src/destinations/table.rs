@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::{Action, Batch, Operation, Outcome, SendError, Target};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::sync::{Mode, Write};
-use crate::mapping::{Record, Value};
+use crate::mapping::{Meaning, Record, Value};
 
 /// The columns a sync writes: the identifiers first, then the fields.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub(super) struct Column {
     pub if_added: bool,
     /// The type it would be created with.
     pub data_type: Option<DataType>,
+    /// What its text stands for.
+    pub meaning: Meaning,
 }
 
 impl Columns {
@@ -38,6 +40,7 @@ impl Columns {
             name: field.name.clone(),
             if_added: field.write == Write::IfAdded,
             data_type: field.data_type.clone(),
+            meaning: field.meaning,
         };
         let matching: Vec<Column> = target.matching.iter().enumerate().map(column).collect();
         let is_identifier = |c: &Column| matching.iter().any(|m| m.name.eq_ignore_ascii_case(&c.name));

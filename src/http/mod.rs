@@ -1,10 +1,24 @@
-//! HTTP: one call, one answer. Retries, limits and meaning are decided by who calls.
+//! HTTP: one call, one answer. Retries and meaning are decided by who calls.
+//!
+//! [`Client`] sends: one pool of connections for each account, guarded (`guard`), without redirects, with bounded
+//! answers, and only to the hosts of the account. [`Limits`] says when. [`WireLog`] writes down what went over the wire.
+
+mod client;
+mod failure;
+pub mod guard;
+mod limits;
+mod retry_after;
+mod wire;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::manifest::connector::api::Method;
+pub use client::{Client, Settings};
+pub use limits::{LimitError, Limits, Permit};
+pub use retry_after::{retry_after, retry_after_at};
+pub use wire::{Logged, WireLog};
 
 /// A request, ready to be sent.
 #[derive(Debug, Clone)]
@@ -68,10 +82,10 @@ pub enum CallError {
     /// The destination cannot be reached, and nothing was sent.
     #[error("{0}")]
     Unreachable(String),
-    /// The request may have arrived; there is no answer, or not all of it.
+    /// The request may have arrived; there is no answer, or not all of it, or it is larger than any should be.
     #[error("{0}")]
     Lost(String),
-    /// The address is one no request may go to, or the answer is larger than any should be.
+    /// The address is one no request may go to, or the request is none that can be sent; nothing was sent.
     #[error("{message}")]
     Forbidden {
         /// What is wrong.

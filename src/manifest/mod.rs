@@ -26,11 +26,14 @@ pub enum Kind {
     Destination,
     /// `syncs/NAME.yaml`
     Sync,
+    /// `connectors/NAME.yaml`
+    Connector,
 }
 
 impl Kind {
-    /// All kinds, in data order.
-    pub const ALL: [Kind; 5] = [Kind::Project, Kind::Source, Kind::Model, Kind::Destination, Kind::Sync];
+    /// All kinds, in data order; last what few projects have.
+    pub const ALL: [Kind; 6] =
+        [Kind::Project, Kind::Source, Kind::Model, Kind::Destination, Kind::Sync, Kind::Connector];
 
     /// The word used in messages and file names of schemas: `project`, `source`, …
     pub fn word(self) -> &'static str {
@@ -40,6 +43,7 @@ impl Kind {
             Kind::Model => "model",
             Kind::Destination => "destination",
             Kind::Sync => "sync",
+            Kind::Connector => "connector",
         }
     }
 
@@ -51,6 +55,7 @@ impl Kind {
             Kind::Model => Some("models"),
             Kind::Destination => Some("destinations"),
             Kind::Sync => Some("syncs"),
+            Kind::Connector => Some("connectors"),
         }
     }
 }

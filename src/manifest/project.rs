@@ -45,12 +45,55 @@ pub struct Environment {
     /// Sources to swap: name used in models → manifest used in this environment.
     #[serde(default)]
     pub sources: IndexMap<String, String>,
-    /// Destinations to swap: name used in syncs → manifest used in this environment.
+    /// Destinations to swap: name used in syncs → manifest used in this environment, or what is done with it.
     #[serde(default)]
-    pub destinations: IndexMap<String, String>,
+    pub destinations: IndexMap<String, Swap>,
     /// Guards that go over the project's.
     #[serde(default)]
     pub guards: Guards,
+}
+
+/// What an environment takes for a destination: the name of another manifest, or what to do with the one there is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(from = "SwapForm")]
+#[schemars(with = "SwapForm")]
+pub struct Swap {
+    /// The manifest used instead; the same one when absent.
+    pub to: Option<String>,
+    /// True when a local stand-in takes the records.
+    pub sandbox: bool,
+}
+
+/// The two ways to write a swap.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum SwapForm {
+    /// The manifest used in this environment.
+    Name(String),
+    /// The long form.
+    Keys(SwapKeys),
+}
+
+/// The long form of a swap.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SwapKeys {
+    /// The manifest used in this environment; the one of that name when absent.
+    #[serde(rename = "use")]
+    to: Option<String>,
+    /// True to send to a sandbox on this machine, which runs as long as the command, and never to the real system. Its
+    /// credentials need not be there. For Iterable and Marketo.
+    #[serde(default)]
+    sandbox: bool,
+}
+
+impl From<SwapForm> for Swap {
+    fn from(form: SwapForm) -> Self {
+        match form {
+            SwapForm::Name(to) => Swap { to: Some(to), sandbox: false },
+            SwapForm::Keys(SwapKeys { to, sandbox }) => Swap { to, sandbox },
+        }
+    }
 }
 
 /// Where the state is kept.
@@ -65,11 +108,20 @@ pub struct StateBackend {
     /// What the snapshot keeps of each row: all used values, or fingerprints alone.
     #[serde(default)]
     pub values: StateValues,
+    /// Runs whose reports, row logs and plans are kept, the newest first. The last run of each sync is kept whatever its
+    /// age.
+    #[serde(default = "keep_runs")]
+    #[schemars(range(min = 1))]
+    pub keep_runs: u32,
+}
+
+fn keep_runs() -> u32 {
+    200
 }
 
 impl Default for StateBackend {
     fn default() -> Self {
-        Self { kind: StateType::Local, path: None, values: StateValues::Full }
+        Self { kind: StateType::Local, path: None, values: StateValues::Full, keep_runs: keep_runs() }
     }
 }
 

@@ -3,6 +3,7 @@
 //! `connection` depends on `type`: that is said with `if`/`then`, never `oneOf`, so that an error names the one thing
 //! that is wrong and an editor offers the one set of keys that fits.
 
+mod editor;
 mod examples;
 mod faults;
 mod pages;
@@ -15,7 +16,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::{Kind, connection, destination, model, project, source, sync};
+use super::{Kind, connection, connector, destination, model, project, source, sync};
 use crate::diagnostic::{Error, Result};
 pub use faults::{faults, typed};
 
@@ -24,7 +25,7 @@ pub const FOLDER: &str = "schemas";
 /// The page generated from the schemas, beside the folder.
 pub const PAGE: &str = "docs/manifests.md";
 
-/// The schema of a kind of manifest.
+/// The schema a kind of manifest is checked against. What an editor is given knows more: see [`files`].
 pub fn schema(kind: Kind) -> &'static Value {
     static SCHEMAS: OnceLock<Vec<Value>> = OnceLock::new();
     &SCHEMAS.get_or_init(|| Kind::ALL.into_iter().map(generate).collect())[kind as usize]
@@ -64,7 +65,7 @@ pub fn files() -> Vec<(PathBuf, String)> {
         .into_iter()
         .map(|kind| {
             let path = Path::new(FOLDER).join(format!("{}.schema.json", kind.word()));
-            (path, format!("{:#}\n", schema(kind)))
+            (path, format!("{:#}\n", editor::schema(kind)))
         })
         .collect();
     files.push((PathBuf::from(PAGE), pages::page()));
@@ -78,12 +79,15 @@ fn generate(kind: Kind) -> Value {
         Kind::Model => shape::<model::Model>(),
         Kind::Destination => shape::<destination::Destination>(),
         Kind::Sync => shape::<sync::Sync>(),
+        Kind::Connector => shape::<connector::Connector>(),
     };
     let files = || shape::<connection::FilesConnection>();
     let sqlite = || shape::<connection::SqliteConnection>();
     match kind {
-        Kind::Source => by_type(&mut schema, [("files", files()), ("sqlite", sqlite()), ("postgres", postgres())]),
-        Kind::Destination => by_type(&mut schema, [("sqlite", sqlite()), ("postgres", postgres()), ("files", files())]),
+        Kind::Source => by_type(&mut schema, vec![("files", files()), ("sqlite", sqlite()), ("postgres", postgres())]),
+        Kind::Destination => {
+            by_type(&mut schema, vec![("sqlite", sqlite()), ("postgres", postgres()), ("files", files())]);
+        }
         _ => {}
     }
     if let Some(map) = schema.as_object_mut() {
@@ -99,8 +103,8 @@ fn postgres() -> Value {
 }
 
 /// What `connection` may hold, for each value of `type`.
-fn by_type<const N: usize>(schema: &mut Value, connections: [(&str, Value); N]) {
-    let rules = connections.map(|(name, mut connection)| {
+fn by_type(schema: &mut Value, connections: Vec<(&str, Value)>) {
+    let rules = connections.into_iter().map(|(name, mut connection)| {
         if let Some(map) = connection.as_object_mut() {
             map.shift_remove("$schema");
             map.shift_remove("title");
@@ -110,12 +114,21 @@ fn by_type<const N: usize>(schema: &mut Value, connections: [(&str, Value); N]) 
             "then": { "properties": { "connection": connection }, "required": ["connection"] },
         })
     });
-    schema["allOf"] = Value::from(rules.to_vec());
+    let rules: Vec<Value> = rules.collect();
+    match schema.get_mut("allOf") {
+        Some(Value::Array(all)) => all.extend(rules),
+        _ => schema["allOf"] = rules.into(),
+    }
 }
 
 fn shape<T: JsonSchema>() -> Value {
+    generated::<T>(true)
+}
+
+/// The schema of a shape; its parts in place, or under `$defs` by name.
+fn generated<T: JsonSchema>(inline: bool) -> Value {
     let mut settings = SchemaSettings::draft2020_12();
-    settings.inline_subschemas = true;
+    settings.inline_subschemas = inline;
     let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     tidy(&mut schema);
     schema
@@ -203,7 +216,7 @@ mod tests {
     #[test]
     fn every_property_is_described_and_no_object_takes_unknown_keys_by_accident() {
         for kind in Kind::ALL {
-            each_schema(schema(kind), kind.word(), &mut |node, at| {
+            each_schema(editor::schema(kind), kind.word(), &mut |node, at| {
                 if at.contains("/if/") || at.ends_with("/if") || at.ends_with("/then") {
                     return;
                 }
@@ -230,8 +243,8 @@ mod tests {
     fn generated_files_are_the_same_every_time_and_found_stale_when_changed() {
         assert_eq!(files(), Kind::ALL.map(|_| ()).map(|()| files())[0]);
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(check(dir.path()).len(), 6);
-        assert_eq!(write(dir.path()).unwrap().len(), 6);
+        assert_eq!(check(dir.path()).len(), 7);
+        assert_eq!(write(dir.path()).unwrap().len(), 7);
         assert!(check(dir.path()).is_empty());
         std::fs::write(dir.path().join("schemas/sync.schema.json"), "{}").unwrap();
         assert_eq!(check(dir.path()), [PathBuf::from("schemas/sync.schema.json")]);

@@ -187,7 +187,8 @@ impl Bound<'_> {
             let value = read(column, from, row).map_err(fail)?;
             if value.is_null() {
                 let reason = Reason::NullMatch;
-                return Err(Unmappable { field: identifier.clone(), reason, message: "is null".into() });
+                let message = format!("column `{}` is null", from.name);
+                return Err(Unmappable { field: identifier.clone(), reason, message });
             }
             matching.push(value);
         }
@@ -207,9 +208,17 @@ impl Bound<'_> {
                 }
                 (Cell::Template(_), None) => Err("the template has no row".into()),
             };
-            let value = value
-                .and_then(|value| transform::apply(&step.transform, value))
-                .map_err(|message| Unmappable { field: step.name.clone(), reason: Reason::Unmappable, message })?;
+            let transformed = |value| {
+                transform::apply(&step.transform, value).map_err(|message| match cell {
+                    Cell::Column(_, from) => format!("column `{}`: {message}", from.name),
+                    Cell::Constant(_) | Cell::Template(_) => message,
+                })
+            };
+            let value = value.and_then(transformed).map_err(|message| Unmappable {
+                field: step.name.clone(),
+                reason: Reason::Unmappable,
+                message,
+            })?;
             fields.push(if step.omit_null && value.is_null() { None } else { Some(value) });
         }
         Ok(Record { matching, fields })

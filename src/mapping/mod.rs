@@ -36,7 +36,7 @@ pub use compile::{Bound, Mapping};
 pub use difference::{Difference, differences, named};
 pub use json::nested_json;
 pub use scan::{Mention, mentions};
-pub use target::data_type;
+pub use target::{Meaning, data_type, meaning};
 pub use value::Value;
 
 #[cfg(test)]
@@ -96,7 +96,7 @@ pub struct Unmappable {
     pub field: String,
     /// What kind of fault it is.
     pub reason: Reason,
-    /// What is wrong, without the value itself: ``transform `integer`: text is not a whole number``.
+    /// What is wrong, without the value itself: ``column `age`: transform `integer`: text is not a whole number``.
     pub message: String,
 }
 

@@ -3,6 +3,7 @@
 use arrow_schema::{DataType, Schema};
 use serde_json::Value as Json;
 
+use super::column::MARK;
 use crate::manifest::sync::{Field, Origin, Transform};
 
 /// The Arrow type of a field's values, as far as manifest and model say; `None` where it depends on the row.
@@ -31,5 +32,41 @@ pub fn data_type(field: &Field, schema: &Schema) -> Option<DataType> {
         | Transform::Md5
         | Transform::E164
         | Transform::Iso8601 => Some(DataType::Utf8),
+    })
+}
+
+/// What the text of a field stands for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Meaning {
+    /// Itself.
+    #[default]
+    Itself,
+    /// A decimal number of any length.
+    Decimal,
+    /// A JSON value: text is one of its strings.
+    Json,
+}
+
+impl Meaning {
+    /// What the text of a column stands for.
+    pub fn of(field: &arrow_schema::Field) -> Self {
+        match field.metadata().get(MARK).map(String::as_str) {
+            Some("decimal") => Self::Decimal,
+            Some("json") => Self::Json,
+            _ => Self::Itself,
+        }
+    }
+}
+
+/// What the text of a field's values stands for, as far as manifest and model say.
+pub fn meaning(field: &Field, schema: &Schema) -> Meaning {
+    let origin = match &field.origin {
+        Origin::Column(column) => schema.field_with_name(column).map_or(Meaning::Itself, Meaning::of),
+        Origin::Value(_) | Origin::Template(_) => Meaning::Itself,
+    };
+    field.transform.iter().fold(origin, |_, transform| match transform {
+        Transform::Json => Meaning::Json,
+        Transform::Number => Meaning::Decimal,
+        _ => Meaning::Itself,
     })
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
+use super::identities::Records;
 use super::operations::{Writer, state_word};
 use super::samples::Samples;
 use super::{Causes, Counts, FieldChange, Operations, Sample, SyncPlan};
@@ -45,15 +46,37 @@ pub fn action(rules: &Rules, change: &Change) -> Option<Action> {
 
 /// Gathers the changes of one sync while the diff streams.
 pub struct Collector<'a> {
-    rules: Rules,
-    mapping: &'a Mapping,
-    operations: Writer,
-    counts: Operations,
+    pub(super) rules: Rules,
+    pub(super) mapping: &'a Mapping,
+    pub(super) operations: Writer,
+    pub(super) counts: Operations,
     causes: Causes,
     fields: IndexMap<String, u64>,
     unknown_before: u64,
-    nameless: u64,
-    samples: Samples,
+    pub(super) nameless: u64,
+    pub(super) samples: Samples,
+    /// What rows are matched to, where it is not their key.
+    pub(super) records: Option<Records>,
+    /// Operations written that send rows: they stand before all others.
+    pub(super) sends: u64,
+    pub(super) remarks: Remarks,
+}
+
+/// What a plan must say of a sync beside its numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// Removed rows that cannot be named at the destination.
+    pub nameless: u64,
+    /// Changed rows of which nobody knows what they were matched by before.
+    pub nameless_former: u64,
+    /// Records that are left alone because a current row uses them.
+    pub in_use: u64,
+    /// Former records of earlier runs among the removed rows.
+    pub former: u64,
+    /// Rows that share their record with another.
+    pub shared: u64,
+    /// A few of their keys.
+    pub sharing: Vec<String>,
 }
 
 impl<'a> Collector<'a> {
@@ -72,18 +95,30 @@ impl<'a> Collector<'a> {
             unknown_before: 0,
             nameless: 0,
             samples,
+            records: None,
+            sends: 0,
+            remarks: Remarks::default(),
         }
+    }
+
+    /// Watches over the records that rows are matched to; asked only once the whole model has been read.
+    pub fn watching(self, records: Option<Records>) -> Self {
+        Self { records, ..self }
     }
 
     /// Takes a batch of changes.
     pub fn take(&mut self, batch: &ChangeBatch) -> Result<()> {
         let keys = keys(batch, &self.mapping.spec().primary_key)?;
-        let actions: Vec<_> = batch.changes.iter().map(|change| action(&self.rules, change)).collect();
+        let batch = &*self.renamed(batch);
+        let mut actions: Vec<_> = batch.changes.iter().map(|change| action(&self.rules, change)).collect();
+        let formers = self.leave(batch, &mut actions, &keys);
         for ((change, action), key) in batch.changes.iter().zip(&actions).zip(&keys) {
             self.count(change, *action);
             self.compare(change, key);
         }
-        self.operations.write(batch, &actions, &keys)
+        self.operations.write(batch, &actions, &keys)?;
+        self.sends += batch.changes.iter().filter(|change| change.state != RowState::Removed).count() as u64;
+        self.write_formers(&formers)
     }
 
     fn count(&mut self, change: &Change, action: Option<Action>) {
@@ -147,16 +182,16 @@ impl<'a> Collector<'a> {
         Sample { state: state_word(change.state).to_owned(), key: key.to_owned(), fields }
     }
 
-    /// Ends the sync's part of the plan; names, guards and estimate are the caller's to add. Returns it with the number
-    /// of removed rows that cannot be named at the destination.
-    pub fn finish(self, summary: Summary) -> Result<(SyncPlan, u64)> {
+    /// Ends the sync's part of the plan; names, guards and estimate are the caller's to add. Returns it with what else
+    /// must be said.
+    pub fn finish(self, summary: Summary) -> Result<(SyncPlan, Remarks)> {
         self.operations.finish()?;
         let plan = SyncPlan {
             counts: Counts {
                 rows: summary.rows,
                 added: summary.added,
                 changed: summary.changed,
-                removed: summary.removed,
+                removed: summary.removed + self.remarks.former,
                 unchanged: summary.unchanged,
                 invalid: summary.invalid.iter().map(|i| i.count).sum(),
             },
@@ -169,7 +204,8 @@ impl<'a> Collector<'a> {
             invalid: summary.invalid,
             ..SyncPlan::default()
         };
-        Ok((plan, self.nameless))
+        let (shared, sharing) = self.records.map(|records| records.shared()).unwrap_or_default();
+        Ok((plan, Remarks { nameless: self.nameless, shared, sharing, ..self.remarks }))
     }
 }
 

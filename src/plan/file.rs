@@ -16,7 +16,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::Plan;
-use crate::diagnostic::{Error, Result};
+use crate::diagnostic::{Error, Result, space_help};
 use crate::mapping::MappingSpec;
 
 /// Version of plan files this program writes; readers refuse another major.
@@ -82,10 +82,9 @@ impl PlanFolder {
             let path = self.folder.join(name);
             let written =
                 File::create(&path).and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
-            written.map_err(|e| Error::failed(format!("cannot write `{}`: {e}", path.display())))
+            written.map_err(|e| failed(&path, &e))
         };
-        fs::create_dir_all(&self.folder)
-            .map_err(|e| Error::failed(format!("cannot write `{}`: {e}", self.folder.display())))?;
+        fs::create_dir_all(&self.folder).map_err(|e| failed(&self.folder, &e))?;
         write("plan.json", to_json(plan)?)?;
         write("bound.json", to_json(bound)?)
     }
@@ -200,6 +199,10 @@ pub fn peek(file: &Path) -> Result<Plan> {
     let mut text = String::new();
     entry.read_to_string(&mut text).map_err(|e| failed(&e))?;
     serde_json::from_str(&text).map_err(|e| failed(&e))
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Error {
+    Error::Failed { message: format!("cannot write `{}`: {error}", path.display()), help: space_help(error) }
 }
 
 fn open(file: &Path) -> Result<ZipArchive<File>, String> {

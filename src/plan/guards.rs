@@ -43,8 +43,7 @@ pub fn evaluate(guards: &Guards, counts: &Counts, acknowledged: u64, first_run: 
         let ok = match limit {
             Limit::Count(most) => actual <= most,
             Limit::Percent(_) if name == "max_added" && first_run => true,
-            // Compared as a product, so that no rounding lets a row through.
-            Limit::Percent(percent) => actual as f64 * 100.0 <= percent * whole as f64,
+            Limit::Percent(percent) => within(actual, percent, whole),
         };
         Some(Guard { name: name.to_owned(), limit: limit.to_string(), actual, ok })
     };
@@ -60,6 +59,19 @@ pub fn evaluate(guards: &Guards, counts: &Counts, acknowledged: u64, first_run: 
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Whether `actual` rows are at most so many percent of `whole`, to the row: compared in whole numbers of the decimal
+/// that stands in the manifest, so that no rounding lets one through or holds one up.
+fn within(actual: u64, percent: f64, whole: u64) -> bool {
+    // The shortest decimal that is this number, without an exponent.
+    let decimal = percent.to_string();
+    let (units, decimals) = decimal.split_once('.').unwrap_or((&decimal, ""));
+    let digits: u128 = format!("{units}{decimals}").parse().unwrap_or(0);
+    let scale = u32::try_from(decimals.len()).ok().and_then(|decimals| 10_u128.checked_pow(decimals));
+    // 17 digits times a number of rows always fit. What does not is a share of next to nothing.
+    let left = scale.and_then(|scale| (u128::from(actual) * 100).checked_mul(scale));
+    left.map_or(actual == 0, |left| left <= digits.saturating_mul(u128::from(whole)))
 }
 
 /// Lets guards pass up to the numbers named; their refusals go.
@@ -120,6 +132,10 @@ mod tests {
         ("max_removed", "5%", 6, 94, 100, false, None, false),
         ("max_removed", "5%", 6, 94, 100, false, Some(6), true),
         ("max_removed", "5%", 7, 93, 100, false, Some(6), false),
+        ("max_removed", "33.3%", 333, 667, 1000, false, None, true),
+        ("max_removed", "33.3%", 334, 666, 1000, false, None, false),
+        ("max_removed", "0.7%", 7, 993, 1000, false, None, true),
+        ("max_removed", "0.7%", 8, 992, 1000, false, None, false),
         ("max_removed", "0%", 1, 99, 100, false, None, false),
         ("max_removed", "10", 10, 90, 100, false, None, true),
         ("max_removed", "10", 11, 89, 100, false, None, false),
@@ -165,6 +181,27 @@ mod tests {
             assert_eq!(plan.refusals.is_empty(), guard.ok);
             assert_eq!(guard.ok, expected, "{name} {limit}: {actual} of {rows} rows, {acknowledged} acknowledged");
             assert_eq!(guard.actual, actual);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_percentage_is_kept_to_the_row(
+            ten_thousandths in 0_u64..=1_000_000,
+            whole in proptest::prop_oneof![0_u64..100_000, 0..=u64::MAX / 2],
+        ) {
+            let percent: f64 = format!("{}.{:04}", ten_thousandths / 10_000, ten_thousandths % 10_000).parse().unwrap();
+            let most = u128::from(whole) * u128::from(ten_thousandths) / 1_000_000;
+            let most = u64::try_from(most).unwrap();
+            proptest::prop_assert!(within(most, percent, whole));
+            proptest::prop_assert!(!within(most + 1, percent, whole));
+        }
+
+        #[test]
+        fn no_percentage_panics(actual: u64, percent in 0.0..=100.0_f64, whole: u64) {
+            proptest::prop_assert!(within(0, percent, whole));
+            within(actual, percent / 1e200, whole);
+            proptest::prop_assert!(actual <= whole || !within(actual, percent, whole));
         }
     }
 

@@ -4,7 +4,9 @@
 
 pub mod collect;
 pub mod file;
+pub mod former;
 pub mod guards;
+pub mod identities;
 pub mod operations;
 mod samples;
 

@@ -2,12 +2,23 @@
 //!
 //! Columns: `_state` (`added`, `changed`, `removed`), `_cause`, `_action` (`send`, `clear`, `delete`; null where nothing
 //! is done), `_key`, `_key_hash`, `_row_hash`, `_match` (for removed rows: the identifiers they were last sent with, as
-//! a JSON array), then the used columns. Removed rows come last. There is one file `NNNN.parquet` for each set of used
+//! a JSON array), then the used columns. Removed rows come last.
+//!
+//! A removed row with a `_row_hash` that is not 0 is no row, but a *former record*: what a row was matched by before its
+//! identifiers changed, or a row that left while its record is used by another. It has no used columns; [`Head::former`]
+//! and [`Head::after`] say the rest. There is one file `NNNN.parquet` for each set of used
 //! columns (rows last acknowledged may have other columns than the model has today), in the order they first come.
+//!
+//! What is written here is not yet durable: a plan is made in a folder that goes with its command, and whoever keeps a
+//! copy (a plan file, a run) makes that durable.
+
+mod narrow;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use arrow_array::builder::{FixedSizeBinaryBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
@@ -19,9 +30,10 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use crate::destinations::Action;
-use crate::diagnostic::{Error, Result};
+use crate::diagnostic::{Error, Result, space_help};
 use crate::diff::{Cause, ChangeBatch, Hash, RowState};
 use crate::mapping::Value;
+pub use narrow::narrow;
 
 /// Columns that stand before the used columns.
 const HEAD_COLUMNS: usize = 7;
@@ -47,6 +59,27 @@ pub struct Head {
     pub matching: Option<Vec<Value>>,
 }
 
+impl Head {
+    /// True when this is no row, but the record a row had before; the snapshot takes no note of it.
+    pub fn former(&self) -> bool {
+        self.state == RowState::Removed && self.row_hash != 0
+    }
+
+    /// For a former record: position of the operation that must have been acknowledged before this one is done, as else
+    /// the row would be left without any record.
+    pub fn after(&self) -> Option<u64> {
+        if !self.former() {
+            return None;
+        }
+        self.row_hash.checked_sub(2).and_then(|ordinal| u64::try_from(ordinal).ok())
+    }
+}
+
+/// The `_row_hash` of a former record that waits for this operation, or for none.
+pub fn former_hash(after: Option<u64>) -> Hash {
+    after.map_or(1, |ordinal| Hash::from(ordinal) + 2)
+}
+
 /// A run of operations read back.
 #[derive(Debug, Clone)]
 pub struct Frozen {
@@ -56,19 +89,33 @@ pub struct Frozen {
     pub rows: RecordBatch,
 }
 
-/// Writes the operations of one sync.
+/// Batches that wait for the thread that writes them.
+const WAITING: usize = 4;
+
+/// Writes the operations of one sync, on a thread of its own: packing the values takes about as long as finding out
+/// what to do with them.
 pub struct Writer {
     folder: PathBuf,
-    /// One per set of used columns: rows of several mappings may come in turns, and a file for each turn would be slow.
-    files: Vec<(SchemaRef, ArrowWriter<File>)>,
+    /// One per file: rows of several mappings may come in turns, and a file for each turn would be slow.
+    schemas: Vec<SchemaRef>,
+    /// Batches with the number of their file; `None` once all are sent.
+    sender: Option<SyncSender<(usize, RecordBatch)>>,
+    thread: Option<JoinHandle<Result<()>>>,
     operations: u64,
 }
 
 impl Writer {
     /// Begins in a new, empty folder.
     pub fn create(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(|e| failed("write", folder, &e))?;
-        Ok(Self { folder: folder.to_owned(), files: Vec::new(), operations: 0 })
+        fs::create_dir_all(folder).map_err(|e| unwritten(folder, &e))?;
+        let (sender, batches) = sync_channel(WAITING);
+        let own = folder.to_owned();
+        let thread = std::thread::Builder::new()
+            .name("operations".into())
+            .spawn(move || write_all(&own, &batches))
+            .map_err(|e| unwritten(folder, &e))?;
+        let (sender, thread) = (Some(sender), Some(thread));
+        Ok(Self { folder: folder.to_owned(), schemas: Vec::new(), sender, thread, operations: 0 })
     }
 
     /// Adds changes with the action and key text of each.
@@ -81,58 +128,97 @@ impl Writer {
         let all = heads.into_iter().chain(batch.rows.columns().iter().cloned()).collect();
         let frozen =
             RecordBatch::try_new(frozen_schema(&schema), all).map_err(|e| failed("write", &self.folder, &e))?;
-        let file = match self.files.iter().position(|(known, _)| *known == schema) {
+        let file = match self.schemas.iter().position(|known| *known == schema) {
             Some(file) => file,
-            None => self.begin(&schema)?,
+            None => {
+                self.schemas.push(schema);
+                self.schemas.len() - 1
+            }
         };
-        if let Some((_, writer)) = self.files.get_mut(file) {
-            writer.write(&frozen).map_err(|e| failed("write", &self.folder, &e))?;
-        }
         self.operations += batch.changes.len() as u64;
-        Ok(())
-    }
-
-    fn begin(&mut self, schema: &SchemaRef) -> Result<usize> {
-        let path = self.folder.join(format!("{:04}.parquet", self.files.len()));
-        let file = File::create_new(&path).map_err(|e| failed("write", &path, &e))?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_max_row_group_row_count(Some(128 * 1024))
-            // Nothing looks for a row by its values; statistics would cost a comparison each.
-            .set_statistics_enabled(EnabledStatistics::None)
-            // Few values are worth a dictionary, and that few show early.
-            .set_dictionary_page_size_limit(1 << 16)
-            .set_column_dictionary_enabled("_key".into(), false)
-            .set_column_dictionary_enabled("_key_hash".into(), false)
-            .set_column_dictionary_enabled("_row_hash".into(), false)
-            .build();
-        let writer = ArrowWriter::try_new(file, frozen_schema(schema), Some(properties))
-            .map_err(|e| failed("write", &path, &e))?;
-        self.files.push((schema.clone(), writer));
-        Ok(self.files.len() - 1)
-    }
-
-    /// Makes everything durable. Returns the number of operations.
-    pub fn finish(self) -> Result<u64> {
-        for (_, writer) in self.files {
-            let file = writer.into_inner().map_err(|e| failed("write", &self.folder, &e))?;
-            file.sync_all().map_err(|e| failed("write", &self.folder, &e))?;
+        match &self.sender {
+            Some(sender) if sender.send((file, frozen)).is_ok() => Ok(()),
+            // The thread has ended before its time: with an error.
+            _ => self.join(),
         }
-        File::open(&self.folder).and_then(|f| f.sync_all()).map_err(|e| failed("write", &self.folder, &e))?;
+    }
+
+    /// Ends the files. Returns the number of operations.
+    pub fn finish(mut self) -> Result<u64> {
+        self.join()?;
         Ok(self.operations)
     }
+
+    fn join(&mut self) -> Result<()> {
+        self.sender = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(written)) => written,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Err(failed("write", &self.folder, &"writing has failed before")),
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// Where a plan is given up, its folder goes: nothing may still be written there.
+    fn drop(&mut self) {
+        self.sender = None;
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn write_all(folder: &Path, batches: &Receiver<(usize, RecordBatch)>) -> Result<()> {
+    let mut files: Vec<ArrowWriter<File>> = Vec::new();
+    for (file, batch) in batches {
+        if file >= files.len() {
+            files.push(begin(&folder.join(format!("{file:04}.parquet")), batch.schema())?);
+        }
+        if let Some(writer) = files.get_mut(file) {
+            writer.write(&batch).map_err(|e| unwritten(folder, &e))?;
+        }
+    }
+    files.into_iter().try_for_each(|file| file.close().map(drop).map_err(|e| unwritten(folder, &e)))
+}
+
+fn begin(path: &Path, schema: SchemaRef) -> Result<ArrowWriter<File>> {
+    let file = File::create_new(path).map_err(|e| unwritten(path, &e))?;
+    ArrowWriter::try_new(file, schema, Some(properties())).map_err(|e| unwritten(path, &e))
+}
+
+fn properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(128 * 1024))
+        // Nothing looks for a row by its values; statistics would cost a comparison each.
+        .set_statistics_enabled(EnabledStatistics::None)
+        // Few values are worth a dictionary, and that few show early.
+        .set_dictionary_page_size_limit(1 << 16)
+        .set_column_dictionary_enabled("_key".into(), false)
+        .set_column_dictionary_enabled("_key_hash".into(), false)
+        .set_column_dictionary_enabled("_row_hash".into(), false)
+        // A hash is as short as it gets.
+        .set_column_compression("_key_hash".into(), Compression::UNCOMPRESSED)
+        .set_column_compression("_row_hash".into(), Compression::UNCOMPRESSED)
+        .build()
 }
 
 /// Reads the operations of one sync in their order. A folder that does not exist holds none.
 pub fn read(folder: &Path) -> Result<Reader> {
+    let mut files = parts(folder)?;
+    files.reverse();
+    Ok(Reader { files, current: None, ordinal: 0 })
+}
+
+/// The files of a folder, first first.
+fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     if folder.exists() {
         for entry in fs::read_dir(folder).map_err(|e| failed("read", folder, &e))? {
             files.push(entry.map_err(|e| failed("read", folder, &e))?.path());
         }
     }
-    files.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(Reader { files, current: None, ordinal: 0 })
+    files.sort_unstable();
+    Ok(files)
 }
 
 /// The used columns of the first operations; `None` where there are none.
@@ -186,6 +272,12 @@ impl Iterator for Reader {
 
 fn failed(verb: &str, path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::failed(format!("cannot {verb} the operations in `{}`: {error}", path.display()))
+}
+
+/// The error of a write, with what helps where the disk is full.
+fn unwritten(path: &Path, error: &(dyn std::error::Error + 'static)) -> Error {
+    let message = format!("cannot write the operations in `{}`: {error}", path.display());
+    Error::Failed { message, help: space_help(error) }
 }
 
 fn frozen_schema(used: &Schema) -> SchemaRef {

@@ -4,46 +4,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::diagnostic::{Error, Result};
+use crate::diagnostic::Result;
+use crate::tls;
 
 /// What makes TLS connections; with `checked`, only to servers that are who they say. The error names the file that
 /// cannot be used.
 pub(super) fn connector(checked: bool, ca_file: Option<&Path>) -> Result<MakeRustlsConnect> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Error::failed(format!("TLS cannot be used: {e}")))?;
-    if !checked {
-        let unchecked = Arc::new(Unchecked(provider));
-        let config = builder.dangerous().with_custom_certificate_verifier(unchecked).with_no_client_auth();
-        return Ok(MakeRustlsConnect::new(config));
+    if checked {
+        return Ok(MakeRustlsConnect::new(tls::checked(ca_file)?));
     }
-    let mut roots = RootCertStore::empty();
-    // Certificates of the system that cannot be read are left out, as every other client does.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca_file {
-        let fault = |what: &dyn std::fmt::Display| {
-            Error::failed_help(
-                format!("connection.ca_file: cannot use `{}`: {what}", path.display()),
-                "it holds the certificate of an authority in PEM form",
-            )
-        };
-        let mut found = false;
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|e| fault(&e))? {
-            roots.add(certificate.map_err(|e| fault(&e))?).map_err(|e| fault(&e))?;
-            found = true;
-        }
-        if !found {
-            return Err(fault(&"there is no certificate in it"));
-        }
-    }
-    Ok(MakeRustlsConnect::new(builder.with_root_certificates(roots).with_no_client_auth()))
+    let unchecked = Arc::new(Unchecked(tls::provider()));
+    let config = tls::builder()?.dangerous().with_custom_certificate_verifier(unchecked).with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
 }
 
 /// Takes any certificate, as `sslmode: prefer` promises no more than encryption; signatures are still checked.

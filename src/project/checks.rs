@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::files::File;
-use super::options;
+use super::offer::{self, Offer};
 use crate::diagnostic::{Diagnostic, closest};
 use crate::manifest::document::escape;
-use crate::manifest::sync::Mode;
 
 /// Checks a model on its own.
 pub(super) fn model(file: &File, out: &mut Vec<Diagnostic>) {
@@ -33,12 +32,10 @@ pub(super) fn model(file: &File, out: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Checks a sync; `destination` is the file it goes to, if that is known.
-pub(super) fn sync(file: &File, destination: Option<&File>, out: &mut Vec<Diagnostic>) {
-    let kind = destination.and_then(|destination| destination.text("/type"));
-    if let Some(kind) = kind {
-        mode(file, kind, out);
-        options::check(file, kind, out);
+/// Checks a sync; `offer` is what its destination has, if that is known.
+pub(super) fn sync(file: &File, offer: Option<&Offer<'_>>, out: &mut Vec<Diagnostic>) {
+    if let Some(offer) = offer {
+        offer::check(file, offer, out);
     }
     on_removed(file, out);
     fields(file, out);
@@ -55,29 +52,6 @@ fn inert(file: &File, pointer: &str, message: &str, out: &mut Vec<Diagnostic>) {
                 .with_help("it may stay here; it has no effect yet"),
         );
     }
-}
-
-/// The modes a type of destination takes; `None` when it decides itself.
-fn modes(kind: &str) -> Option<&'static [&'static str]> {
-    match kind {
-        "sqlite" | "postgres" => Some(&["insert", "update", "upsert", "mirror"]),
-        "files" => Some(&["insert", "upsert", "mirror"]),
-        _ => None,
-    }
-}
-
-fn mode(file: &File, kind: &str, out: &mut Vec<Diagnostic>) {
-    let (Some(mode), Some(modes)) = (file.text("/mode"), modes(kind)) else { return };
-    let known = [Mode::Insert, Mode::Update, Mode::Upsert, Mode::Mirror, Mode::Add, Mode::Remove];
-    if modes.contains(&mode) || !known.iter().any(|known| known.word() == mode) {
-        return;
-    }
-    let message = format!("a destination of type `{kind}` has no mode `{mode}`");
-    let words: Vec<_> = modes.iter().map(|mode| format!("`{mode}`")).collect();
-    out.push(
-        Diagnostic::error("mode-not-offered", message, file.place("/mode"))
-            .with_label(format!("expected one of {}", words.join(", "))),
-    );
 }
 
 fn on_removed(file: &File, out: &mut Vec<Diagnostic>) {

@@ -1,25 +1,34 @@
 //! Connections: checked offline, rendered with the real environment only when they are used.
 
-use std::collections::HashSet;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::files::{File, rendered};
+use super::parameters::{self, FROM_OUTSIDE};
 use super::tree::{Fault, resolve};
 use crate::diagnostic::{Diagnostic, Error, Place, Result};
+use crate::manifest::Kind;
+use crate::manifest::connector::Parameter;
 use crate::manifest::document::Document;
 use crate::render::{self, Block, Outside, Scope};
-use crate::secret::Connection;
+use crate::secret::{Connection, Secret};
 
 /// Keys of a connection that hold a path.
 const PATHS: [&str; 2] = ["path", "ca_file"];
+/// Types of destinations that have such keys; to an API, a `path` is its own affair.
+const NATIVE_PATHS: [&str; 3] = ["sqlite", "postgres", "files"];
 
 /// Checks the connection of a source or destination as far as it is known.
 pub(super) fn check(file: &File, root: Option<&Path>, out: &mut Vec<Diagnostic>) {
     let kind = file.text("/type").unwrap_or_default();
     if kind == "postgres" {
         postgres(file, out);
+    }
+    if file.kind == Kind::Destination && !NATIVE_PATHS.contains(&kind) {
+        return;
     }
     for key in PATHS {
         let pointer = format!("/connection/{key}");
@@ -53,11 +62,13 @@ fn postgres(file: &File, out: &mut Vec<Diagnostic>) {
     // Also in a template: only the password itself must come from outside.
     if connection.get("url").and_then(Value::as_str).is_some_and(holds_password) {
         out.push(
-            Diagnostic::error("literal-secret", "the `url` has a password written in it", file.place("/connection/url"))
-                .with_label("never write a secret here")
-                .with_help(
-                    "take it from outside: `{{ env.NAME }}` or `{{ file('path') }}`; and change the one that was written here",
-                ),
+            Diagnostic::error(
+                "literal-secret",
+                "the `url` has a password written in it",
+                file.place("/connection/url"),
+            )
+            .with_label("never write a secret here")
+            .with_help(FROM_OUTSIDE),
         );
     }
 }
@@ -82,8 +93,9 @@ fn holds_password(url: &str) -> bool {
 pub(super) fn mask(diagnostics: &mut [Diagnostic]) {
     let secrets: Vec<Place> =
         diagnostics.iter().filter(|d| d.code == "literal-secret").filter_map(|d| d.place.clone()).collect();
+    let mut masked: HashMap<PathBuf, String> = HashMap::new();
     for secret in secrets {
-        let text = &secret.source.text;
+        let text = masked.entry(secret.source.path.clone()).or_insert_with(|| secret.source.text.as_ref().to_owned());
         let (Some(before), Some(hidden), Some(after)) =
             (text.get(..secret.span.start), text.get(secret.span.clone()), text.get(secret.span.end..))
         else {
@@ -91,49 +103,130 @@ pub(super) fn mask(diagnostics: &mut [Diagnostic]) {
         };
         // As many bytes as before, so that all places stay true.
         let stars: String = hidden.bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
-        let masked: std::sync::Arc<str> = format!("{before}{stars}{after}").into();
-        for place in diagnostics.iter_mut().filter_map(|d| d.place.as_mut()) {
-            if place.source.path == secret.source.path {
-                place.source.text = masked.clone();
-            }
+        *text = format!("{before}{stars}{after}");
+    }
+    let masked: HashMap<PathBuf, std::sync::Arc<str>> = masked.into_iter().map(|(p, t)| (p, t.into())).collect();
+    for place in diagnostics.iter_mut().filter_map(|d| d.place.as_mut()) {
+        if let Some(text) = masked.get(&place.source.path) {
+            place.source.text = text.clone();
         }
     }
 }
 
-/// The connection of a manifest with everything in it.
+/// The connection of a source, or of a destination that is no connector, with everything in it.
 ///
 /// # Errors
 /// A variable that is not set, a file that cannot be read, a path out of the project: all of them, each with its place.
 pub(super) fn connect(document: &Document, scope: &Scope, root: &Path, outside: Outside) -> Result<Connection> {
-    let scope = Scope { outside, ..scope.at(Block::Outside) };
-    let mut live = Live { document, scope, root, secrets: Vec::new(), faults: Vec::new(), helps: HashSet::new() };
-    let values = document
-        .root
-        .find("/connection")
-        .map(|(node, _)| rendered(node, "/connection", &mut |text, pointer| live.scalar(text, pointer)));
-    let mut values = match values {
-        Some(Value::Object(values)) => values,
-        _ => Map::new(),
-    };
+    let mut live = Live::new(document, scope, root, outside);
+    let mut values = live.values();
     live.resolve_paths(&mut values);
-    if !live.faults.is_empty() {
-        let mut helps: Vec<String> = live.helps.into_iter().collect();
-        helps.sort();
-        return Err(Error::Failed { message: live.faults.join("\n"), help: helps.into_iter().next() });
+    live.finish(values)
+}
+
+/// The connection of an API: defaults are filled in, and what came from outside as text is what the setting takes.
+/// `settings` is `None` where any key may stand.
+///
+/// # Errors
+/// As for [`connect`], and a value from outside that the setting does not take.
+pub(super) fn connect_api(
+    document: &Document,
+    settings: Option<&IndexMap<String, Parameter>>,
+    scope: &Scope,
+    root: &Path,
+    outside: Outside,
+) -> Result<Connection> {
+    let mut live = Live::new(document, scope, root, outside);
+    let mut values = live.values();
+    for (name, parameter) in settings.into_iter().flatten() {
+        let Some(value) = values.get_mut(name).filter(|value| !value.is_null()) else { continue };
+        match parameters::settle(name, parameter, value.take()) {
+            Ok(settled) => *value = settled,
+            // What could not be rendered has been said.
+            Err(_) if !live.faults.is_empty() => {}
+            Err(message) => live.fault(document.place(&format!("/connection/{name}")), &message),
+        }
+        if let (true, Some(text)) = (parameter.secret, value.as_str()) {
+            live.secrets.push(Secret::new(text));
+        }
     }
-    Ok(Connection::new(values, live.secrets))
+    if let Some(settings) = settings {
+        parameters::fill(settings, &mut values);
+    }
+    live.finish(values)
+}
+
+/// What stands for credentials at a sandbox.
+pub const SANDBOX_CREDENTIAL: &str = "sandbox";
+
+/// The connection of an API to something that stands in for it at an address: no credential is taken from outside, and
+/// what is not set is made up, so that it never fails.
+pub(super) fn connect_stand_in(
+    document: &Document,
+    settings: Option<&IndexMap<String, Parameter>>,
+    scope: &Scope,
+    root: &Path,
+    base_url: &str,
+) -> Connection {
+    let Outside::Real { lookup, root: files } = Outside::real(root) else { return Connection::default() };
+    let lookup = std::sync::Arc::new(move |name: &str| lookup(name).or_else(|| Some(SANDBOX_CREDENTIAL.to_owned())));
+    let mut live = Live::new(document, scope, root, Outside::Real { root: files, lookup });
+    live.withheld = settings.into_iter().flatten().filter(|(_, p)| p.secret).map(|(name, _)| name.clone()).collect();
+    let mut values = live.values();
+    for (name, parameter) in settings.into_iter().flatten() {
+        let given = values.get(name).filter(|value| !value.is_null()).cloned();
+        let settled = given.map(|value| parameters::settle(name, parameter, value));
+        match settled {
+            Some(Ok(value)) => drop(values.insert(name.clone(), value)),
+            Some(Err(_)) => drop(values.insert(name.clone(), parameters::made_up(parameter, SANDBOX_CREDENTIAL))),
+            None if parameter.required => {
+                drop(values.insert(name.clone(), parameters::made_up(parameter, SANDBOX_CREDENTIAL)));
+            }
+            None => {}
+        }
+    }
+    if let Some(settings) = settings {
+        parameters::fill(settings, &mut values);
+    }
+    values.insert("base_url".into(), base_url.into());
+    Connection::new(values, live.secrets)
 }
 
 struct Live<'a> {
     document: &'a Document,
     scope: Scope,
     root: &'a Path,
-    secrets: Vec<crate::secret::Secret>,
+    /// Keys that are not rendered: a credential stands in for theirs.
+    withheld: HashSet<String>,
+    secrets: Vec<Secret>,
     faults: Vec<String>,
     helps: HashSet<String>,
 }
 
-impl Live<'_> {
+impl<'a> Live<'a> {
+    fn new(document: &'a Document, scope: &Scope, root: &'a Path, outside: Outside) -> Self {
+        let scope = Scope { outside, ..scope.at(Block::Outside) };
+        let (withheld, secrets, faults, helps) = Default::default();
+        Self { document, scope, root, withheld, secrets, faults, helps }
+    }
+
+    fn values(&mut self) -> Map<String, Value> {
+        let found = self.document.root.find("/connection");
+        match found.map(|(node, _)| rendered(node, "/connection", &mut |text, pointer| self.scalar(text, pointer))) {
+            Some(Value::Object(values)) => values,
+            _ => Map::new(),
+        }
+    }
+
+    fn finish(self, values: Map<String, Value>) -> Result<Connection> {
+        if self.faults.is_empty() {
+            return Ok(Connection::new(values, self.secrets));
+        }
+        let mut helps: Vec<String> = self.helps.into_iter().collect();
+        helps.sort();
+        Err(Error::Failed { message: self.faults.join("\n"), help: helps.into_iter().next() })
+    }
+
     /// Makes the paths of a connection absolute.
     fn resolve_paths(&mut self, values: &mut Map<String, Value>) {
         for key in PATHS {
@@ -148,6 +241,9 @@ impl Live<'_> {
     }
 
     fn scalar(&mut self, text: &str, pointer: &str) -> Value {
+        if pointer.strip_prefix("/connection/").is_some_and(|key| self.withheld.contains(key)) {
+            return SANDBOX_CREDENTIAL.into();
+        }
         match render::render(text, &self.scope) {
             Ok(rendered) => {
                 self.secrets.extend(rendered.secrets);

@@ -25,6 +25,8 @@ pub struct EnvironmentInfo {
     pub sources: IndexMap<String, String>,
     /// Destinations swapped: name in syncs → manifest.
     pub destinations: IndexMap<String, String>,
+    /// Destinations, by the name of their manifest, whose records go to a sandbox.
+    pub sandboxed: BTreeSet<String>,
     /// Variables that only other environments define.
     pub(super) elsewhere: BTreeSet<String>,
 }
@@ -80,7 +82,14 @@ pub(super) fn choose(
         state: chosen.state.unwrap_or_else(|| project.state.clone()),
         guards: over(&chosen.guards, &project.guards),
         sources: chosen.sources,
-        destinations: chosen.destinations,
+        // By manifest: whoever names it, by a swap or directly, gets the sandbox and never the real system.
+        sandboxed: chosen
+            .destinations
+            .iter()
+            .filter(|(_, swap)| swap.sandbox)
+            .map(|(name, swap)| swap.to.as_ref().unwrap_or(name).clone())
+            .collect(),
+        destinations: chosen.destinations.into_iter().filter_map(|(name, swap)| Some((name, swap.to?))).collect(),
     })
 }
 

@@ -185,6 +185,8 @@ fn block_of(kind: Kind, pointer: &str) -> Option<Block> {
         return None;
     }
     Some(match (kind, first) {
+        // The language of connectors: its templates are rendered when records are sent.
+        (Kind::Connector, _) | (Kind::Destination, "api" | "objects" | "requests") => return None,
         (Kind::Source | Kind::Destination, "connection") | (Kind::Sync, "notify") => Block::Outside,
         (Kind::Model, "sql") => Block::Sql,
         (Kind::Sync, "fields") if second.is_some() && third == Some("template") => Block::Row,

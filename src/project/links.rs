@@ -16,6 +16,7 @@ pub(super) struct Files {
     pub models: Vec<File>,
     pub destinations: Vec<File>,
     pub syncs: Vec<File>,
+    pub connectors: Vec<File>,
 }
 
 impl Files {
@@ -26,6 +27,7 @@ impl Files {
             Kind::Model => &self.models,
             Kind::Destination => &self.destinations,
             Kind::Sync => &self.syncs,
+            Kind::Connector => &self.connectors,
         }
     }
 
@@ -43,7 +45,7 @@ impl Files {
 
 /// Checks all names and references.
 pub(super) fn check(files: &Files, environment: Option<&EnvironmentInfo>, out: &mut Vec<Diagnostic>) {
-    for kind in [Kind::Source, Kind::Model, Kind::Destination, Kind::Sync] {
+    for kind in [Kind::Source, Kind::Model, Kind::Destination, Kind::Sync, Kind::Connector] {
         names(files.of(kind), out);
     }
     let swap = |kind: Kind, name: &str| -> String {
@@ -66,7 +68,8 @@ pub(super) fn check(files: &Files, environment: Option<&EnvironmentInfo>, out: &
     cycles(files, out);
 }
 
-fn names(files: &[File], out: &mut Vec<Diagnostic>) {
+/// Checks that files are called what they say.
+pub(super) fn names(files: &[File], out: &mut Vec<Diagnostic>) {
     let mut seen: BTreeMap<&str, &File> = BTreeMap::new();
     for file in files {
         let shown =
@@ -136,8 +139,12 @@ fn swaps(files: &Files, out: &mut Vec<Diagnostic>) {
             for (from, to) in value.get(key).and_then(|swaps| swaps.as_object()).into_iter().flatten() {
                 let pointer = format!("/environments/{}/{key}/{}", escape(environment), escape(from));
                 let known = files.names(kind);
-                if let Some(to) = to.as_str().filter(|to| !known.contains(to)) {
-                    out.push(unknown(kind, to, known.clone(), files.project.place(&pointer)));
+                let (to, at) = match to.get("use") {
+                    Some(to) => (to.as_str(), format!("{pointer}/use")),
+                    None => (to.as_str(), pointer.clone()),
+                };
+                if let Some(to) = to.filter(|to| !known.contains(to)) {
+                    out.push(unknown(kind, to, known.clone(), files.project.place(&at)));
                 }
                 let used = users.0.iter().any(|file| file.text(users.1) == Some(from));
                 if !known.contains(from.as_str()) && !used {

@@ -2,14 +2,17 @@
 
 mod checks;
 mod connect;
+mod connectors;
 mod digest;
 mod environment;
 mod files;
 mod links;
-mod options;
+mod offer;
+mod parameters;
 mod queries;
 mod resolve;
 mod select;
+mod spoken;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
@@ -17,8 +20,9 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use crate::destinations::DestinationKind;
 use crate::diagnostic::{Diagnostic, Error, Place, Result};
-use crate::manifest::destination::DestinationType;
+use crate::manifest::connector::Parameter;
 use crate::manifest::document::Document;
 use crate::manifest::model::Column;
 use crate::manifest::project::Usage;
@@ -29,6 +33,8 @@ use crate::render::{Outside, Scope};
 use crate::secret::Connection;
 use crate::sources::Query;
 
+pub use connect::SANDBOX_CREDENTIAL;
+pub use connectors::{KnownConnector, Origin, known as known_connectors};
 pub use environment::EnvironmentInfo;
 
 /// What loading a project gives.
@@ -73,13 +79,27 @@ pub struct ResolvedSource {
     document: Arc<Document>,
 }
 
+impl ResolvedSource {
+    /// Its manifest, relative to the project.
+    pub fn file(&self) -> PathBuf {
+        self.document.place("").source.path.clone()
+    }
+}
+
 /// A destination, not yet connected.
 #[derive(Debug)]
 pub struct ResolvedDestination {
     /// What kind of system it is.
-    pub kind: DestinationType,
+    pub kind: DestinationKind,
+    /// True when this environment sends to a sandbox instead: never to the real system.
+    pub sandbox: bool,
+    /// What its connection may hold, where a connector says so.
+    settings: Option<IndexMap<String, Parameter>>,
     document: Arc<Document>,
 }
+
+/// An address where nobody listens: connections that are only asked what they offer lead there.
+const NOWHERE: &str = "http://127.0.0.1:9";
 
 /// A model with its query.
 #[derive(Debug)]
@@ -170,33 +190,61 @@ impl Project {
         Ok((source.kind, connect::connect(&source.document, &self.scope, &self.root, Outside::real(&self.root))?))
     }
 
-    /// Type of a destination and a connection that leads nowhere: enough to ask what it offers, where its secrets are
+    /// Kind of a destination and a connection that leads nowhere: enough to ask what it offers, where its secrets are
     /// not at hand.
     ///
     /// # Errors
     /// No such destination.
-    pub fn destination_offline(&self, name: &str) -> Result<(DestinationType, Connection)> {
-        let destination =
-            self.destinations.get(name).ok_or_else(|| Error::failed(format!("there is no destination `{name}`")))?;
+    pub fn destination_offline(&self, name: &str) -> Result<(DestinationKind, Connection)> {
+        let destination = self.destination(name)?;
         let keys = match destination.kind {
-            DestinationType::Postgres => ["host", "user"].as_slice(),
-            DestinationType::Sqlite | DestinationType::Files => &["path"],
+            DestinationKind::Postgres => ["host", "user"].as_slice(),
+            DestinationKind::Sqlite | DestinationKind::Files => &["path"],
+            DestinationKind::Connector(_) => return self.destination_connection_at(name, NOWHERE),
         };
         let nowhere = keys.iter().map(|key| ((*key).to_owned(), serde_json::Value::from("/offline")));
-        Ok((destination.kind, Connection::new(nowhere.into_iter().collect(), Vec::new())))
+        Ok((destination.kind.clone(), Connection::new(nowhere.into_iter().collect(), Vec::new())))
     }
 
-    /// Type and connection of a destination, rendered with the environment of this process.
+    /// Kind and connection of a destination, rendered with the environment of this process. One that is sandboxed leads
+    /// nowhere: where its sandbox runs is said to [`Project::destination_connection_at`].
     ///
     /// # Errors
-    /// No such destination, a variable that is not set or a file that cannot be read, with `file:line:column`.
-    pub fn destination_connection(&self, name: &str) -> Result<(DestinationType, Connection)> {
-        let destination =
-            self.destinations.get(name).ok_or_else(|| Error::failed(format!("there is no destination `{name}`")))?;
-        Ok((
-            destination.kind,
-            connect::connect(&destination.document, &self.scope, &self.root, Outside::real(&self.root))?,
-        ))
+    /// No such destination, a variable that is not set, a value from outside that the destination does not take, or a
+    /// file that cannot be read, with `file:line:column`.
+    pub fn destination_connection(&self, name: &str) -> Result<(DestinationKind, Connection)> {
+        let destination = self.destination(name)?;
+        if destination.sandbox {
+            return self.destination_connection_at(name, NOWHERE);
+        }
+        let (document, settings) = (&destination.document, destination.settings.as_ref());
+        let outside = Outside::real(&self.root);
+        let connection = match destination.kind {
+            DestinationKind::Connector(_) => {
+                connect::connect_api(document, settings, &self.scope, &self.root, outside)?
+            }
+            _ => connect::connect(document, &self.scope, &self.root, outside)?,
+        };
+        Ok((destination.kind.clone(), connection))
+    }
+
+    /// Kind of a destination that speaks HTTP, and a connection to what stands in for it at `base_url`. Credentials are
+    /// [`SANDBOX_CREDENTIAL`] and never the real ones; variables that are not set are made up.
+    ///
+    /// # Errors
+    /// No such destination, or one that does not speak HTTP.
+    pub fn destination_connection_at(&self, name: &str, base_url: &str) -> Result<(DestinationKind, Connection)> {
+        let destination = self.destination(name)?;
+        if !matches!(destination.kind, DestinationKind::Connector(_)) {
+            return Err(Error::failed(format!("the destination `{name}` has no address that could be another one")));
+        }
+        let (document, settings) = (&destination.document, destination.settings.as_ref());
+        let connection = connect::connect_stand_in(document, settings, &self.scope, &self.root, base_url);
+        Ok((destination.kind.clone(), connection))
+    }
+
+    fn destination(&self, name: &str) -> Result<&ResolvedDestination> {
+        self.destinations.get(name).ok_or_else(|| Error::failed(format!("there is no destination `{name}`")))
     }
 
     /// The syncs that selectors name, in the order they run; all when there are no selectors.

@@ -8,13 +8,17 @@ use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::connectors::{Catalog, Origin as From};
 use super::environment::{self, EnvironmentInfo};
 use super::files::{File, PROJECT_FILE, read_file, read_kind};
 use super::links::{self, Files};
+use super::offer::Offer;
 use super::queries::{self, Rendered};
+use super::spoken::{self, Spoken};
 use super::tree::Tree;
 use super::{
     Loaded, Project, ResolvedDestination, ResolvedModel, ResolvedSource, ResolvedSync, checks, connect, digest,
+    parameters,
 };
 use crate::diagnostic::{self, Diagnostic};
 use crate::manifest::destination::Destination;
@@ -48,11 +52,12 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         models: read_kind(tree, Kind::Model, out),
         destinations: read_kind(tree, Kind::Destination, out),
         syncs: read_kind(tree, Kind::Sync, out),
+        connectors: read_kind(tree, Kind::Connector, out),
     };
     misplaced(tree, out);
     let scope = environment.as_ref().map(|environment| scope(environment, &files));
-    let Files { sources, models, destinations, syncs, .. } = &mut files;
-    for file in sources.iter_mut().chain(models).chain(destinations).chain(syncs) {
+    let Files { sources, models, destinations, syncs, connectors, .. } = &mut files;
+    for file in sources.iter_mut().chain(models).chain(destinations).chain(syncs).chain(connectors) {
         file.render(scope.as_ref(), out);
     }
     links::check(&files, environment.as_ref(), out);
@@ -60,9 +65,13 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     for file in files.sources.iter().chain(&files.destinations) {
         connect::check(file, Some(root), out);
     }
+    files.connectors.iter().for_each(|connector| spoken::literal_auth(connector, out));
+    let mut catalog = Catalog::new(&files.connectors, out);
+    let spoken: Vec<Spoken> = files.destinations.iter().map(|file| Spoken::new(file, &mut catalog, out)).collect();
+    spoken::sandboxes(&files, out);
+    let offers = Offers { files: &files, spoken: &spoken, environment: environment.as_ref() };
     for sync in &files.syncs {
-        let destination = sync.text("/destination").map(|name| swapped(environment.as_ref(), Kind::Destination, name));
-        checks::sync(sync, destination.and_then(|name| files.find(Kind::Destination, name)), out);
+        checks::sync(sync, offers.of(sync).as_ref(), out);
     }
     let queries = queries::render_all(tree, &files, scope.as_ref(), out);
     // Only what the schema cannot say is left to the typed forms.
@@ -74,7 +83,8 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         return None;
     }
     let (environment, scope, typed) = (environment?, scope?, typed?);
-    let linker = Linker { files: &files, environment: &environment, queries: &queries };
+    let offers = Offers { files: &files, spoken: &spoken, environment: Some(&environment) };
+    let linker = Linker { files: &files, environment: &environment, queries: &queries, catalog: &catalog, offers };
     let resolved_syncs = linker.syncs(syncs);
     Some(Project {
         digest: linker.project_digest(&typed),
@@ -84,9 +94,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         sources: linker.collect(&files.sources, sources, |source, document| {
             (source.name, ResolvedSource { kind: source.kind, document })
         }),
-        destinations: linker.collect(&files.destinations, destinations, |destination, document| {
-            (destination.name, ResolvedDestination { kind: destination.kind, document })
-        }),
+        destinations: linker.destinations(destinations),
         name: typed.name,
         usage: typed.usage,
         environment,
@@ -147,6 +155,7 @@ fn misplaced(tree: &dyn Tree, out: &mut Vec<Diagnostic>) {
         let folder = match () {
             () if !has("name") => continue,
             () if has("model") && has("destination") => "syncs",
+            () if has("api") && has("objects") && !has("type") => "connectors",
             () if has("primary_key") => "models",
             () if has("type") && has("connection") => "sources` or `destinations",
             () => continue,
@@ -162,10 +171,29 @@ fn misplaced(tree: &dyn Tree, out: &mut Vec<Diagnostic>) {
     }
 }
 
+/// What is offered to syncs.
+struct Offers<'a> {
+    files: &'a Files,
+    /// What is spoken at the destinations, in the order of their files.
+    spoken: &'a [Spoken],
+    environment: Option<&'a EnvironmentInfo>,
+}
+
+impl<'a> Offers<'a> {
+    fn of(&self, sync: &File) -> Option<Offer<'a>> {
+        let name = swapped(self.environment, Kind::Destination, sync.text("/destination")?);
+        let pairs = self.files.destinations.iter().zip(self.spoken);
+        let (file, spoken) = pairs.into_iter().find(|(file, _)| file.stem == name)?;
+        spoken.offer(file)
+    }
+}
+
 struct Linker<'a> {
     files: &'a Files,
     environment: &'a EnvironmentInfo,
     queries: &'a BTreeMap<String, Rendered>,
+    catalog: &'a Catalog,
+    offers: Offers<'a>,
 }
 
 impl Linker<'_> {
@@ -177,6 +205,18 @@ impl Linker<'_> {
     ) -> IndexMap<String, R> {
         let pairs = files.iter().zip(typed);
         pairs.filter_map(|(file, typed)| Some(make(typed?, file.document.clone()?))).collect()
+    }
+
+    fn destinations(&self, typed: Vec<Option<Destination>>) -> IndexMap<String, ResolvedDestination> {
+        let files = self.files.destinations.iter().zip(typed).zip(self.offers.spoken);
+        files
+            .filter_map(|((file, destination), spoken)| {
+                let (kind, settings) = spoken.kind()?;
+                let name = destination?.name;
+                let sandbox = self.environment.sandboxed.contains(&name);
+                Some((name, ResolvedDestination { kind, sandbox, settings, document: file.document.clone()? }))
+            })
+            .collect()
     }
 
     fn models(&self, typed: Vec<Option<Model>>) -> IndexMap<String, ResolvedModel> {
@@ -202,7 +242,14 @@ impl Linker<'_> {
         pairs.filter_map(|(file, sync)| Some((file.stem.clone(), self.sync(file, sync?)?))).collect()
     }
 
-    fn sync(&self, file: &File, sync: Sync) -> Option<ResolvedSync> {
+    fn sync(&self, file: &File, mut sync: Sync) -> Option<ResolvedSync> {
+        match self.offers.of(file) {
+            Some(Offer::Objects(_, objects)) => {
+                parameters::fill(&objects.get(&sync.object)?.options, &mut sync.options);
+            }
+            Some(Offer::Requests(requests)) => parameters::fill(&requests.options, &mut sync.options),
+            _ => {}
+        }
         let model = self.files.find(Kind::Model, &sync.model)?;
         let keys = model.value.get("primary_key")?.as_array()?;
         let destination = swapped(Some(self.environment), Kind::Destination, &sync.destination).to_owned();
@@ -291,7 +338,30 @@ impl Linker<'_> {
     }
 
     fn swapped_meaning(&self, kind: Kind, name: &str) -> Option<Value> {
-        self.files.find(kind, swapped(Some(self.environment), kind, name)).map(|file| self.meaning(file))
+        self.files.find(kind, swapped(Some(self.environment), kind, name)).map(|file| match kind {
+            Kind::Destination => self.destination_meaning(file),
+            _ => self.meaning(file),
+        })
+    }
+
+    /// A destination with the project's own connector that speaks there, and whether it is the real one.
+    fn destination_meaning(&self, file: &File) -> Value {
+        let mut value = self.meaning(file);
+        let Some(map) = value.as_object_mut() else { return value };
+        if self.environment.sandboxed.contains(file.name()) {
+            map.insert("sandbox".into(), true.into());
+        }
+        let kind = file.text("/type").unwrap_or_default();
+        let is_own = self.catalog.get(kind).is_some_and(|known| known.origin != From::BuiltIn);
+        if let Some(connector) = self.files.find(Kind::Connector, kind).filter(|_| is_own) {
+            let mut connector = self.meaning(connector);
+            if let Some(map) = connector.as_object_mut() {
+                map.shift_remove("documentation");
+                map.shift_remove("cases");
+            }
+            map.insert("connector".into(), connector);
+        }
+        value
     }
 
     fn project_digest(&self, project: &manifest::project::Project) -> String {
@@ -310,7 +380,7 @@ impl Linker<'_> {
             "swaps": { "sources": environment.sources, "destinations": environment.destinations },
             "sources": all(&self.files.sources, &|file| self.meaning(file)),
             "models": all(&self.files.models, &|file| self.model_meaning(file)),
-            "destinations": all(&self.files.destinations, &|file| self.meaning(file)),
+            "destinations": all(&self.files.destinations, &|file| self.destination_meaning(file)),
             "syncs": all(&self.files.syncs, &|file| self.meaning(file)),
         }))
     }

@@ -225,3 +225,115 @@ fn the_root_is_found_upwards() {
     assert_eq!(find_root(&below).unwrap(), dir.path());
     assert!(find_root(tempfile::tempdir().unwrap().path()).is_err());
 }
+
+const CONNECTOR: &str = "name: iterable
+connection:
+  key: { secret: true, required: true }
+  region: { enum: [us, eu], required: true }
+  page: { type: integer, default: 50 }
+  strict: { type: boolean }
+api: { base_url: 'https://{{ connection.region }}.example' }
+objects:
+  user:
+    identifiers: { id: {} }
+    open_fields: true
+    options: { merge: { type: boolean, default: true }, list: { type: id } }
+    operations: { put: { request: { method: PUT, path: /users, json: '{{ records }}' } } }
+    modes: { upsert: { send: put } }
+";
+
+/// The shop, with a destination that a connector of its own speaks to.
+fn shop_with_a_connector() -> tempfile::TempDir {
+    let dir = shop();
+    let root = dir.path();
+    write(root, "connectors/iterable.yaml", CONNECTOR);
+    let destination = "type: iterable\nconnection: { key: '{{ env.SYNCLINE_TEST_UNSET }}', region: '{{ env.SYNCLINE_TEST_UNSET }}', strict: true }\n";
+    write(root, "destinations/api.yaml", &format!("name: api\n{destination}"));
+    write(root, "destinations/api_prod.yaml", &format!("name: api_prod\n{destination}"));
+    let sync = "name: people\nmodel: base\ndestination: api\nobject: user\nmode: upsert\nmatch: { id: id }\noptions: { list: 7 }\n";
+    write(root, "syncs/people.yaml", sync);
+    dir
+}
+
+#[test]
+fn defaults_of_options_are_filled_in() {
+    let dir = shop_with_a_connector();
+    let project = loaded(dir.path(), None);
+    assert!(matches!(project.destinations["api"].kind, DestinationKind::Connector(_)));
+    let options = &project.syncs["people"].sync.options;
+    assert_eq!(serde_json::Value::Object(options.clone()), json!({ "list": 7, "merge": true }));
+}
+
+#[test]
+fn connections_of_connectors_are_typed_when_used() {
+    let dir = shop_with_a_connector();
+    let project = loaded(dir.path(), None);
+    let destination = &project.destinations["api"];
+    let connect = |value: &'static str| {
+        let lookup = move |_: &str| Some(value.to_owned());
+        let outside = Outside::Real { root: project.root.clone(), lookup: std::sync::Arc::new(lookup) };
+        let settings = destination.settings.as_ref();
+        connect::connect_api(&destination.document, settings, &project.scope, &project.root, outside)
+    };
+    let values: serde_json::Value = connect("eu").unwrap().typed().unwrap();
+    assert_eq!(values, json!({ "key": "eu", "region": "eu", "strict": true, "page": 50 }));
+    let error = connect("s3cret").unwrap_err().to_string();
+    assert!(error.ends_with("`region` must be one of `us`, `eu`") && !error.contains("s3cret"), "{error}");
+    let error = project.destination_connection("api").unwrap_err().to_string();
+    assert!(error.contains("`SYNCLINE_TEST_UNSET` is not set"), "{error}");
+}
+
+#[test]
+fn a_sandbox_never_gets_the_real_address_nor_credentials() {
+    let dir = shop_with_a_connector();
+    let root = dir.path();
+    let environment = |destinations: &str| {
+        write(
+            root,
+            "syncline.yaml",
+            &format!(
+                "name: shop\nvars: {{ min: 1, zone: eu }}\nenvironments:\n  here: {{ default: true, destinations: {destinations} }}\n"
+            ),
+        );
+        loaded(root, None)
+    };
+    let real = environment("{ api: api_prod }");
+    assert!(!real.destinations["api_prod"].sandbox);
+    assert_eq!(real.syncs["people"].destination, "api_prod");
+    let kept = environment("{ api: { sandbox: true } }");
+    assert_eq!((kept.syncs["people"].destination.as_str(), kept.destinations["api"].sandbox), ("api", true));
+    assert!(!kept.destinations["api_prod"].sandbox);
+    let swapped = environment("{ api: { use: api_prod, sandbox: true } }");
+    assert_eq!(swapped.syncs["people"].destination, "api_prod");
+    assert!(swapped.destinations["api_prod"].sandbox);
+    assert_ne!(swapped.syncs["people"].digest, real.syncs["people"].digest);
+
+    let (_, connection) = swapped.destination_connection_at("api_prod", "http://127.0.0.1:8080/iterable").unwrap();
+    let values: serde_json::Value = connection.typed().unwrap();
+    let expected = json!({
+        "key": SANDBOX_CREDENTIAL, "region": "us", "strict": true, "page": 50,
+        "base_url": "http://127.0.0.1:8080/iterable",
+    });
+    assert_eq!(values, expected);
+    // Asked as if it were the real one, it still does not lead there.
+    let (_, connection) = swapped.destination_connection("api_prod").unwrap();
+    let values: serde_json::Value = connection.typed().unwrap();
+    assert_eq!(values["base_url"], NOWHERE);
+    assert!(swapped.destination_connection_at("crm", "http://127.0.0.1:1").is_err(), "a database is no API");
+}
+
+#[test]
+fn a_connector_is_part_of_the_configuration_of_its_syncs_alone() {
+    let dir = shop_with_a_connector();
+    let digests = || {
+        let project = loaded(dir.path(), None);
+        (project.syncs["people"].digest.clone(), project.syncs["mike"].digest.clone())
+    };
+    let before = digests();
+    write(dir.path(), "connectors/iterable.yaml", &format!("{CONNECTOR}cases: []\ndescription: People.\n"));
+    assert_eq!(before, digests(), "cases and descriptions do not count");
+    write(dir.path(), "connectors/iterable.yaml", &CONNECTOR.replace("/users", "/people"));
+    let after = digests();
+    assert_ne!(before.0, after.0);
+    assert_eq!(before.1, after.1);
+}

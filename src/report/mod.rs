@@ -9,6 +9,7 @@
 //! Nothing here prints: every face is a `String`, and the command line decides where it goes. Markdown and HTML leave
 //! the machine they are made on, so they take [`mask::Masked`] and cannot be made from an unmasked plan by accident.
 
+pub mod connectors;
 pub mod diagnostics;
 pub mod html;
 pub mod json;

@@ -9,8 +9,11 @@ mod postgres;
 mod sqlite;
 mod text;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use arrow_array::RecordBatchReader;
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use crate::diagnostic::{Error, Result};
 use crate::manifest::source::SourceType;
@@ -28,6 +31,28 @@ pub const TYPE_DECIMAL: &str = "decimal";
 
 /// The text is a JSON value.
 pub const TYPE_JSON: &str = "json";
+
+/// Key of a schema's metadata that says that its columns are not known: there is no row that could tell.
+const UNKNOWN_KEY: &str = "syncline.columns";
+
+/// A schema of no known columns.
+fn unknown_schema() -> SchemaRef {
+    let metadata = HashMap::from([(UNKNOWN_KEY.to_owned(), "unknown".to_owned())]);
+    Arc::new(Schema::empty().with_metadata(metadata))
+}
+
+/// The schema of a model, where its source could not find the columns out for want of a row: the columns named, of no
+/// type. Any other schema stays as it is.
+pub fn with_unknown(schema: SchemaRef, named: impl FnOnce() -> Vec<String>) -> SchemaRef {
+    if !schema.metadata().contains_key(UNKNOWN_KEY) {
+        return schema;
+    }
+    let mut names = named();
+    names.sort();
+    names.dedup();
+    let fields = names.into_iter().map(|name| Field::new(name, DataType::Null, true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
 
 /// A stream of record batches of one schema. An error in it means that the read is not complete: nothing may be
 /// concluded from rows that did not come.

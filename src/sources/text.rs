@@ -42,11 +42,11 @@ fn number_or_time(text: &str) -> Reading {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     match unsigned.bytes().position(|b| !b.is_ascii_digit()) {
         None => integer(text).map_or(Reading::Text, |_| Reading::Int { digits: unsigned.len() as u32 }),
-        Some(at) if unsigned.as_bytes().get(at) == Some(&b'.') => match float(text) {
-            Some(_) => {
+        Some(at) if unsigned.as_bytes().get(at) == Some(&b'.') => match is_float(text) {
+            true => {
                 Reading::Float { decimals: (unsigned.len() - at - 1) as u32, trailing_zero: unsigned.ends_with('0') }
             }
-            None => Reading::Text,
+            false => Reading::Text,
         },
         Some(_) if date(text).is_some() => Reading::Date,
         Some(_) => match timestamp(text) {
@@ -69,23 +69,27 @@ pub(super) fn integer(text: &str) -> Option<i64> {
 
 /// A number with a point that a 64-bit float gives back digit by digit (but for zeros at its end).
 pub(super) fn float(text: &str) -> Option<f64> {
+    if is_float(text) { text.parse().ok() } else { None }
+}
+
+/// Whether [`float`] reads the text, without making a number of it where that can be seen.
+fn is_float(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = unsigned.split_once('.')?;
+    let Some((whole, fraction)) = unsigned.split_once('.') else { return false };
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole) || !digits(fraction) || (whole.len() > 1 && whole.starts_with('0')) {
-        return None;
+        return false;
     }
-    let value: f64 = text.parse().ok()?;
-    if value == 0.0 && text.starts_with('-') {
-        return None;
+    // Minus zero is not written back with its sign.
+    if text.starts_with('-') && unsigned.bytes().all(|b| matches!(b, b'0' | b'.')) {
+        return false;
     }
     // Up to 15 significant digits always survive; beyond, look.
-    let exact = whole.len() + fraction.len() <= 15 || {
+    whole.len() + fraction.len() <= 15 || {
         let fraction = fraction.trim_end_matches('0');
         let canonical = if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") };
-        format!("{}", value.abs()) == canonical
-    };
-    exact.then_some(value)
+        unsigned.parse::<f64>().is_ok_and(|value| format!("{value}") == canonical)
+    }
 }
 
 /// Exactly `true` or `false`.

@@ -8,15 +8,17 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::Locked;
+use super::deferred::{Answers, Leftover};
 use super::document::{PlanStatus, UsedPlan};
 use super::fold::{self, Share};
 use super::journal::{Journal, Record, SyncRecord};
 use super::marks::Marks;
 use super::recover::{self, in_run};
 use super::runs::{Run, Status, SyncRun};
+use crate::destinations::Outcome;
 use crate::diagnostic::{Error, Result};
 use crate::diff::Hash;
-use crate::plan::operations;
+use crate::plan::operations::{self, Head};
 
 /// A run that began. Dropped without [`ActiveRun::finish`] it stays open, and the next run picks up its journal.
 pub struct ActiveRun<'a> {
@@ -37,12 +39,47 @@ pub struct ActiveSync {
     pub done: Option<Marks>,
     /// Keys for which an earlier answer was lost.
     pub in_doubt: HashSet<Hash>,
+    /// Batches of earlier runs that were taken and never settled: to be asked for before anything is sent.
+    pub leftover: Vec<Leftover>,
+    answers: Answers,
+    digest: u64,
 }
 
 impl ActiveSync {
     /// True when an earlier run of the plan has settled this operation for good: it is left out.
     pub fn settled(&self, ordinal: u64) -> bool {
         self.done.as_ref().is_some_and(|done| fold::settled(&self.record, done.get(ordinal)))
+    }
+
+    /// What to ask [`crate::destinations::Writer::settle`] before anything is sent.
+    pub fn asked(&self) -> Vec<(u64, String)> {
+        self.leftover.iter().map(|batch| (batch.id, batch.handle.clone())).collect()
+    }
+
+    /// Takes the outcomes of a leftover batch, one for each of its rows: these are no longer in doubt. False when there
+    /// is no such batch, or the outcomes are not as many as its rows.
+    pub fn resolve(&mut self, id: u64, outcomes: &[Outcome]) -> bool {
+        let Some(batch) = self.leftover.iter().find(|batch| batch.id == id) else { return false };
+        if !self.answers.take(batch, outcomes) {
+            return false;
+        }
+        batch.rows.iter().for_each(|row| {
+            self.in_doubt.remove(&row.key_hash);
+        });
+        true
+    }
+
+    /// The outcome of an operation of the plan that a leftover batch has already carried out: it is not sent again, but
+    /// its outcome is written down as if it had been.
+    pub fn answered(&self, head: &Head) -> Option<&Outcome> {
+        self.answers.of(head, self.digest)
+    }
+
+    /// True when a former record may be removed: the operation it waits for was acknowledged, in this run or in an
+    /// earlier one of the plan. `marks` are those of this run.
+    pub fn may_go(&self, after: Option<u64>, marks: &Marks) -> bool {
+        let earlier = |ordinal| self.done.as_ref().is_some_and(|done| done.acknowledged(ordinal));
+        after.is_none_or(|ordinal| marks.acknowledged(ordinal) || earlier(ordinal))
     }
 }
 
@@ -53,6 +90,8 @@ pub struct Effort {
     pub requests: u64,
     /// Requests that repeated an earlier one.
     pub retries: u64,
+    /// Operations that were left out of the plan's copy on purpose.
+    pub left_out: u64,
     /// Why it did not go on to the end.
     pub error: Option<String>,
 }
@@ -132,7 +171,9 @@ impl<'a> ActiveRun<'a> {
         let before = recover::before(&self.locked.document(), &record.sync, &|name| backend.get(name))?;
         let keys = before.doubt.as_ref().map(fold::hashes).transpose()?.unwrap_or_default();
         self.journal.queue(&Record::Sync(Box::new(record.clone())))?;
-        Ok(ActiveSync { record, done, in_doubt: keys.into_iter().map(|(key, _)| key).collect() })
+        let leftover = before.deferred.iter().filter_map(|kept| kept.leftover(self.next_batch())).collect();
+        let (in_doubt, digest) = (keys.into_iter().map(|(key, _)| key).collect(), record.mapping.digest());
+        Ok(ActiveSync { record, done, in_doubt, leftover, answers: Answers::default(), digest })
     }
 
     /// Ends a sync: what became of its rows goes into the state in one commit. The journal must be synced before.
@@ -140,12 +181,14 @@ impl<'a> ActiveRun<'a> {
         let run_id = self.run_id();
         let backend = self.locked.backend();
         let out = self.locked.scratch()?;
-        let share = Share { run_id: &run_id, record: &sync.record, marks, done: sync.done.as_ref() };
+        let (done, unsettled) = (sync.done.as_ref(), &self.journal.unsettled(sync.record.number));
+        let share = Share { run_id: &run_id, record: &sync.record, marks, done, unsettled };
         let before = recover::before(&self.locked.document(), &sync.record.sync, &|name| backend.get(name))?;
         let operations = self.operations(&sync.record.sync)?;
         let mut folded = fold::fold(before, &share, operations, out.path())?;
         folded.run.requests = effort.requests;
         folded.run.retries = effort.retries;
+        folded.run.left_out = effort.left_out;
         folded.run.error = effort.error;
         folded.run.judge();
         let result = folded.run.clone();
@@ -183,6 +226,7 @@ impl<'a> ActiveRun<'a> {
             }
             put_run(self.locked, &run)
         })?;
+        self.locked.try_tidy();
         Ok(run)
     }
 

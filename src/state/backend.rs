@@ -103,6 +103,15 @@ pub trait Backend: Send + Sync {
     /// Removes a file; no error if it is gone.
     fn remove(&self, name: &str) -> Result<()>;
 
+    /// Removes a folder with all files put below this name; no error if it is gone.
+    fn remove_folder(&self, name: &str) -> Result<()> {
+        let Some(path) = self.get_folder(name)? else { return Ok(()) };
+        match std::fs::remove_dir_all(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(super::local::failed("remove", &path, &e)),
+            _ => Ok(()),
+        }
+    }
+
     /// Names of the entries directly below a folder, sorted; empty if there is no such folder.
     fn list(&self, folder: &str) -> Result<Vec<String>>;
 

@@ -52,6 +52,12 @@ pub struct SyncEntry {
     pub held: Option<String>,
     /// File of the rows in doubt.
     pub doubt: Option<String>,
+    /// File of the records that rows had before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formers: Option<String>,
+    /// File of the batches that were taken and not settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<String>,
     /// Rows in the snapshot.
     pub rows: u64,
     /// Held rows that are not sent again by themselves.
@@ -113,7 +119,7 @@ pub enum PlanStatus {
 impl SyncEntry {
     /// The files it points to.
     pub fn files(&self) -> impl Iterator<Item = &String> {
-        [&self.snapshot, &self.held, &self.doubt].into_iter().flatten()
+        [&self.snapshot, &self.held, &self.doubt, &self.formers, &self.deferred].into_iter().flatten()
     }
 }
 

@@ -10,8 +10,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 
+use super::deferred::{self, Gatherer, Kept};
+use super::formers::{self, Formers, Identifiers};
 use super::held::{HeldOutcome, HeldRow, HeldRows};
-use super::journal::{Policy, SyncRecord};
+use super::journal::{Policy, SyncRecord, Unsettled};
+use super::leaving::Leaving;
 use super::marks::{Mark, Marks};
 use super::rowlog::RowLog;
 use super::runs::{Rejection, SyncRun, Usage};
@@ -32,6 +35,8 @@ pub(super) struct Before {
     pub snapshot: Option<Snapshot>,
     pub held: HeldRows,
     pub doubt: Option<Snapshot>,
+    pub formers: Formers,
+    pub deferred: Vec<Kept>,
 }
 
 /// What is known of it now. Files that did not change are `None`.
@@ -42,18 +47,24 @@ pub(super) struct Folded {
     pub rows_held: u64,
     pub doubt: Option<PathBuf>,
     pub rows_in_doubt: u64,
+    /// The files of former records and of unsettled batches, and whether they hold any.
+    pub formers: Option<(PathBuf, bool)>,
+    pub deferred: Option<(PathBuf, bool)>,
     pub row_log: PathBuf,
     pub mapping: u32,
     pub run: SyncRun,
 }
 
 /// A run's share in one sync.
+#[derive(Clone, Copy)]
 pub(super) struct Share<'a> {
     pub run_id: &'a str,
     pub record: &'a SyncRecord,
     pub marks: &'a Marks,
     /// What earlier runs of the same plan did, if there were any.
     pub done: Option<&'a Marks>,
+    /// Batches that were taken and not settled.
+    pub unsettled: &'a [Unsettled],
 }
 
 /// True when an earlier run of the plan has settled this operation for good.
@@ -88,6 +99,8 @@ pub(super) fn fold(
         held_changed: false,
         in_doubt,
         doubts: Vec::new(),
+        leaving: Leaving::new(before.formers, share),
+        gatherer: Gatherer::new(share.run_id, record.mapping.digest(), share.unsettled),
         log,
         run_id: share.run_id.into(),
         digest: record.mapping.digest(),
@@ -109,14 +122,35 @@ pub(super) fn fold(
             Some(path)
         }
     };
-    let mut rows_in_doubt = pass.in_doubt.len() as u64;
+    let rows_in_doubt = pass.in_doubt.len() as u64;
     let doubt = if pass.doubts.is_empty() {
         None
     } else {
         let path = out.join(format!("{}.doubt", record.sync));
         let doubts = std::mem::take(&mut pass.doubts).into_iter().map(Ok::<_, Error>);
-        rows_in_doubt = merge(before.doubt.as_ref(), doubts, doubt_meta, record.values, &path, MEMORY, out)?;
+        merge(before.doubt.as_ref(), doubts, doubt_meta, record.values, &path, MEMORY, out)?;
         Some(path)
+    };
+    let formers = pass.leaving.finish(&pass.run);
+    let formers = match &formers {
+        None => None,
+        Some(formers) => {
+            let path = out.join(format!("{}.former", record.sync));
+            formers.write(&path)?;
+            Some((path, !formers.0.is_empty()))
+        }
+    };
+    let known = !before.deferred.is_empty() || !share.unsettled.is_empty();
+    // Rows that wait for a human are in doubt as well: what became of them can be asked.
+    let waiting = pass.held.0.iter().filter(|(_, row)| row.outcome == HeldOutcome::InDoubt);
+    let open = waiting.map(|(key, row)| (*key, row.row_hash)).chain(pass.in_doubt.clone()).collect();
+    let batches = pass.gatherer.finish(before.deferred, &open);
+    let deferred = if known {
+        let path = out.join(format!("{}.deferred", record.sync));
+        deferred::write(&batches, &path)?;
+        Some((path, !batches.is_empty()))
+    } else {
+        None
     };
     let held = if pass.held_changed {
         let path = out.join(format!("{}.held", record.sync));
@@ -132,7 +166,7 @@ pub(super) fn fold(
     run.rejections.truncate(REJECTIONS);
     run.judge();
     let row_log = pass.log.finish()?;
-    Ok(Folded { snapshot, rows, held, rows_held, doubt, rows_in_doubt, row_log, mapping, run })
+    Ok(Folded { snapshot, rows, held, rows_held, doubt, rows_in_doubt, formers, deferred, row_log, mapping, run })
 }
 
 /// Key and row hashes of a small snapshot.
@@ -176,6 +210,10 @@ struct Pass<'a, I> {
     in_doubt: HashMap<Hash, Hash>,
     /// Changes of the rows in doubt.
     doubts: Vec<Acknowledged>,
+    /// Records that rows had before.
+    leaving: Leaving<'a>,
+    /// Batches that were not settled.
+    gatherer: Gatherer,
     log: RowLog,
     run_id: Arc<str>,
     /// Digest of the run's mapping.
@@ -207,8 +245,19 @@ impl<I> Pass<'_, I> {
         self.log.write(frozen, self.share.marks)?;
         let mut chosen: [Vec<bool>; 2] = std::array::from_fn(|_| Vec::with_capacity(frozen.heads.len()));
         let mut entries: [Vec<Entry>; 2] = Default::default();
-        for head in &frozen.heads {
-            let kinds = self.row(head);
+        // What rows are matched by matters only where it can change.
+        let identifiers = formers::can_change(&self.share.record.mapping)
+            .then(|| Identifiers::new(&self.share.record.mapping, &frozen.rows))
+            .flatten();
+        for (row, head) in frozen.heads.iter().enumerate() {
+            self.gatherer.see(head);
+            let kinds = if head.former() {
+                [self.former(head), None]
+            } else {
+                let kinds = self.row(head);
+                self.leaving.row(head, identifiers.as_ref().map(|identifiers| (identifiers, row)));
+                kinds
+            };
             for ((chosen, entries), kind) in chosen.iter_mut().zip(&mut entries).zip(kinds) {
                 chosen.push(kind.is_some());
                 entries.extend(kind.map(|kind| Entry { key_hash: head.key_hash, row_hash: head.row_hash, kind }));
@@ -271,14 +320,7 @@ impl<I> Pass<'_, I> {
             }
             Mark::Rejected => {
                 self.run.rejected += 1;
-                let reason = self.share.marks.reason(head.ordinal).cloned().unwrap_or_default();
-                let group = self.rejections.entry(reason.clone()).or_insert_with(|| Rejection {
-                    key: head.key.clone(),
-                    code: reason.0.clone(),
-                    message: reason.1.clone(),
-                    count: 0,
-                });
-                group.count += 1;
+                let reason = self.refused(head);
                 self.hold(head, HeldOutcome::Rejected, Some(reason));
                 // What an earlier attempt with another payload left behind is still not known.
                 let same = self.in_doubt.get(&head.key_hash) == Some(&head.row_hash);
@@ -291,13 +333,45 @@ impl<I> Pass<'_, I> {
                     return [None, None];
                 }
                 self.hold(head, HeldOutcome::Resend, None);
+                self.in_doubt.insert(head.key_hash, head.row_hash);
                 [None, Some(Kind::Put)]
             }
         }
     }
 
     fn resolved(&mut self, key: Hash, resolved: bool) -> Option<Kind> {
-        (resolved && self.in_doubt.contains_key(&key)).then_some(Kind::Remove)
+        (resolved && self.in_doubt.remove(&key).is_some()).then_some(Kind::Remove)
+    }
+
+    /// Takes note of a record a row had before. Of one that nothing is done about and that has no name, only what is
+    /// held is forgotten: its row has left before anything of it was taken. Returns what becomes of the row.
+    fn former(&mut self, head: &Head) -> Option<Kind> {
+        if head.matching.is_none() {
+            if self.held.0.get(&head.key_hash).is_some_and(|held| held.row_hash != 0) {
+                self.release(head.key_hash);
+            }
+            return None;
+        }
+        if self.leaving.overwritten(head, &self.run) {
+            return Some(Kind::Remove);
+        }
+        if self.leaving.former(head, &mut self.run) == Some(Mark::Rejected) {
+            self.refused(head);
+        }
+        None
+    }
+
+    /// Counts a refusal. Returns its reason.
+    fn refused(&mut self, head: &Head) -> (String, String) {
+        let reason = self.share.marks.reason(head.ordinal).cloned().unwrap_or_default();
+        let group = self.rejections.entry(reason.clone()).or_insert_with(|| Rejection {
+            key: head.key.clone(),
+            code: reason.0.clone(),
+            message: reason.1.clone(),
+            count: 0,
+        });
+        group.count += 1;
+        reason
     }
 
     fn release(&mut self, key: Hash) {

@@ -1,6 +1,6 @@
 //! Rows the destination did not take, or did not answer for. Parquet, sorted by key hash, readable by anyone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -83,6 +83,13 @@ impl HeldRows {
             Some(HeldFor { row_hash: row.row_hash, mapping: row.mapping, reason: reason(row.outcome)? })
         };
         self.0.iter().filter_map(|(key, row)| Some((*key, held(row)?))).collect()
+    }
+
+    /// Rows that were answered for, and of which the destination took nothing, by key.
+    pub fn waiting(&self) -> HashMap<String, Hash> {
+        let none = |row: &HeldRow| matches!(row.outcome, HeldOutcome::Rejected | HeldOutcome::NoMatch);
+        let rows = self.0.iter().filter(|(_, row)| row.row_hash != 0 && none(row));
+        rows.map(|(hash, row)| (row.key.to_string(), *hash)).collect()
     }
 
     /// Rows with this outcome.

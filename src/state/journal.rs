@@ -7,6 +7,7 @@
 //! Rows are named by their position in the frozen operations of the run's plan, of which the run keeps a copy. Only a
 //! whole prefix counts: reading ends at the first record that is torn.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -111,6 +112,51 @@ impl From<OnDoubt> for Policy {
     }
 }
 
+/// A batch that was taken and never settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Number of the sync within the journal.
+    pub sync: u32,
+    /// Number of the batch.
+    pub batch: u64,
+    /// What the destination needs to find it again.
+    pub handle: String,
+    /// What was done to its rows.
+    pub action: Action,
+    /// Ranges of positions, both ends included.
+    pub rows: Vec<(u64, u64)>,
+}
+
+/// Batches without an answer.
+#[derive(Debug, Default)]
+pub struct OpenBatches(BTreeMap<u64, Unsettled>);
+
+impl OpenBatches {
+    /// Takes note of a record.
+    pub fn see(&mut self, record: &Record) {
+        match record {
+            Record::Run { .. } | Record::Sync(_) => {}
+            Record::Intent { sync, batch, action, rows } => {
+                let (sync, batch, action, rows) = (*sync, *batch, *action, rows.clone());
+                self.0.insert(batch, Unsettled { sync, batch, handle: String::new(), action, rows });
+            }
+            Record::Deferred { batch, handle } => {
+                if let Some(open) = self.0.get_mut(batch) {
+                    open.handle.clone_from(handle);
+                }
+            }
+            Record::Ack { batch, .. } | Record::Void { batch } => {
+                self.0.remove(batch);
+            }
+        }
+    }
+
+    /// Those of a sync that the destination took.
+    pub fn unsettled(&self, sync: u32) -> Vec<Unsettled> {
+        self.0.values().filter(|open| open.sync == sync && !open.handle.is_empty()).cloned().collect()
+    }
+}
+
 /// Equal neighbours counted.
 pub fn runs_of(outcomes: &[Outcome]) -> Vec<(u64, Outcome)> {
     outcomes.chunk_by(|a, b| a == b).filter_map(|run| Some((run.len() as u64, run.first()?.clone()))).collect()
@@ -178,6 +224,7 @@ struct Queue {
     queued: u64,
     /// Records of these that are durable.
     durable: u64,
+    open: OpenBatches,
     /// Set by the first write that failed: what came after it is not known to be durable.
     failed: Option<String>,
 }
@@ -198,8 +245,14 @@ impl Journal {
     pub fn queue(&self, record: &Record) -> Result<u64> {
         let mut queue = lock(&self.queue);
         encode(record, &mut queue.waiting)?;
+        queue.open.see(record);
         queue.queued += 1;
         Ok(queue.queued)
+    }
+
+    /// Batches of a sync that were taken and have not been settled.
+    pub fn unsettled(&self, sync: u32) -> Vec<Unsettled> {
+        lock(&self.queue).open.unsettled(sync)
     }
 
     /// Waits until all that was queued is durable.

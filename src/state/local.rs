@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::backend::{Acquired, Append, Backend, Holder, Stored, Version};
 use super::lease;
-use crate::diagnostic::{Error, Result};
+use crate::diagnostic::{Error, Result, space_help};
 
 /// A state folder.
 pub struct Local {
@@ -369,7 +369,7 @@ pub(super) fn sync_folder(file: &Path) -> std::io::Result<()> {
 
 pub(super) fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
     let help = match error.kind() {
-        ErrorKind::StorageFull => Some("free some space, then run the command again: nothing is lost".to_owned()),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => space_help(error),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             Some("the state folder must be writable for the user who runs syncline".to_owned())
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use indexmap::IndexSet;
 
-use super::journal::{Record, SyncRecord};
+use super::journal::{OpenBatches, Record, SyncRecord, Unsettled};
 use crate::destinations::Outcome;
 
 /// What is known of one operation.
@@ -86,6 +86,11 @@ impl Marks {
         self.marks.iter_mut().filter(|mark| **mark == from).for_each(|mark| *mark = to);
     }
 
+    /// True when the destination has confirmed the operation, or taken it without an answer per record.
+    pub fn acknowledged(&self, ordinal: u64) -> bool {
+        matches!(self.get(ordinal), Mark::Succeeded | Mark::Unverified)
+    }
+
     /// Puts what a later run knows over what an earlier one knew.
     pub fn overlay(&mut self, later: &Marks) {
         for (ordinal, mark) in (0u64..).zip(&later.marks) {
@@ -109,6 +114,8 @@ pub struct Proof {
     pub marks: Marks,
     /// Batches that were sent.
     pub batches: u64,
+    /// Batches that were taken and never settled.
+    pub unsettled: Vec<Unsettled>,
 }
 
 /// Ranges of positions, both ends included.
@@ -118,11 +125,18 @@ type Ranges = [(u64, u64)];
 pub fn replay(records: &[Record]) -> Vec<Proof> {
     let mut proofs: Vec<Proof> = Vec::new();
     let mut open: HashMap<u64, (usize, &Ranges)> = HashMap::new();
+    let mut batches = OpenBatches::default();
     for record in records {
+        batches.see(record);
         match record {
             Record::Run { .. } | Record::Deferred { .. } => {}
             Record::Sync(sync) => {
-                proofs.push(Proof { record: (**sync).clone(), marks: Marks::default(), batches: 0 });
+                proofs.push(Proof {
+                    record: (**sync).clone(),
+                    marks: Marks::default(),
+                    batches: 0,
+                    unsettled: Vec::new(),
+                });
             }
             Record::Intent { sync, batch, rows, .. } => {
                 let Some(index) = proofs.iter().position(|p| p.record.number == *sync) else { continue };
@@ -144,6 +158,9 @@ pub fn replay(records: &[Record]) -> Vec<Proof> {
                 positions(rows).for_each(|ordinal| proof.marks.set(ordinal, Mark::Pending));
             }
         }
+    }
+    for proof in &mut proofs {
+        proof.unsettled = batches.unsettled(proof.record.number);
     }
     proofs
 }

@@ -13,17 +13,21 @@
 
 mod active;
 pub mod backend;
+mod deferred;
 pub mod document;
 mod fold;
+pub mod formers;
 pub mod held;
 pub mod history;
 pub mod journal;
 pub mod key;
 pub mod lease;
+mod leaving;
 pub mod local;
 pub mod marks;
 mod reading;
 mod recover;
+mod retention;
 pub mod rowlog;
 pub mod runs;
 mod surgery;
@@ -39,6 +43,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
 
 pub use active::{ActiveRun, ActiveSync, Effort};
+pub use deferred::{Leftover, LeftoverRow};
 #[cfg(test)]
 pub(crate) use fold::hashes;
 pub use lease::LockRequest;
@@ -60,6 +65,8 @@ pub struct State {
     backend: Arc<dyn Backend>,
     environment: String,
     key: HashKey,
+    /// Finished runs that are kept.
+    keep_runs: u32,
 }
 
 /// What may be done with a plan.
@@ -82,7 +89,8 @@ impl State {
             None => key::of_folder(&folder)?,
         };
         let name = if environment.is_empty() { "default" } else { environment };
-        Self::with_backend(Arc::new(Local::open(folder.join(name))?), environment, key)
+        let state = Self::with_backend(Arc::new(Local::open(folder.join(name))?), environment, key)?;
+        Ok(Self { keep_runs: config.keep_runs, ..state })
     }
 
     /// Opens the state in this store.
@@ -92,7 +100,8 @@ impl State {
             let check = key::check(&key, &lineage);
             backend.create(&Document::new(lineage, check).to_bytes()?)?;
         }
-        let state = Self { backend, environment: environment.into(), key };
+        let keep_runs = StateBackend::default().keep_runs;
+        let state = Self { backend, environment: environment.into(), key, keep_runs };
         let document = state.document()?;
         if key::check(&state.key, &document.lineage) != document.key_check {
             return Err(Error::failed_help(
@@ -189,6 +198,7 @@ impl Locked {
     /// Begins a run of a plan, unpacked in the folder `plan`; dead runs are recovered first.
     pub fn begin(&self, plan_id: &str, plan: &Path) -> Result<ActiveRun<'_>> {
         self.recover()?;
+        self.try_tidy();
         ActiveRun::begin(self, plan_id, plan)
     }
 
@@ -205,6 +215,15 @@ impl Locked {
     /// True once another holder has the lock.
     pub fn lost(&self) -> Arc<AtomicBool> {
         self.lease.lost()
+    }
+
+    /// What gives the lock back when the process must end without dropping this.
+    pub fn release_later(&self) -> impl FnOnce() + Send + 'static {
+        let (backend, token) = (self.state.backend.clone(), self.token());
+        move || {
+            // What cannot be given back is taken over by the next holder.
+            let _ = backend.release(token);
+        }
     }
 
     fn backend(&self) -> &dyn Backend {

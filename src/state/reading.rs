@@ -8,10 +8,11 @@ use tempfile::TempDir;
 
 use super::backend::Backend;
 use super::document::{Document, SyncEntry};
+use super::formers::Formers;
 use super::recover;
 use crate::diagnostic::{Error, Result};
-use crate::diff::Held;
 use crate::diff::snapshot::Snapshot;
+use crate::diff::{Hash, Held};
 
 /// The state at one moment.
 pub struct Reading {
@@ -33,6 +34,10 @@ pub struct SyncView {
     pub doubt: Option<Snapshot>,
     /// True when no row of the sync was ever acknowledged or answered.
     pub first_run: bool,
+    /// Held rows of which nothing is at the destination, by key: when they leave the model, they are forgotten.
+    pub waiting: HashMap<String, Hash>,
+    /// Records that rows had before.
+    pub formers: Formers,
     /// What the document says of it.
     pub entry: Option<SyncEntry>,
     /// Keeps the files of this view alive.
@@ -94,6 +99,8 @@ impl Reading {
                 snapshot: None,
                 held: Held::new(),
                 doubt: None,
+                waiting: HashMap::new(),
+                formers: Formers::default(),
                 first_run: true,
                 entry: None,
                 _scratch: None,
@@ -102,7 +109,9 @@ impl Reading {
         let known = recover::before(&self.document, name, &|name| self.find(name))?;
         Ok(SyncView {
             first_run: known.snapshot.is_none() && known.doubt.is_none() && known.held.0.is_empty(),
+            waiting: known.held.waiting(),
             held: known.held.for_diff(),
+            formers: known.formers,
             snapshot: known.snapshot,
             doubt: known.doubt,
             entry: Some(entry.clone()),

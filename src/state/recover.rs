@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::backend::Backend;
+use super::deferred;
 use super::document::{Document, LastRun, PlanStatus};
 use super::fold::{self, Before, Folded, Share};
+use super::formers::Formers;
 use super::held::HeldRows;
 use super::journal::{self, Policy, Record, SyncRecord};
 use super::marks::{self, Mark, Marks, Proof};
@@ -56,6 +58,8 @@ pub(super) fn before(document: &Document, sync: &str, find: Find<'_>) -> Result<
         snapshot: path(&entry.snapshot)?.map(|p| Snapshot::open(&p)).transpose()?,
         held: path(&entry.held)?.map(|p| HeldRows::read(&p)).transpose()?.unwrap_or_default(),
         doubt: path(&entry.doubt)?.map(|p| Snapshot::open(&p)).transpose()?,
+        formers: path(&entry.formers)?.map(|p| Formers::read(&p)).transpose()?.unwrap_or_default(),
+        deferred: path(&entry.deferred)?.map(|p| deferred::read(&p)).transpose()?.unwrap_or_default(),
     })
 }
 
@@ -86,6 +90,14 @@ pub(super) fn note(
     if let Some(path) = &folded.doubt {
         let name = (folded.rows_in_doubt > 0).then(|| format!("held/{sync}.{run_id}.doubt.parquet"));
         replace(&mut entry.doubt, name, Some(path));
+    }
+    if let Some((path, left)) = &folded.formers {
+        let name = left.then(|| format!("held/{sync}.{run_id}.former.json"));
+        replace(&mut entry.formers, name, Some(path));
+    }
+    if let Some((path, left)) = &folded.deferred {
+        let name = left.then(|| format!("held/{sync}.{run_id}.deferred.json"));
+        replace(&mut entry.deferred, name, Some(path));
     }
     entry.retired = retired;
     entry.rows = folded.rows;
@@ -164,7 +176,8 @@ pub(super) fn recover(
             continue;
         }
         let done = done(backend, &earlier, &sync)?;
-        let share = Share { run_id, record: &proof.record, marks: &proof.marks, done: done.as_ref() };
+        let unsettled = &proof.unsettled;
+        let share = Share { run_id, record: &proof.record, marks: &proof.marks, done: done.as_ref(), unsettled };
         let known = before(&document, &sync, find)?;
         let mut folded = fold::fold(known, &share, operations(backend, run_id, &sync)?, out)?;
         folded.run.requests = proof.batches;

@@ -14,7 +14,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::marks::{Mark, Marks};
 use crate::destinations::Action;
-use crate::diagnostic::{Error, Result};
+use crate::diagnostic::{Error, Result, space_help};
 use crate::diff::RowState;
 use crate::plan::operations::Frozen;
 
@@ -95,8 +95,9 @@ fn schema() -> SchemaRef {
     Arc::new(Schema::new(COLUMNS.map(|name| Field::new(name, DataType::Utf8, true)).to_vec()))
 }
 
-fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::failed(format!("cannot write the row log `{}`: {error}", path.display()))
+fn failed(path: &Path, error: &(dyn std::error::Error + 'static)) -> Error {
+    let message = format!("cannot write the row log `{}`: {error}", path.display());
+    Error::Failed { message, help: space_help(error) }
 }
 
 /// The rows as JSON objects. `None` when a column has a type JSON cannot say: the log then goes without.

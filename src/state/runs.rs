@@ -105,6 +105,9 @@ pub struct SyncRun {
     /// Rows not sent.
     #[serde(default)]
     pub pending: u64,
+    /// Operations of the plan that were left out on purpose (`--only-key`, `--limit`); not part of `planned`.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub left_out: u64,
     /// Requests, or transactions of a database.
     pub requests: u64,
     /// Requests that repeated an earlier one.
@@ -116,6 +119,10 @@ pub struct SyncRun {
     /// Why it did not go on to the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl SyncRun {

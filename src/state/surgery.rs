@@ -40,7 +40,7 @@ impl Locked {
             })
         });
         let marks = Marks::all(Mark::Succeeded);
-        let share = Share { run_id: &id, record: &record, marks: &marks, done: None };
+        let share = Share { run_id: &id, record: &record, marks: &marks, done: None, unsettled: &[] };
         let folded = fold::fold(before, &share, operations, out.path())?;
         self.commit(|document| {
             let last_run = document.syncs.get(&record.sync).and_then(|entry| entry.last_run.clone());

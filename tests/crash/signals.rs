@@ -65,3 +65,32 @@ fn a_signal_also_ends_an_apply_that_waits_for_a_locked_database() {
     check(&project, 50, "the database is free again");
     assert_eq!(count(&project, "writes"), 50);
 }
+
+#[test]
+fn a_signal_while_planning_gives_the_lock_back_and_leaves_nothing() {
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let project = project("upsert", 5, 10);
+        // A query that would take hours.
+        let slow = "with recursive c(n) as (select 1 union all select n + 1 from c where n < 100000000000) \
+                    select id, email, name, plan, seats from people where (select count(*) from c) > 0";
+        project.edit("models/people.yaml", "select id, email, name, plan, seats from people", &format!("\"{slow}\""));
+        let child = start(&project, &["apply", "--auto-approve"]);
+        until("it plans", || {
+            std::fs::read_dir(project.path(".syncline")).is_ok_and(|entries| {
+                entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("plan-"))
+            })
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(project.path(".syncline/default/lock.json").exists(), "it holds the lock while it plans");
+        let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+        let output = child.wait_with_output().expect("an end");
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!project.path(".syncline/default/lock.json").exists(), "SIG{signal}: a lock stayed behind");
+        let left = std::fs::read_dir(project.path(".syncline")).expect("a folder").flatten();
+        let left: Vec<_> = left.filter(|e| e.file_name().to_string_lossy().starts_with("plan-")).collect();
+        assert!(left.is_empty(), "SIG{signal}: {left:?}");
+        project.edit("models/people.yaml", slow, "select id, email, name, plan, seats from people");
+        check(&project, 5, signal);
+    }
+}

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use syncline::destinations::DestinationKind;
 use syncline::destinations::{SendError, Writer};
-use syncline::manifest::destination::DestinationType;
 use syncline::manifest::sync::Mode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -37,7 +37,7 @@ async fn what_the_server_refuses_is_told_without_secrets() {
         ),
     ];
     for (settings, kind, says) in cases {
-        let destination = connect(DestinationType::Postgres, settings);
+        let destination = connect(DestinationKind::Postgres, settings);
         let error = run(&*destination, &target("users", Mode::Upsert, serde_json::json!({})), &[]).await.unwrap_err();
         let (found, help) = match &error {
             SendError::Fatal { help, .. } => ("fatal", help.clone().unwrap_or_default()),
@@ -49,7 +49,7 @@ async fn what_the_server_refuses_is_told_without_secrets() {
         assert!(all.contains(says), "{all}");
         assert!(!all.contains("wrong-horse") && !all.contains(&server.password), "{all}");
     }
-    let good = connect(DestinationType::Postgres, good.clone());
+    let good = connect(DestinationKind::Postgres, good.clone());
     for (object, says) in [("nothing", "no table `nothing`"), ("public.users", "no column `extra`")] {
         let mut target = target(object, Mode::Upsert, serde_json::json!({}));
         target.fields.push(super::records::field("extra", arrow_schema::DataType::Utf8));
@@ -82,7 +82,7 @@ async fn tls_is_used_and_the_server_has_to_be_who_it_says() {
         if named {
             settings["ca_file"] = ca_file.display().to_string().into();
         }
-        let destination = connect(DestinationType::Postgres, settings);
+        let destination = connect(DestinationKind::Postgres, settings);
         let found = match destination.open(&target("users", Mode::Upsert, serde_json::json!({}))).await {
             Err(SendError::Fatal { help: Some(help), .. }) if help.contains("ca_file") => "refused",
             Err(error) => panic!("{host} {sslmode}: {error:?}"),
@@ -149,7 +149,7 @@ async fn a_connection_lost_before_the_commit_changed_nothing_and_one_lost_in_it_
         let mut settings = server.parts(&name);
         settings["sslmode"] = "disable".into();
         settings["port"] = cutting_proxy(server.port, word, after).await.port().into();
-        let destination = connect(DestinationType::Postgres, settings);
+        let destination = connect(DestinationKind::Postgres, settings);
         let target = target("users", Mode::Upsert, serde_json::json!({}));
         let error = run(&*destination, &target, &[batch(1, vec![send("a@x", "free 1")])]).await.unwrap_err();
         let found = match &error {
@@ -167,7 +167,7 @@ async fn a_connection_lost_before_the_commit_changed_nothing_and_one_lost_in_it_
 async fn a_connection_that_was_ended_between_batches_is_opened_again() {
     let Some(server) = server() else { return };
     let (client, name) = server.filled(TABLE).await;
-    let destination = connect(DestinationType::Postgres, server.parts(&name));
+    let destination = connect(DestinationKind::Postgres, server.parts(&name));
     let writer: Box<dyn Writer> =
         destination.open(&target("users", Mode::Upsert, serde_json::json!({}))).await.unwrap();
     let ended = client

@@ -1,7 +1,7 @@
 //! What only files can do wrong.
 
+use syncline::destinations::DestinationKind;
 use syncline::destinations::{Action, Outcome, SendError, Sent};
-use syncline::manifest::destination::DestinationType;
 use syncline::manifest::sync::Mode;
 use syncline::mapping::Value;
 
@@ -183,7 +183,7 @@ async fn files_that_cannot_be_merged_with_are_named_and_left_as_they_are() {
 #[tokio::test]
 async fn stems_and_options_that_make_no_sense() {
     let folder = tempfile::tempdir().unwrap();
-    let files = connect(DestinationType::Files, serde_json::json!({ "path": folder.path().join("not/yet") }));
+    let files = connect(DestinationKind::Files, serde_json::json!({ "path": folder.path().join("not/yet") }));
     for stem in ["", "../users", "a/b", ".hidden"] {
         let error = run(&*files, &target(stem, Mode::Upsert, serde_json::json!({})), &[]).await.unwrap_err();
         assert!(error.to_string().contains("stem"), "{stem}: {error}");

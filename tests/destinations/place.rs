@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
+use syncline::destinations::DestinationKind;
 use syncline::destinations::{Batch, Destination, Outcome, SendError, Sent, Target, open};
-use syncline::manifest::destination::DestinationType;
 use syncline::manifest::sync::Mode;
 use syncline::secret::Connection;
 
@@ -50,15 +50,15 @@ impl Place {
                     .unwrap()
                     .execute_batch("CREATE TABLE users (email TEXT PRIMARY KEY, plan TEXT, seats INTEGER) STRICT")
                     .unwrap();
-                (connect(DestinationType::Sqlite, serde_json::json!({ "path": path })), None)
+                (connect(DestinationKind::Sqlite, serde_json::json!({ "path": path })), None)
             }
             Kind::Postgres => {
                 let server = server()?;
                 let table = "CREATE TABLE users (email text PRIMARY KEY, plan text, seats bigint)";
                 let (client, name) = server.filled(table).await;
-                (connect(DestinationType::Postgres, server.parts(&name)), Some(client))
+                (connect(DestinationKind::Postgres, server.parts(&name)), Some(client))
             }
-            _ => (connect(DestinationType::Files, serde_json::json!({ "path": folder.path() })), None),
+            _ => (connect(DestinationKind::Files, serde_json::json!({ "path": folder.path() })), None),
         };
         Some(Self { kind, folder, destination, postgres })
     }
@@ -143,9 +143,9 @@ impl Place {
     }
 }
 
-pub fn connect(kind: DestinationType, settings: serde_json::Value) -> Box<dyn Destination> {
+pub fn connect(kind: DestinationKind, settings: serde_json::Value) -> Box<dyn Destination> {
     let serde_json::Value::Object(values) = settings else { panic!("settings are an object") };
-    open(kind, &Connection::new(values, vec![])).unwrap()
+    open(&kind, &Connection::new(values, vec![]), &syncline::connectors::Setup::default()).unwrap()
 }
 
 pub async fn run(

@@ -1,7 +1,7 @@
 //! What only PostgreSQL can do wrong.
 
+use syncline::destinations::DestinationKind;
 use syncline::destinations::{Destination, Outcome, SendError};
-use syncline::manifest::destination::DestinationType;
 use syncline::manifest::sync::Mode;
 use syncline::mapping::Value;
 use tokio_postgres::Client;
@@ -13,7 +13,7 @@ use crate::postgres::server;
 async fn database(sql: &str) -> Option<(Client, Box<dyn Destination>)> {
     let server = server()?;
     let (client, name) = server.filled(sql).await;
-    Some((client, connect(DestinationType::Postgres, server.parts(&name))))
+    Some((client, connect(DestinationKind::Postgres, server.parts(&name))))
 }
 
 async fn text(client: &Client, sql: &str) -> String {

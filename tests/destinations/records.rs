@@ -23,7 +23,13 @@ pub fn target(object: &str, mode: Mode, options: serde_json::Value) -> Target {
 }
 
 pub fn field(name: &str, data_type: DataType) -> TargetField {
-    TargetField { name: name.into(), on_null: OnNull::Send, write: Write::Always, data_type: Some(data_type) }
+    TargetField {
+        name: name.into(),
+        on_null: OnNull::Send,
+        write: Write::Always,
+        data_type: Some(data_type),
+        meaning: Default::default(),
+    }
 }
 
 /// `free 3`: a plan and seats. `null` is null, `_` is not sent, seats that are no number are text.

@@ -1,7 +1,7 @@
 //! What only SQLite can do wrong.
 
+use syncline::destinations::DestinationKind;
 use syncline::destinations::{Action, Outcome, SendError};
-use syncline::manifest::destination::DestinationType;
 use syncline::manifest::sync::Mode;
 use syncline::mapping::Value;
 
@@ -14,7 +14,7 @@ fn database(sql: &str) -> (tempfile::TempDir, rusqlite::Connection, Box<dyn sync
     let path = folder.path().join("d.sqlite");
     let db = rusqlite::Connection::open(&path).unwrap();
     db.execute_batch(sql).unwrap();
-    let destination = connect(DestinationType::Sqlite, serde_json::json!({ "path": path }));
+    let destination = connect(DestinationKind::Sqlite, serde_json::json!({ "path": path }));
     (folder, db, destination)
 }
 
@@ -76,7 +76,7 @@ async fn tables_without_row_ids_and_with_columns_called_rowid() {
 async fn create_makes_file_table_and_columns() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out/new.sqlite");
-    let destination = connect(DestinationType::Sqlite, serde_json::json!({ "path": path }));
+    let destination = connect(DestinationKind::Sqlite, serde_json::json!({ "path": path }));
     let plain = target("users", Mode::Upsert, serde_json::json!({}));
     let error = run(&*destination, &plain, &[]).await.unwrap_err();
     assert!(matches!(&error, SendError::Fatal { help: Some(help), .. } if help.contains("create: true")), "{error:?}");

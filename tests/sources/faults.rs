@@ -12,7 +12,21 @@ fn broken_text_files_name_file_and_line() {
     let cases: &[(&str, &str, &[u8], &str)] = &[
         ("too few fields", "t.csv", b"a,b\n1,2\n3\n", "t.csv`, line 3: 1 fields, but the header has 2"),
         ("too many fields", "t.csv", b"a,b\n1,2,3\n", "line 2: 3 fields"),
-        ("cut inside quotes", "t.csv", b"a,b\n1,\"x\"\n2,\"y and", "line 3: a quoted field is never closed"),
+        (
+            "cut inside quotes",
+            "t.csv",
+            b"a,b\n1,\"x\"\n2,\"y and",
+            "line 3: a quoted field starts here and is never closed",
+        ),
+        (
+            "a quote too many",
+            "t.csv",
+            b"a,b\n1,\"x\n2,y\n3,z\n",
+            "line 2: a quoted field starts here and is never closed",
+        ),
+        ("fields of two separators", "t.csv", b"a;b\n1;2\n1,2\n", "line 3: 1 fields, but the header has 2"),
+        ("blank lines before it", "t.csv", b"a,b\r\n1,2\r\n\r\n\r\n3\r\n", "line 5: 1 fields"),
+        ("half a sign in each field", "t.csv", b"a,b\n\xc3,\xa4\n", "line 2: column `a` is not UTF-8"),
         ("not UTF-8", "t.csv", b"a,b\n1,\xff\n", "line 2: column `b` is not UTF-8"),
         ("name twice", "t.csv", b"a,a\n1,2\n", "line 1: column `a` is there twice"),
         ("no name", "t.csv", b"a,\n1,2\n", "line 1: column 2 has no name"),
@@ -20,7 +34,7 @@ fn broken_text_files_name_file_and_line() {
         ("half a line", "t.jsonl", b"{\"a\": 1}\n{\"a\": ", "t.jsonl`, line 2: column"),
         ("not an object", "t.jsonl", b"{\"a\": 1}\n\n[1]\n", "line 3: invalid type: sequence, expected an object"),
         ("key twice", "t.jsonl", b"{\"a\": 1, \"a\": 2}\n", "key `a` is there twice"),
-        ("no rows", "t.jsonl", b"\n", "the columns are unknown"),
+        ("no keys", "t.jsonl", b"{}\n{}\n", "no object has a key"),
         ("not Parquet", "t.parquet", b"PAR1 or so", "t.parquet`: "),
     ];
     for (name, file, bytes, expected) in cases {
@@ -32,6 +46,21 @@ fn broken_text_files_name_file_and_line() {
             assert!(message.contains(expected), "{name}: {message}");
             assert!(!help.is_empty(), "{name}: {message}");
         }
+    }
+}
+
+#[test]
+fn of_several_faults_the_first_is_named_however_many_threads_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lines: Vec<String> = (0..600_000).map(|i| format!("{i},name {i}")).collect();
+    for wrong in [200_000, 400_000, 599_999] {
+        lines[wrong] = format!("{wrong}");
+    }
+    lines[500_000] = "500000,\"not closed".into();
+    fs::write(dir.path().join("t.csv"), format!("id,name\n{}\n", lines.join("\n"))).unwrap();
+    for _ in 0..5 {
+        let (message, _) = error(&*folder(dir.path()), &table("t"));
+        assert!(message.contains("line 200002: 1 fields"), "{message}");
     }
 }
 

@@ -109,6 +109,57 @@ fn a_type_that_changes_in_the_last_row_is_seen() {
     assert_eq!((count(&batches), sum(&batches, 0)), (200_001, 200_000 * 200_001 / 2));
 }
 
+/// Pieces of a file are looked at by several threads: records that span lines and quotes must not fall between two.
+#[test]
+fn rows_are_the_same_however_a_file_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = |i: u32| match i % 5 {
+        0 => format!("line\none, \"{i}\""),
+        1 => format!("{i}\r\n,{}", "x".repeat(i as usize % 97)),
+        _ => format!("5\" nail {i}"),
+    };
+    let quoted = |text: String| format!("\"{}\"", text.replace('"', "\"\""));
+    let line = |i: u32| format!("{i};{};{}\r\n", if i % 5 < 2 { quoted(name(i)) } else { name(i) }, i % 7 == 0);
+    let body: String = (0..150_000).map(line).collect();
+    fs::write(dir.path().join("t.csv"), format!("\u{feff}id;name;seven\r\n{body}")).unwrap();
+    let source = folder(dir.path());
+    assert_eq!(types(&*source, &table("t")), ["id Int64", "name Utf8", "seven Boolean"]);
+    let got = rows(&*source, &table("t"));
+    assert_eq!(got.len(), 150_000);
+    for (i, row) in (0..).zip(got) {
+        assert_eq!(row, format!("{i}|{}|{}", name(i), i % 7 == 0));
+    }
+}
+
+#[test]
+fn fields_may_be_separated_by_semicolons_tabs_and_bars() {
+    for separator in [",", ";", "\t", "|"] {
+        let dir = tempfile::tempdir().unwrap();
+        let lines = [["id", "name"], ["1", "\"a,b;c\td|e\""], ["2", ""]].map(|line| line.join(separator) + "\n");
+        fs::write(dir.path().join("t.csv"), lines.concat()).unwrap();
+        assert_eq!(rows(&*folder(dir.path()), &table("t")), ["1|a,b;c\td|e", "2|∅"], "{separator:?}");
+        assert_eq!(rows(&*folder(dir.path()), &sql("select name, id from t where id = 1")), ["a,b;c\td|e|1"]);
+    }
+}
+
+#[test]
+fn json_lines_without_a_line_are_a_table_of_no_rows_and_unknown_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [("none", ""), ("blank", "\n \n")] {
+        fs::write(dir.path().join(format!("{name}.jsonl")), text).unwrap();
+        let source = folder(dir.path());
+        let some = Query::Table { name: name.into(), columns: Some(vec!["email".into()]), filter: None };
+        for query in [table(name), some] {
+            let named = || vec!["id".to_owned(), "email".to_owned(), "id".to_owned()];
+            let schema = syncline::sources::with_unknown(source.schema(&query).unwrap(), named);
+            assert_eq!(shown(&schema), ["email Null", "id Null"], "{name}");
+            assert!(source.read(&query, Some(&["email".to_owned()])).unwrap().is_empty(), "{name}");
+        }
+        let (message, help) = error(&*source, &sql(&format!("select * from {name}")));
+        assert!(message.contains("the columns are unknown") && help.contains("`table:`"), "{message}; {help}");
+    }
+}
+
 #[test]
 fn jsonl_streams_in_parts_too() {
     let dir = tempfile::tempdir().unwrap();

@@ -155,6 +155,26 @@ fn no_digit_is_lost_on_the_way_through_sql() {
     assert_eq!(rows(&*source, &sql("select int from t where price > 12 and price < 13")), ["9223372036854775807"]);
 }
 
+/// The database of a statement is kept between its columns and its rows; what is in it must not outlive the files.
+#[test]
+fn what_was_copied_for_the_columns_is_not_taken_for_other_files_or_statements() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    write("a.csv", "id,v\n1,x\n2,y\n");
+    write("b.csv", "id\n1\n");
+    let source = folder(dir.path());
+    let (join, other) =
+        (sql("select v || '!' as w from a join b using (id)"), sql("select v from b join a using (id)"));
+    assert_eq!(types(&*source, &join), ["w Utf8"]);
+    assert_eq!(rows(&*source, &join), ["x!"]);
+    assert_eq!(rows(&*source, &join), ["x!"], "again");
+    assert_eq!(types(&*source, &join), ["w Utf8"]);
+    assert_eq!(rows(&*source, &other), ["x"]);
+    assert_eq!(types(&*source, &join), ["w Utf8"]);
+    write("b.csv", "id\n2\n22\n");
+    assert_eq!(rows(&*source, &join), ["y!"], "the file has changed since");
+}
+
 #[test]
 fn a_join_of_two_files_does_not_read_one_per_row_of_the_other() {
     let dir = tempfile::tempdir().unwrap();

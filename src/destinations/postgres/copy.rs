@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::destinations::table::{Column, quoted};
 use crate::destinations::{Action, Operation};
-use crate::mapping::Value;
+use crate::mapping::{Meaning, Value};
 
 use super::schema::{Form, Table};
 
@@ -107,7 +107,7 @@ impl<'a> Layout<'a> {
                     Held::Always => {}
                 }
                 out.push('\t');
-                write(value.unwrap_or(&Value::Null), kind.form, &mut out);
+                write(value.unwrap_or(&Value::Null), kind.form, column.meaning, &mut out);
             }
             out.push('\n');
         }
@@ -143,11 +143,13 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// Writes one value of a COPY line.
-fn write(value: &Value, form: Form, out: &mut String) {
+/// Writes one value of a COPY line. Text of a JSON column is a string of JSON; any other text that goes into one is JSON
+/// as it is.
+fn write(value: &Value, form: Form, meaning: Meaning, out: &mut String) {
     let mut held = String::new();
     match (value, form) {
         (Value::Null, _) => return out.push_str("\\N"),
+        (Value::Text(_), Form::Json) if meaning == Meaning::Json => held = value.json_text(),
         (Value::Text(text), _) => return escape(text, out),
         (_, Form::Json) => held = value.json_text(),
         (Value::List(items), Form::Array) => array(items, &mut held),
@@ -223,8 +225,24 @@ mod tests {
         ];
         for (value, form, expected) in cases {
             let mut out = String::new();
-            write(&value, form, &mut out);
+            write(&value, form, Meaning::Itself, &mut out);
             assert_eq!(out, expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn text_of_a_json_column_stays_a_string_of_json() {
+        let cases = [
+            ("abc", Form::Json, Meaning::Json, r#""abc""#),
+            ("1", Form::Json, Meaning::Json, r#""1""#),
+            ("a\"b", Form::Json, Meaning::Json, r#""a\\"b""#),
+            (r#"{"k":1}"#, Form::Json, Meaning::Itself, r#"{"k":1}"#),
+            ("abc", Form::Plain, Meaning::Json, "abc"),
+        ];
+        for (text, form, meaning, expected) in cases {
+            let mut out = String::new();
+            write(&Value::Text(text.into()), form, meaning, &mut out);
+            assert_eq!(out, expected, "{text}");
         }
     }
 }

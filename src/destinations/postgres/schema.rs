@@ -8,6 +8,7 @@ use super::refusal;
 use crate::destinations::table::{self, Column, Columns, quoted};
 use crate::destinations::{SendError, Target};
 use crate::manifest::sync::Mode;
+use crate::mapping::Meaning;
 
 /// `options` of a table.
 #[derive(Default, Deserialize)]
@@ -93,7 +94,9 @@ pub(super) async fn open(client: &Client, target: &Target) -> Result<Table, Send
         }
         let add: Vec<String> = missing
             .iter()
-            .map(|c| format!("ADD COLUMN IF NOT EXISTS {} {}", quoted(&c.name), declared(c.data_type.as_ref())))
+            .map(|c| {
+                format!("ADD COLUMN IF NOT EXISTS {} {}", quoted(&c.name), declared(c.data_type.as_ref(), c.meaning))
+            })
             .collect();
         client.batch_execute(&format!("ALTER TABLE {name} {}", add.join(", "))).await.map_err(sql)?;
         present = self::present(client, oid).await.map_err(sql)?;
@@ -182,16 +185,16 @@ async fn unique(client: &Client, oid: u32, matching: &[i16]) -> Answer<bool> {
 
 fn create(name: &str, columns: &Columns) -> String {
     let mut lines: Vec<String> =
-        columns.all().map(|c| format!("{} {}", quoted(&c.name), declared(c.data_type.as_ref()))).collect();
+        columns.all().map(|c| format!("{} {}", quoted(&c.name), declared(c.data_type.as_ref(), c.meaning))).collect();
     let key: Vec<String> = columns.matching.iter().map(|c| quoted(&c.name)).collect();
     lines.push(format!("PRIMARY KEY ({})", key.join(", ")));
     format!("CREATE TABLE IF NOT EXISTS {name} ({})", lines.join(", "))
 }
 
 /// The declared type of a new column; text where the type is not known.
-fn declared(data_type: Option<&DataType>) -> String {
+fn declared(data_type: Option<&DataType>, meaning: Meaning) -> String {
     match data_type {
-        Some(DataType::Dictionary(_, values)) => return declared(Some(values)),
+        Some(DataType::Dictionary(_, values)) => return declared(Some(values), meaning),
         Some(DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale)) if *scale >= 0 => {
             return format!("numeric({precision}, {scale})");
         }
@@ -211,6 +214,8 @@ fn declared(data_type: Option<&DataType>) -> String {
         Some(DataType::Timestamp(_, Some(_))) => "timestamptz",
         Some(DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)) => "bytea",
         Some(t) if t.is_nested() => "jsonb",
+        _ if meaning == Meaning::Json => "jsonb",
+        _ if meaning == Meaning::Decimal => "numeric",
         _ => "text",
     }
     .into()
@@ -222,6 +227,24 @@ fn fatal(message: String, help: &str) -> SendError {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn the_type_of_a_new_column_holds_what_the_source_has() {
+        let cases = [
+            (Some(DataType::Utf8), Meaning::Itself, "text"),
+            (Some(DataType::Utf8), Meaning::Json, "jsonb"),
+            (Some(DataType::Utf8), Meaning::Decimal, "numeric"),
+            (Some(DataType::Decimal128(10, 2)), Meaning::Itself, "numeric(10, 2)"),
+            (Some(DataType::Int64), Meaning::Decimal, "bigint"),
+            (None, Meaning::Json, "jsonb"),
+            (None, Meaning::Itself, "text"),
+        ];
+        for (data_type, meaning, expected) in cases {
+            assert_eq!(declared(data_type.as_ref(), meaning), expected, "{data_type:?} {meaning:?}");
+        }
+    }
+
     #[test]
     fn names_of_tables() {
         let cases =

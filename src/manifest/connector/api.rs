@@ -159,6 +159,9 @@ pub struct Request {
     pub form: Option<IndexMap<String, Value>>,
     /// A body in parts.
     pub multipart: Option<IndexMap<String, Part>>,
+    /// The records as CSV; their keys are the columns.
+    #[serde(default)]
+    pub csv: bool,
     /// The limits it counts in.
     #[serde(default)]
     pub limits: Vec<String>,

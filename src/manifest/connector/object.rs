@@ -213,6 +213,8 @@ pub struct Step {
     pub find: Option<String>,
     /// Looked up first: what is found is there already.
     pub absent: Option<String>,
+    /// The operation that follows for the records that succeeded.
+    pub then: Option<String>,
 }
 
 /// The two ways to write a step.
@@ -237,13 +239,15 @@ pub struct StepKeys {
     pub find: Option<String>,
     /// Name of a lookup, made first: what is found is there already and refused as `already_exists`.
     pub absent: Option<String>,
+    /// Name of an operation that follows for the records that succeeded; what becomes of it is their outcome.
+    pub then: Option<String>,
 }
 
 impl From<StepForm> for Step {
     fn from(form: StepForm) -> Self {
         match form {
-            StepForm::Name(operation) => Step { operation, find: None, absent: None },
-            StepForm::Step(StepKeys { operation, find, absent }) => Step { operation, find, absent },
+            StepForm::Name(operation) => Step { operation, find: None, absent: None, then: None },
+            StepForm::Step(StepKeys { operation, find, absent, then }) => Step { operation, find, absent, then },
         }
     }
 }

@@ -29,6 +29,10 @@ pub struct Operation {
     pub outcome: Outcome,
     /// Where the request only begins a job.
     pub job: Option<Job>,
+    /// Expression over the record: records for which it differs go into different requests, which see it as `group`.
+    pub group: Option<String>,
+    /// Expression over the record: where it is not true, nothing is sent for the record, and it counts as done.
+    pub when: Option<String>,
 }
 
 /// How many records go into one request.

@@ -14,6 +14,8 @@ environments:
   prod:
     vars: { min_seats: 5 }
     destinations: { crm: crm_prod }   # syncs say crm, this environment takes crm_prod
+  rehearsal:
+    destinations: { iterable: { sandbox: true } }   # a stand-in on this machine, never the real system
 guards: { max_removed: 10%, min_rows: 1 }
 usage: { monthly_queried_records: { limit: 1500000, on_exceed: refuse } }
 "#
@@ -50,6 +52,30 @@ columns:
 name: crm
 type: sqlite
 connection: { path: target/crm.db }
+"#
+        }
+        Kind::Connector => {
+            r#"# yaml-language-server: $schema=../schemas/connector.schema.json
+name: people_api
+description: People, by e-mail.
+connection:
+  token: { secret: true, required: true, description: An access token. }
+api:
+  base_url: https://api.example.com/v1
+  auth: { value: "Bearer {{ connection.token }}" }
+  limits: { account: { requests: 10 } }
+objects:
+  person:
+    identifiers: { email: { type: string, ignore_case: true } }
+    open_fields: true
+    operations:
+      put:
+        request: { method: PUT, path: "/people/{{ match.email }}", json: "{{ fields }}", limits: [account] }
+      remove:
+        request: { method: DELETE, path: "/people/{{ match.email }}", limits: [account] }
+    modes:
+      upsert: { send: put }
+      mirror: { send: put, delete: remove }
 "#
         }
         Kind::Sync => {

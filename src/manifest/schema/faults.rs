@@ -30,8 +30,14 @@ pub fn faults(kind: Kind, document: &Document, value: &Value, unknown: &HashSet<
     };
     let mut reader =
         Reader { kind, document, unknown, suggested: HashSet::new(), missing: Vec::new(), out: Vec::new() };
-    for error in validator.iter_errors(value) {
-        reader.read(&error);
+    let errors: Vec<_> = validator.iter_errors(value).collect();
+    // Which keys an object has depends on its type: of a type there is not, nothing is known to be wrong with them.
+    let strange: HashSet<&str> = errors.iter().filter_map(|error| strange_type(error)).collect();
+    for error in &errors {
+        let keys = matches!(error.kind(), Fault::AdditionalProperties { .. } | Fault::Required { .. });
+        if !(keys && strange.contains(error.instance_path().as_str())) {
+            reader.read(error);
+        }
     }
     let Reader { suggested, missing, mut out, .. } = reader;
     // A misspelt key is one fault, not an unknown key and a missing one.
@@ -59,6 +65,12 @@ pub fn typed<T: DeserializeOwned>(document: &Document, value: &Value) -> Result<
         let message = error.into_inner().to_string();
         Box::new(Diagnostic::error("invalid-value", message, Some(document.place(&pointer))))
     })
+}
+
+/// The object within a manifest whose `type` is a word there is not.
+fn strange_type<'e>(error: &'e ValidationError<'_>) -> Option<&'e str> {
+    let is_word = matches!(error.kind(), Fault::Enum { .. }) && error.instance().is_string();
+    error.instance_path().as_str().strip_suffix("/type").filter(|object| is_word && !object.is_empty())
 }
 
 struct Reader<'a> {

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::words::{expected, is_null, types};
-use super::{Kind, examples, schema};
+use super::{Kind, editor, examples, generated};
+use crate::manifest::connector::Connector;
 
 /// The whole page.
 pub(super) fn page() -> String {
@@ -21,10 +22,15 @@ pub(super) fn page() -> String {
          model's SQL also `{{ run.started_at }}` and `{{ ref('model') }}`; in `connection` and `notify` also\n\
          `{{ run.started_at }}`, `{{ env.NAME }}` and `{{ file('path') }}`. A value that is one template and nothing else keeps its type. Names,\n\
          keys, descriptions and `syncline.yaml` are taken as they are. The `template` of a sync's field is rendered per\n\
-         row, with `row`, `vars`, `environment` and `run.started_at`. An undefined name is an error.\n",
+         row, with `row`, `vars`, `environment` and `run.started_at`. Connectors, and `api`, `objects` and `requests` of a\n\
+         destination, are templates of their own: they are rendered when records are sent. An undefined name is an error.\n",
     );
     for kind in Kind::ALL {
-        let schema = schema(kind);
+        let schema = match kind {
+            Kind::Connector => &connector(),
+            Kind::Destination => &destination(),
+            kind => editor::schema(kind),
+        };
         let file = match kind.folder() {
             None => "syncline.yaml".to_owned(),
             Some(folder) => format!("{folder}/NAME.yaml"),
@@ -33,6 +39,11 @@ pub(super) fn page() -> String {
         let _ = write!(page, "\n## {}: `{file}`\n\n{description}\n\n", capital(kind.word()));
         let _ = write!(page, "```yaml\n{}```\n\n", examples::example(kind));
         table(&mut page, schema, "");
+        for (name, part) in schema.get("$defs").and_then(Value::as_object).into_iter().flatten() {
+            let about = part.get("description").and_then(Value::as_str).unwrap_or_default();
+            let _ = write!(page, "\n### `{}`\n\n{about}\n\n", part_name(name));
+            table(&mut page, part, "");
+        }
         for rule in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
             let name = rule.pointer("/if/properties/type/const").and_then(Value::as_str).unwrap_or_default();
             let Some(connection) = rule.pointer("/then/properties/connection") else { continue };
@@ -42,6 +53,67 @@ pub(super) fn page() -> String {
         }
     }
     page
+}
+
+/// The connector's schema with its parts by name: they stand in many places. Parts that are one word or have no keys of
+/// their own are put where they are used.
+fn connector() -> Value {
+    let mut schema = generated::<Connector>(false);
+    let parts = schema.get("$defs").and_then(Value::as_object).cloned().unwrap_or_default();
+    let (blocks, small): (Map<_, _>, Map<_, _>) =
+        parts.into_iter().partition(|(_, part)| part.get("properties").is_some());
+    schema["$defs"] = blocks.into();
+    // A small part may stand in a small part.
+    for _ in 0..3 {
+        put(&mut schema, &small);
+    }
+    schema
+}
+
+fn put(schema: &mut Value, small: &Map<String, Value>) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(|item| put(item, small)),
+        Value::Object(map) => {
+            let part = map.get("$ref").and_then(part_of).and_then(|name| small.get(name)).and_then(Value::as_object);
+            if let Some(part) = part {
+                map.shift_remove("$ref");
+                part.iter().for_each(|(key, value)| {
+                    map.entry(key.clone()).or_insert_with(|| value.clone());
+                });
+            }
+            map.values_mut().for_each(|value| put(value, small));
+        }
+        _ => {}
+    }
+}
+
+/// The destination's schema; what it shares with connectors stands there.
+fn destination() -> Value {
+    let mut schema = editor::schema(Kind::Destination).clone();
+    for (key, part) in [("api", "Api"), ("objects", "Object"), ("requests", "Requests")] {
+        if let Some(property) = schema.pointer_mut(&format!("/properties/{key}")).and_then(Value::as_object_mut) {
+            property.retain(|key, _| key == "description");
+            property.insert("$ref".into(), format!("#/$defs/{part}").into());
+        }
+    }
+    schema
+}
+
+/// `#/$defs/BatchLimits` → `BatchLimits`
+fn part_of(reference: &Value) -> Option<&str> {
+    reference.as_str()?.strip_prefix("#/$defs/")
+}
+
+/// `BatchLimits` → `batch limits`, the heading of a part.
+fn part_name(name: &str) -> String {
+    let mut words = String::new();
+    for c in name.trim_end_matches("Keys").chars() {
+        if c.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(c.to_lowercase());
+    }
+    words
 }
 
 fn table(page: &mut String, schema: &Value, prefix: &str) {
@@ -85,6 +157,15 @@ fn below(page: &mut String, property: &Value, name: &str) {
 }
 
 fn kind_of(property: &Value) -> String {
+    if let Some(part) = property.get("$ref").and_then(part_of) {
+        let name = part_name(part);
+        return format!("[{name}](#{})", name.replace(' ', "-"));
+    }
+    let inner = property.get("additionalProperties").or_else(|| property.get("items"));
+    if let Some(inner) = inner.filter(|inner| inner.get("$ref").is_some()) {
+        let many = if property.get("items").is_some() { "list" } else { "map" };
+        return format!("{many} of {}", kind_of(inner));
+    }
     if property.get("enum").is_some() {
         return "word".into();
     }

@@ -68,3 +68,8 @@ pub(super) fn found(value: &Value) -> &'static str {
 pub(super) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
+
+/// A value as it is written: texts without quotes.
+pub(super) fn bare(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -53,7 +53,7 @@ fn columns_constants_and_nulls() {
         record(&spec, 0, true),
         r#"{"id":"A@x.com","plan":"free","seats":5,"cleared":"free","origin":"warehouse","first":{"a":[1]},"hash":"743173788aa9166801df2e18f0e7ff24","at":{"plan":"free"}}"#
     );
-    assert_eq!(record(&spec, 1, true), "null_match id: is null");
+    assert_eq!(record(&spec, 1, true), "null_match id: column `email` is null");
     let third = record(&spec, 2, false);
     assert!(
         third.starts_with(r#"{"id":"b@x.com","plan":null,"cleared":null,"origin":"warehouse","hash":""#),
@@ -71,7 +71,7 @@ fn rows_that_cannot_be_mapped() {
         (serde_json::json!("score"), "unmappable x: column `score` is not a finite number"),
         (
             serde_json::json!({ "column": "email", "transform": "integer" }),
-            "unmappable x: transform `integer`: text is not a whole number",
+            "unmappable x: column `email`: transform `integer`: text is not a whole number",
         ),
         (
             serde_json::json!({ "template": "{{ row.score }}" }),

@@ -64,6 +64,9 @@ pub struct SyncRun {
     pub in_doubt: u64,
     /// Rows that were not sent.
     pub pending: u64,
+    /// Operations that were left out on purpose (`--only-key`, `--limit`); the next plan has them again.
+    #[serde(skip_serializing_if = "is_none")]
+    pub left_out: u64,
     /// Requests, or transactions of a database.
     pub requests: u64,
     /// Requests that were repeated.
@@ -121,6 +124,10 @@ impl Run {
             )
         })
     }
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Rows {
@@ -189,7 +196,7 @@ fn cost_words(sync: &SyncRun) -> Vec<String> {
 /// True when there is nothing to say of a sync but its name.
 fn is_quiet(sync: &SyncRun) -> bool {
     let outcomes: u64 = outcomes([sync]).iter().map(|(_, _, _, n)| n).sum();
-    sync.status == "succeeded" && sync.planned.sum() + outcomes == 0
+    sync.status == "succeeded" && sync.planned.sum() + outcomes + sync.left_out == 0
 }
 
 /// Refused records that were refused alike.
@@ -249,6 +256,11 @@ fn next_steps(run: &Run) -> Vec<String> {
     }
     if in_doubt > 0 {
         steps.push("rows in doubt were sent, but the answer was lost; `delivery.on_doubt` of the sync decides what happens to them".into());
+    }
+    let left_out: u64 = run.syncs.iter().map(|s| s.left_out).sum();
+    if left_out > 0 {
+        let them = count(left_out, "operation was", "operations were");
+        steps.push(format!("{them} left out on purpose; the next plan has what was left out again"));
     }
     if run.status == "failed" || pending > 0 {
         steps.push("nothing is lost: the next `syncline apply` goes on where this one stopped".into());

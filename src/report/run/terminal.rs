@@ -67,6 +67,10 @@ fn one(lines: &mut Vec<String>, sync: &SyncRun, paint: Paint, columns: usize) {
     let status = visible(&sync.status);
     lines.push(format!("  {}   {status}", paint.role(Role::Strong, &name)));
     lines.push(format!("        {}{}", paint.role(Role::Faint, &pad("planned", 12)), planned_words(sync)));
+    if sync.left_out > 0 {
+        let title = paint.role(Role::Faint, &pad("left out", 12));
+        lines.push(format!("        {title}{}", count(sync.left_out, "operation", "operations")));
+    }
     // Succeeded, rejected, no match and in doubt are always said: a zero is what one looks for.
     let shown =
         outcomes([sync]).into_iter().filter(|(word, _, _, n)| *n > 0 || !matches!(*word, "unverified" | "not sent"));

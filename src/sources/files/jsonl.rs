@@ -4,7 +4,8 @@
 //! come from the whole file: whole numbers are exact up to 64 bits; longer numbers, and decimals that a float would
 //! change, are kept digit by digit as decimal text; strings that are all dates or all timestamps are those; objects and
 //! lists are structs and lists. A column whose values are of different kinds is JSON text (field metadata
-//! `syncline.type: json`), so that each value is still what it was. Blank lines are skipped.
+//! `syncline.type: json`), so that each value is still what it was. Blank lines are skipped. A table without a row has no
+//! known columns: whatever is asked of it, it is empty.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -17,10 +18,10 @@ use indexmap::IndexMap;
 use super::part::{Batches, Part};
 use super::shape::{Pairs, Shape, push};
 use super::stamp::Stamp;
-use super::table::{Lazy, Mark, check_names, runs};
+use super::table::{Mark, check_names, runs};
 use crate::diagnostic::Result;
 use crate::sources::columns::Rows;
-use crate::sources::{BATCH_ROWS, BatchStream};
+use crate::sources::{BATCH_ROWS, BatchStream, unknown_schema};
 
 /// A JSON lines file that was read through once.
 pub(super) struct JsonFile {
@@ -64,8 +65,13 @@ pub(super) fn survey(stamps: &[Stamp]) -> Result<(SchemaRef, Vec<JsonFile>)> {
         stamp.check()?;
         files.push(JsonFile { stamp: stamp.clone(), marks });
     }
-    if let (true, Some(stamp)) = (shapes.is_empty(), stamps.first()) {
-        return Err(stamp.fault("no line has a key, so the columns are unknown", "write the file with rows in it"));
+    let rows = files.iter().flat_map(|file: &JsonFile| &file.marks).any(|mark| mark.rows > 0);
+    match stamps.first() {
+        Some(stamp) if shapes.is_empty() && rows => {
+            return Err(stamp.fault("no object has a key, so there are no columns", "write objects with keys"));
+        }
+        _ if shapes.is_empty() => return Ok((unknown_schema(), files)),
+        _ => {}
     }
     if let Some(stamp) = stamps.first() {
         check_names(shapes.keys().map(String::as_str), &stamp.path)?;
@@ -85,12 +91,8 @@ pub(super) fn streams(
     let mut streams: Vec<BatchStream> = Vec::new();
     for file in files {
         for run in runs(&file.marks, parts) {
-            let (stamp, chosen) = (file.stamp.clone(), schema.clone());
-            let open = move || {
-                let run = Run::open(stamp, &run, &chosen)?;
-                Ok(Box::new(Part::new(run, chosen)) as BatchStream)
-            };
-            streams.push(Lazy::stream(schema.clone(), open));
+            let stamp = file.stamp.clone();
+            streams.push(Part::stream(schema.clone(), move |chosen| Run::open(stamp, &run, &chosen)));
         }
     }
     Ok(streams)

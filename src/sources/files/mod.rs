@@ -80,6 +80,7 @@ impl Files {
             Query::Table { name, columns, filter: None } => {
                 let table = self.folder.table(name, false)?;
                 let columns = match columns {
+                    _ if table.is_unknown() => Vec::new(),
                     Some(names) => positions(&table.schema, names, &format!("table `{name}`"))?,
                     None => (0..table.schema.fields().len()).collect(),
                 };
@@ -106,6 +107,7 @@ impl Source for Files {
 
     fn read(&self, query: &Query, columns: Option<&[String]>) -> Result<Vec<BatchStream>> {
         match self.way(query)? {
+            Way::Stream { table, .. } if table.is_unknown() => Ok(Vec::new()),
             Way::Stream { table, columns: mut chosen } => {
                 if let Some(hint) = columns {
                     let kept = positions(&table.schema, hint, &format!("table `{}`", table.name))?;

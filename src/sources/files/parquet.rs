@@ -16,7 +16,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use super::part::{Batches, Part};
 use super::stamp::Stamp;
-use super::table::{Lazy, check_names};
+use super::table::check_names;
 use crate::diagnostic::{Error, Result};
 use crate::sources::{BATCH_ROWS, BatchStream, TYPE_JSON, TYPE_KEY};
 
@@ -121,8 +121,8 @@ pub(super) fn streams(
     for file in files {
         for groups in split(file, parts) {
             let mask = ProjectionMask::roots(file.metadata.parquet_schema(), columns.iter().copied());
-            let (stamp, metadata, chosen) = (file.stamp.clone(), file.metadata.clone(), schema.clone());
-            let open = move || {
+            let (stamp, metadata) = (file.stamp.clone(), file.metadata.clone());
+            let open = move |schema| {
                 let input = stamp.open()?;
                 let build = || {
                     ParquetRecordBatchReaderBuilder::<File>::new_with_metadata(input, metadata)
@@ -133,10 +133,9 @@ pub(super) fn streams(
                         .map_err(|e| stamp.fault(e, BROKEN))
                 };
                 let reader = guarded(&stamp, build)?;
-                let groups = Groups { reader, schema: chosen.clone(), stamp };
-                Ok(Box::new(Part::new(groups, chosen)) as BatchStream)
+                Ok(Groups { reader, schema, stamp })
             };
-            streams.push(Lazy::stream(schema.clone(), open));
+            streams.push(Part::stream(schema.clone(), open));
         }
     }
     Ok(streams)

@@ -4,7 +4,7 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::diagnostic::Result;
-use crate::sources::stream_error;
+use crate::sources::{BatchStream, stream_error};
 
 /// Rows of one file, read one batch after the other.
 pub(super) trait Batches {
@@ -12,17 +12,43 @@ pub(super) trait Batches {
     fn batch(&mut self) -> Result<Option<RecordBatch>>;
 }
 
-/// A stream of these rows. After an error nothing more comes.
+/// A stream of these rows. Its file is opened when the first batch is asked for: a folder may hold more files than may
+/// be open at once. After an error nothing more comes.
 pub(super) struct Part<B> {
-    batches: B,
     schema: SchemaRef,
-    done: bool,
+    state: State<B>,
 }
 
-impl<B> Part<B> {
-    /// A stream of batches of this schema.
-    pub fn new(batches: B, schema: SchemaRef) -> Self {
-        Self { batches, schema, done: false }
+type Start<B> = Box<dyn FnOnce(SchemaRef) -> Result<B> + Send>;
+
+enum State<B> {
+    Closed(Start<B>),
+    Open(B),
+    Done,
+}
+
+impl<B: Batches + Send + 'static> Part<B> {
+    /// A stream of batches of this schema, which `start` is given again.
+    pub(super) fn stream(
+        schema: SchemaRef,
+        start: impl FnOnce(SchemaRef) -> Result<B> + Send + 'static,
+    ) -> BatchStream {
+        Box::new(Self { schema, state: State::Closed(Box::new(start)) })
+    }
+}
+
+impl<B: Batches> Part<B> {
+    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+        let mut batches = match std::mem::replace(&mut self.state, State::Done) {
+            State::Done => return Ok(None),
+            State::Open(batches) => batches,
+            State::Closed(start) => start(self.schema.clone())?,
+        };
+        let batch = batches.batch()?;
+        if batch.is_some() {
+            self.state = State::Open(batches);
+        }
+        Ok(batch)
     }
 }
 
@@ -30,12 +56,7 @@ impl<B: Batches> Iterator for Part<B> {
     type Item = Result<RecordBatch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let batch = self.batches.batch();
-        self.done = !matches!(batch, Ok(Some(_)));
-        batch.map_err(stream_error).transpose()
+        self.batch().map_err(stream_error).transpose()
     }
 }
 

@@ -25,9 +25,15 @@ use crate::sources::sqlite::select::{Fault, Fields, Select, explain};
 use crate::sources::sqlite::strict;
 use crate::sources::{BatchStream, channel, quoted};
 
-/// The columns of statements that were looked at before, and the files they came from.
+/// What is known of statements that were looked at before.
 #[derive(Default)]
-pub(super) struct Results(Mutex<HashMap<String, (Vec<Stamp>, Fields)>>);
+pub(super) struct Results {
+    /// The columns, and the files they came from.
+    fields: Mutex<HashMap<String, (Vec<Stamp>, Fields)>>,
+    /// The database of the last statement: what was copied to find out the columns is there for the rows. One, as it may
+    /// take as much of the disk as the files.
+    idle: Mutex<Option<(String, Session)>>,
+}
 
 /// A database that sees what one statement names.
 struct Session {
@@ -50,11 +56,14 @@ struct Named {
 
 /// The columns a statement gives.
 pub(super) fn schema(folder: &Folder, sql: &str) -> Result<SchemaRef> {
-    let session = Session::new(folder, sql)?;
+    let session = Session::open(folder, sql)?;
     let mut select = session.select(folder, sql)?;
     let wanted = select.wanted(None)?;
     session.survey(&mut select, &wanted, folder, sql)?;
-    Ok(select.schema(&wanted))
+    let schema = select.schema(&wanted);
+    drop(select);
+    session.keep(folder, sql);
+    Ok(schema)
 }
 
 /// The rows of a statement.
@@ -62,15 +71,41 @@ pub(super) fn read(folder: &Arc<Folder>, sql: String, columns: Option<&[String]>
     let (folder, columns) = (folder.clone(), columns.map(<[String]>::to_vec));
     let name = folder.path.display().to_string();
     channel::spawn(&name, move |out| {
-        let session = Session::new(&folder, &sql)?;
+        let session = Session::open(&folder, &sql)?;
         let mut select = session.select(&folder, &sql)?;
         let wanted = select.wanted(columns.as_deref())?;
         session.survey(&mut select, &wanted, &folder, &sql)?;
-        select.send(&wanted, out)
+        select.send(&wanted, out)?;
+        drop(select);
+        // Another sync may have the same model.
+        session.keep(&folder, &sql);
+        Ok(())
     })
 }
 
 impl Session {
+    /// The database that was kept of the same statement over the same files, or a new one.
+    fn open(folder: &Folder, sql: &str) -> Result<Self> {
+        let kept = folder.results.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let current = |session: &Self| {
+            let mut tables = session.tables.iter();
+            tables.all(|known| folder.table(&known.asked, true).is_ok_and(|now| Arc::ptr_eq(&now, &known.table)))
+        };
+        match kept {
+            Some((statement, session)) if statement == sql && current(&session) => Ok(session),
+            // The disk space of another statement is given back first.
+            other => {
+                drop(other);
+                Self::new(folder, sql)
+            }
+        }
+    }
+
+    /// Keeps the database for the next time this statement is asked.
+    fn keep(self, folder: &Folder, sql: &str) {
+        *folder.results.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some((sql.to_owned(), self));
+    }
+
     fn new(folder: &Folder, sql: &str) -> Result<Self> {
         let fault = Fault::default();
         let plain = |e| explain(e, sql, &fault);
@@ -99,6 +134,10 @@ impl Session {
 
     /// Makes a table visible, by its name and, where that has a dot, as a table of a schema.
     fn add(&mut self, table: Arc<FileTable>, name: &str) -> Result<()> {
+        if table.is_unknown() {
+            let help = "SQL needs to know the columns: write the file with a row in it, or read it with `table:`";
+            return Err(table.fault("no line has a key, so the columns are unknown", help));
+        }
         let mut sql_names = vec![format!("main.{}", quoted(name))];
         if let Some((schema, rest)) = name.split_once('.') {
             // Failing to attach means that the schema is there already, or that there are too many.
@@ -165,7 +204,7 @@ impl Session {
             Some(self.fields.get(at)?.clone().with_name(name))
         };
         let mut select = Select::prepare(&self.connection, sql, &self.fault, declared).map_err(|e| self.hint(e))?;
-        let results = folder.results.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let results = folder.results.fields.lock().unwrap_or_else(PoisonError::into_inner);
         match results.get(sql) {
             Some((stamps, fields)) if *stamps == self.stamps() && fields.len() == select.fields.len() => {
                 select.fields.clone_from(fields);
@@ -191,7 +230,7 @@ impl Session {
 
     fn survey(&self, select: &mut Select<'_>, wanted: &[usize], folder: &Folder, sql: &str) -> Result<()> {
         select.survey(wanted)?;
-        let mut results = folder.results.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut results = folder.results.fields.lock().unwrap_or_else(PoisonError::into_inner);
         results.insert(sql.to_owned(), (self.stamps(), select.fields.clone()));
         Ok(())
     }

@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use arrow_array::{RecordBatch, RecordBatchReader};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::SchemaRef;
 
 use super::catalog::{Format, Listing};
 use super::stamp::Stamp;
 use super::{csv, jsonl, parquet};
 use crate::diagnostic::{Error, Result};
-use crate::sources::{BatchStream, stream_error};
+use crate::sources::BatchStream;
 
 /// A table whose columns are known.
 pub(super) struct FileTable {
@@ -31,8 +30,9 @@ impl FileTable {
     /// Finds out the columns; for CSV and JSON lines, by reading everything once.
     pub(super) fn open(listing: Listing) -> Result<Self> {
         let stamps = listing.files.iter().map(|path| Stamp::take(path)).collect::<Result<Vec<_>>>()?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let (schema, files) = match listing.format {
-            Format::Csv => csv::survey(&stamps).map(|(schema, files)| (schema, Files::Csv(files)))?,
+            Format::Csv => csv::survey(&stamps, threads).map(|(schema, files)| (schema, Files::Csv(files)))?,
             Format::JsonLines => jsonl::survey(&stamps).map(|(schema, files)| (schema, Files::JsonLines(files)))?,
             Format::Parquet => parquet::survey(&stamps).map(|(schema, files)| (schema, Files::Parquet(files)))?,
         };
@@ -42,6 +42,19 @@ impl FileTable {
     /// Whether what is known still holds for what the folder lists now.
     pub(super) fn is_current(&self, listing: &Listing) -> bool {
         self.listing == *listing && self.stamps.iter().all(|stamp| stamp.check().is_ok())
+    }
+
+    /// Whether there is no row that could tell the columns.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.schema.fields().is_empty()
+    }
+
+    /// An error of the table as a whole.
+    pub(super) fn fault(&self, what: &str, help: &str) -> Error {
+        match self.stamps.first() {
+            Some(stamp) => stamp.fault(what, help),
+            None => Error::failed_help(format!("table `{}`: {what}", self.name), help),
+        }
     }
 
     /// What the table was when its columns were found out.
@@ -77,56 +90,6 @@ pub(super) fn check_names<'a>(names: impl IntoIterator<Item = &'a str>, path: &P
         }
     }
     Ok(())
-}
-
-/// A stream that opens its file when its first batch is asked for: a folder may hold more files than may be open at once.
-pub(super) struct Lazy {
-    schema: SchemaRef,
-    state: State,
-}
-
-type Start = Box<dyn FnOnce() -> Result<BatchStream> + Send>;
-
-enum State {
-    Closed(Start),
-    Open(BatchStream),
-    Done,
-}
-
-impl Lazy {
-    /// A stream of this schema that is still to be opened.
-    pub(super) fn stream(
-        schema: SchemaRef,
-        start: impl FnOnce() -> Result<BatchStream> + Send + 'static,
-    ) -> BatchStream {
-        Box::new(Self { schema, state: State::Closed(Box::new(start)) })
-    }
-}
-
-impl Iterator for Lazy {
-    type Item = std::result::Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut stream = match std::mem::replace(&mut self.state, State::Done) {
-            State::Done => return None,
-            State::Open(stream) => stream,
-            State::Closed(start) => match start() {
-                Ok(stream) => stream,
-                Err(error) => return Some(Err(stream_error(error))),
-            },
-        };
-        let batch = stream.next();
-        if matches!(batch, Some(Ok(_))) {
-            self.state = State::Open(stream);
-        }
-        batch
-    }
-}
-
-impl RecordBatchReader for Lazy {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
 }
 
 /// A place in a text file from which reading can start, and the rows up to the next one.

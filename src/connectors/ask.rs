@@ -1,0 +1,152 @@
+//! What is asked of an API beside sending: containers, fields, counts, and whether the credentials hold.
+
+use serde_json::{Value as Json, json};
+
+use super::account::{Account, Counter, Exchange, failure, fatal, read_only, whole};
+use super::compile::{Asked, Object};
+use super::template::Layer;
+use crate::destinations::SendError;
+use crate::manifest::connector::api::Class;
+use crate::manifest::connector::object::{FieldType, LostClass};
+
+/// A field of an object, as its destination knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldInfo {
+    /// Its name.
+    pub name: String,
+    /// What it takes.
+    pub kind: FieldType,
+    /// False when it can only be read.
+    pub writable: bool,
+}
+
+/// Finds what records are put into, or makes it. Null where the object has no container, and where there is none and
+/// `make` is false.
+pub(super) async fn container(
+    account: &Account,
+    object: &Object,
+    globals: &Layer<'_>,
+    make: bool,
+    counter: &Counter,
+) -> Result<Json, SendError> {
+    let Some(container) = &object.container else { return Ok(Json::Null) };
+    if let Some(given) = container.given.as_ref().and_then(|given| given.json(globals)).filter(|given| !given.is_null())
+    {
+        return Ok(given.into_owned());
+    }
+    let name = container.name.as_ref().and_then(|name| name.text(globals)).filter(|name| !name.is_empty());
+    let Some(name) = name else {
+        let options: Vec<String> = object.words.options.keys().map(|name| format!("`{name}`")).collect();
+        return Err(SendError::Fatal {
+            message: "the sync does not say where its records go".into(),
+            help: Some(format!("see `options` of the sync: {}", options.join(", "))),
+        });
+    };
+    // One after the other: none is made twice.
+    let _alone = account.containers.lock().await;
+    if let Some(find) = &container.find {
+        let made = find.request.make(globals, None).map_err(fatal)?;
+        let mut found = None;
+        let verdict = account
+            .pages(&find.request, made, &[], globals, counter, |answer| {
+                let over = answer.scope(Some(globals));
+                let Some(items) = find.items.json(&over) else { return };
+                for item in items.as_array().into_iter().flatten() {
+                    let over = Layer::over(Some(&over)).with("item", item);
+                    if found.is_none() && find.is.text(&over).as_deref() == Some(&name) {
+                        found = find.value.json(&over).map(std::borrow::Cow::into_owned);
+                    }
+                }
+            })
+            .await?;
+        if !matches!(verdict.class, Class::Ok | Class::NotFound) {
+            return Err(failure(verdict));
+        }
+        if let Some(found) = found {
+            return Ok(found);
+        }
+    }
+    match &container.create {
+        Some(create) if make => {
+            let made = create.request.make(globals, None).map_err(fatal)?;
+            // If the answer is lost, the next run finds what was made.
+            let exchange = account.call(&made, &[], globals, LostClass::A, counter).await.map_err(read_only)?;
+            let Exchange { answer, verdict } = exchange;
+            if verdict.class != Class::Ok {
+                return Err(failure(verdict));
+            }
+            let value = create.value.json(&answer.scope(Some(globals))).map(std::borrow::Cow::into_owned);
+            value
+                .filter(|value| !value.is_null())
+                .ok_or_else(|| fatal(format!("`{name}` was made, but the answer does not name it")))
+        }
+        Some(_) => Ok(Json::Null),
+        None => Err(SendError::Fatal {
+            message: format!("the destination has no `{name}`"),
+            help: Some("make it there first, or correct the `options` of the sync".into()),
+        }),
+    }
+}
+
+/// One value an API is asked for.
+pub(super) async fn value(
+    account: &Account,
+    asked: &Asked,
+    globals: &Layer<'_>,
+    counter: &Counter,
+) -> Result<Json, SendError> {
+    let made = asked.request.make(globals, None).map_err(fatal)?;
+    let exchange = account.call(&made, &[], globals, LostClass::A, counter).await.map_err(read_only)?;
+    let Exchange { answer, verdict } = exchange;
+    if verdict.class != Class::Ok {
+        return Err(failure(verdict));
+    }
+    Ok(asked.value.json(&answer.scope(Some(globals))).map(std::borrow::Cow::into_owned).unwrap_or_default())
+}
+
+/// How many records there are; `None` where the object cannot count.
+pub(super) async fn count(
+    account: &Account,
+    object: &Object,
+    globals: &Layer<'_>,
+    counter: &Counter,
+) -> Result<Option<u64>, SendError> {
+    let Some(asked) = &object.count else { return Ok(None) };
+    let value = value(account, asked, globals, counter).await?;
+    let text = super::value::plain(Some(&value)).unwrap_or_default();
+    whole(&text).map(Some).ok_or_else(|| fatal("the destination's count is not a number".into()))
+}
+
+/// The fields there are; `None` where the object cannot say.
+pub(super) async fn fields(
+    account: &Account,
+    object: &Object,
+    globals: &Layer<'_>,
+    counter: &Counter,
+) -> Result<Option<Vec<FieldInfo>>, SendError> {
+    let Some(discover) = &object.discover else { return Ok(None) };
+    let made = discover.request.make(globals, None).map_err(fatal)?;
+    let mut fields: Vec<FieldInfo> = Vec::new();
+    let verdict = account
+        .pages(&discover.request, made, &[], globals, counter, |answer| {
+            let over = answer.scope(Some(globals));
+            let Some(items) = discover.items.json(&over) else { return };
+            let items = match items.as_ref() {
+                Json::Object(entries) => entries.iter().map(|(key, value)| json!([key, value])).collect(),
+                Json::Array(items) => items.clone(),
+                _ => Vec::new(),
+            };
+            for item in &items {
+                let over = Layer::over(Some(&over)).with("item", item);
+                let Some(name) = discover.name.text(&over) else { continue };
+                let kind = discover.kind.as_ref().and_then(|kind| kind.text(&over));
+                let kind = kind.and_then(|kind| discover.types.get(&kind)).copied().unwrap_or_default();
+                let writable = discover.writable.as_ref().is_none_or(|writable| writable.truth(&over));
+                if !fields.iter().any(|known| known.name == name) {
+                    fields.push(FieldInfo { name, kind, writable });
+                }
+            }
+        })
+        .await?;
+    if verdict.class == Class::Ok { Ok(Some(fields)) } else { Err(failure(verdict)) }
+}

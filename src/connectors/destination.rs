@@ -1,0 +1,210 @@
+//! A connector and a connection: a destination.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value as Json, json};
+
+use super::account::{Account, Accounts, Counter, failure, fatal, read_only};
+use super::ask::{self, FieldInfo};
+use super::compile::{Compiled, Object};
+use super::outcome::name_hash;
+use super::record::Layout;
+use super::settings;
+use super::template::Layer;
+use super::writer::HttpWriter;
+use crate::destinations::{Capabilities, Class, Destination, Options, SendError, Target, Writer};
+use crate::diagnostic::{Error, Result, closest};
+use crate::http::Transport;
+use crate::manifest::connector::api;
+use crate::manifest::connector::object::{LostClass, ModeSteps};
+use crate::manifest::sync::{Mode, OnRemoved};
+use crate::secret::Connection;
+
+/// What a destination is opened with beside its connection.
+#[derive(Clone, Default)]
+pub struct Setup {
+    /// What answers calls, where it is not the client of the connection's own address.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// The accounts of the run: destinations with the same account share its limits and its access token.
+    pub accounts: Accounts,
+}
+
+/// A connector and a connection.
+pub struct Http {
+    account: Arc<Account>,
+}
+
+impl Http {
+    /// The destination of a connection. Offline.
+    ///
+    /// # Errors
+    /// The connection lacks a setting, or holds one that does not fit; there is no usable address.
+    pub fn new(compiled: Arc<Compiled>, connection: &Connection, setup: &Setup) -> Result<Self> {
+        Self::with(compiled, connection, setup, true)
+    }
+
+    pub(super) fn with(compiled: Arc<Compiled>, connection: &Connection, setup: &Setup, patient: bool) -> Result<Self> {
+        let (values, base) = settings::connection(&compiled, connection)?;
+        let who = name_hash(&Json::Object(values.clone()).to_string());
+        let name = format!("{} {base} {who:x}", compiled.manifest().name);
+        let account = setup.accounts.get(name, || {
+            let transport = match &setup.transport {
+                Some(transport) => Arc::clone(transport),
+                None => super::client(&base, connection)?,
+            };
+            Account::new(compiled, values, base, connection.redactor(), transport, patient)
+        })?;
+        Ok(Self { account })
+    }
+
+    fn compiled(&self) -> &Compiled {
+        &self.account.compiled
+    }
+
+    fn object(&self, name: &str) -> Result<&Object> {
+        self.compiled().object(name).ok_or_else(|| {
+            let connector = &self.compiled().manifest().name;
+            let known = self.compiled().objects.keys().map(String::as_str);
+            let help = closest(name, known.clone()).map_or_else(
+                || format!("there are: {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+                |guess| format!("did you mean `{guess}`?"),
+            );
+            Error::failed_help(format!("`{connector}` has no object `{name}`"), help)
+        })
+    }
+
+    fn options(&self, object: &str, given: &Options) -> Result<Map<String, Json>> {
+        let mut options = given.clone();
+        settings::fill(&self.object(object)?.words.options, &mut options, "options")
+            .map_err(|(message, help)| Error::Failed { message: format!("object `{object}`: {message}"), help })?;
+        Ok(options)
+    }
+
+    fn steps<'a>(&self, object: &'a Object, name: &str, mode: Mode) -> Result<&'a ModeSteps> {
+        object.words.modes.get(&mode).ok_or_else(|| {
+            let modes: Vec<String> = object.words.modes.keys().map(|mode| format!("`{}`", mode.word())).collect();
+            Error::failed_help(
+                format!("object `{name}` of `{}` has no mode `{}`", self.compiled().manifest().name, mode.word()),
+                format!("use one of {}", modes.join(", ")),
+            )
+        })
+    }
+
+    fn globals(&self, options: Map<String, Json>) -> Layer<'static> {
+        Layer::over(None).owning("connection", self.account.connection.clone()).owning("options", Json::Object(options))
+    }
+
+    /// Opens an object for a sync: its container is found or made.
+    pub(super) async fn open_writer(&self, target: &Target) -> Result<HttpWriter, SendError> {
+        let told = |error: Error| SendError::Fatal { message: error.to_string(), help: error.help().map(Into::into) };
+        let object = self.object(&target.object).map_err(told)?;
+        let options = self.options(&target.object, &target.options).map_err(told)?;
+        let steps = self.steps(object, &target.object, target.mode).map_err(told)?.clone();
+        let names: Vec<&str> = target.matching.iter().map(|field| field.name.as_str()).collect();
+        let counter = Counter::default();
+        let globals = self
+            .globals(options)
+            .owning("matched_by", json!(names))
+            .owning("sync", json!(target.sync))
+            .owning("mode", json!(target.mode.word()))
+            .owning("operations", json!(target.operations))
+            .owning("run_id", json!(target.run_id));
+        let container = ask::container(&self.account, object, &globals, true, &counter).await?;
+        let hash = name_hash(&format!("{}\u{0}{container}", target.object));
+        let globals = globals.owning("container", container);
+        let large = object.large.get(&target.mode).filter(|when| when.truth(&globals));
+        let large = large.and_then(|_| steps.large.as_ref()).map(|large| large.operation.clone());
+        let known = |name: &str| object.words.fields.contains_key(name);
+        let layout = Layout::new(target, known);
+        let fold = |name: &&str| object.words.identifiers.get(*name).is_some_and(|id| id.ignore_case);
+        let ignore_case = names.iter().map(fold).collect();
+        let matched = !object.words.append;
+        let (account, name) = (Arc::clone(&self.account), target.object.clone());
+        let writer = HttpWriter::new(account, name, steps, large, layout, globals, ignore_case, matched, hash);
+        writer.counter.add(counter.get());
+        Ok(writer)
+    }
+
+    /// The fields an object has at the destination; `None` where that cannot be asked.
+    ///
+    /// # Errors
+    /// The destination does not answer, or refuses.
+    pub async fn fields(&self, object: &str, options: &Options) -> Result<Option<Vec<FieldInfo>>, SendError> {
+        let (object, globals) = self.asking(object, options)?;
+        ask::fields(&self.account, object, &globals, &Counter::default()).await
+    }
+
+    /// How many records an object holds at the destination; `None` where that cannot be asked.
+    ///
+    /// # Errors
+    /// The destination does not answer, or refuses.
+    pub async fn count(&self, object: &str, options: &Options) -> Result<Option<u64>, SendError> {
+        let (object, globals) = self.asking(object, options)?;
+        let counter = Counter::default();
+        let container = ask::container(&self.account, object, &globals, false, &counter).await?;
+        ask::count(&self.account, object, &globals.owning("container", container), &counter).await
+    }
+
+    /// Makes the connector's cheap request that only succeeds with valid credentials; false where it has none.
+    ///
+    /// # Errors
+    /// The destination does not answer, or refuses the credentials.
+    pub async fn check(&self) -> Result<bool, SendError> {
+        let Some(request) = &self.compiled().check else { return Ok(false) };
+        let globals = self.globals(Map::new());
+        let made = request.make(&globals, None).map_err(fatal)?;
+        let counter = Counter::default();
+        let exchange = self.account.call(&made, &[], &globals, LostClass::A, &counter).await.map_err(read_only)?;
+        if exchange.verdict.class == api::Class::Ok { Ok(true) } else { Err(failure(exchange.verdict)) }
+    }
+
+    fn asking(&self, object: &str, options: &Options) -> Result<(&Object, Layer<'static>), SendError> {
+        let told = |error: Error| SendError::Fatal { message: error.to_string(), help: error.help().map(Into::into) };
+        let options = self.options(object, options).map_err(told)?;
+        Ok((self.object(object).map_err(told)?, self.globals(options)))
+    }
+}
+
+#[async_trait]
+impl Destination for Http {
+    fn capabilities(&self, name: &str, mode: Mode, options: &Options) -> Result<Capabilities> {
+        let object = self.object(name)?;
+        let steps = self.steps(object, name, mode)?;
+        self.options(name, options)?;
+        let mut on_removed = vec![OnRemoved::Keep];
+        on_removed.extend(steps.clear.is_some().then_some(OnRemoved::Clear));
+        on_removed.extend(steps.delete.is_some().then_some(OnRemoved::Delete));
+        let step = steps.send.as_ref().or(steps.added.as_ref()).or(steps.changed.as_ref());
+        let operation = step.and_then(|step| object.operations.get(&step.operation));
+        let most = operation.map_or(1, |operation| operation.most);
+        let mut rate = operation.and_then(|operation| self.account.rate(&operation.request.limits));
+        let lookups = step.into_iter().flat_map(|step| [&step.find, &step.absent]).flatten();
+        for lookup in lookups.filter_map(|name| object.lookups.get(name)) {
+            let requests = most.div_ceil(lookup.most.max(1)) as f64;
+            if let Some(own) = self.account.rate(&lookup.request.limits) {
+                rate = Some(rate.unwrap_or(f64::INFINITY).min(own / requests));
+            }
+        }
+        Ok(Capabilities {
+            modes: object.words.modes.keys().copied().collect(),
+            on_removed,
+            class: match steps.class {
+                LostClass::A => Class::A,
+                LostClass::B => Class::B,
+                LostClass::C => Class::C,
+                LostClass::D => Class::D,
+            },
+            batch_size: u32::try_from(most).unwrap_or(u32::MAX),
+            concurrency: self.compiled().manifest().api.concurrency,
+            batches_per_second: rate,
+            always_opened: false,
+            by_state: steps.added.is_some() || steps.changed.is_some(),
+            matched: !object.words.append,
+        })
+    }
+
+    async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {
+        Ok(Box::new(self.open_writer(target).await?))
+    }
+}

@@ -1,0 +1,79 @@
+//! What connectors can do with a value beside what minijinja itself has.
+
+use base64::Engine as _;
+use minijinja::value::ValueKind;
+use minijinja::{Environment, Error, ErrorKind, Value};
+use sha2::Digest as _;
+
+/// Adds the filters to an engine.
+pub(super) fn add(engine: &mut Environment<'static>) {
+    engine.add_filter("base64", |value: Value| {
+        on_text(&value, |text| base64::engine::general_purpose::STANDARD.encode(text))
+    });
+    engine.add_filter("sha256", |value: Value| on_text(&value, |text| hex::encode(sha2::Sha256::digest(text))));
+    engine.add_filter("md5", |value: Value| on_text(&value, |text| hex::encode(md5::Md5::digest(text))));
+    engine.add_filter("pairs", pairs);
+    engine.add_filter("texts", texts);
+    engine.add_filter("epoch", |value: Value| epoch(&value, jiff::Timestamp::as_second));
+    engine.add_filter("epoch_ms", |value: Value| epoch(&value, jiff::Timestamp::as_millisecond));
+}
+
+/// A filter over text; what is not there stays so.
+fn on_text(value: &Value, filter: impl FnOnce(&str) -> String) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::Undefined | ValueKind::None => Ok(value.clone()),
+        _ => Ok(Value::from(filter(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)))),
+    }
+}
+
+/// The entries of an object as a list of objects, e.g. `[{name: plan, value: free}]`.
+fn pairs(value: Value, name: String, of: String) -> Result<Value, Error> {
+    entries(&value)?.map(|(key, value)| Ok(Value::from_pairs([(name.as_str(), key), (of.as_str(), value)]))).collect()
+}
+
+/// The same object with texts for values; null stays null.
+fn texts(value: Value) -> Result<Value, Error> {
+    let entries = entries(&value)?.map(|(key, value)| {
+        let text = match value.kind() {
+            ValueKind::Undefined | ValueKind::None | ValueKind::String => value,
+            ValueKind::Bool => Value::from(if value.is_true() { "true" } else { "false" }),
+            _ => {
+                let mut out = Vec::new();
+                super::value::write(&value, &mut out)?;
+                Value::from(String::from_utf8_lossy(&out).trim_matches('"').to_owned())
+            }
+        };
+        Ok((key.to_string(), text))
+    });
+    Ok(Value::from_pairs(entries.collect::<Result<Vec<(String, Value)>, Error>>()?))
+}
+
+fn entries(value: &Value) -> Result<impl Iterator<Item = (Value, Value)>, Error> {
+    let mut list = Vec::new();
+    if !matches!(value.kind(), ValueKind::Undefined | ValueKind::None) {
+        if value.kind() != ValueKind::Map {
+            return Err(Error::new(ErrorKind::InvalidOperation, "only objects have entries"));
+        }
+        for key in value.try_iter()? {
+            let of = value.get_item(&key)?;
+            list.push((key, of));
+        }
+    }
+    Ok(list.into_iter())
+}
+
+/// Seconds or milliseconds since 1970 of an ISO 8601 text; numbers are taken for what they should be.
+fn epoch(value: &Value, unit: fn(jiff::Timestamp) -> i64) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::Undefined | ValueKind::None | ValueKind::Number => Ok(value.clone()),
+        _ => {
+            let text = value.as_str().unwrap_or_default();
+            let moment = text.parse::<jiff::Timestamp>().ok().or_else(|| {
+                let civil = text.parse::<jiff::civil::DateTime>().ok()?;
+                civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+            });
+            let wrong = || Error::new(ErrorKind::InvalidOperation, "is neither a date nor a date and time");
+            moment.map(|moment| Value::from(unit(moment))).ok_or_else(wrong)
+        }
+    }
+}

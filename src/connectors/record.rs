@@ -1,0 +1,203 @@
+//! Records as templates see them, and written as JSON without detours.
+
+use minijinja::Value as Mini;
+use serde_json::Value as Json;
+
+use super::expression::{Scope, walk};
+use super::template::Node;
+use super::value;
+use crate::destinations::{Operation, Target};
+use crate::mapping::{Value, nested_json};
+
+/// How the records of a sync are laid out; the same for a whole run.
+#[derive(Debug)]
+pub(super) struct Layout {
+    matching: Names,
+    fields: Names,
+    /// Position of fields without a meaning of their own.
+    others: Vec<usize>,
+    others_flat: bool,
+}
+
+#[derive(Debug)]
+struct Names {
+    names: Vec<String>,
+    /// Names as JSON text with their colon.
+    keys: Vec<Vec<u8>>,
+    /// True when no name is dotted, so that nothing nests.
+    flat: bool,
+}
+
+impl Names {
+    fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        let key = |name: &String| {
+            let mut key = Vec::new();
+            value::text(&mut key, name);
+            key.push(b':');
+            key
+        };
+        Self { keys: names.iter().map(key).collect(), flat: names.iter().all(|name| !name.contains('.')), names }
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known == name)
+    }
+
+    fn key(&self, position: usize) -> &[u8] {
+        self.keys.get(position).map_or(b"\"\":", Vec::as_slice)
+    }
+
+    fn name(&self, position: usize) -> &str {
+        self.names.get(position).map_or("", String::as_str)
+    }
+}
+
+impl Layout {
+    /// The layout of a target; `known` are the fields with a meaning of their own.
+    pub fn new(target: &Target, known: impl Fn(&str) -> bool) -> Self {
+        let fields = Names::new(target.fields.iter().map(|field| field.name.as_str()));
+        let others: Vec<usize> = (0..fields.names.len()).filter(|at| !known(fields.name(*at))).collect();
+        let others_flat = others.iter().all(|at| !fields.name(*at).contains('.'));
+        let matching = Names::new(target.matching.iter().map(|field| field.name.as_str()));
+        Self { matching, fields, others, others_flat }
+    }
+}
+
+/// One record as templates see it: `match`, `fields`, `others`, `key`, `dedupe_id`, `added`, `found`.
+pub(super) struct RecordScope<'a> {
+    pub parent: &'a dyn Scope,
+    pub layout: &'a Layout,
+    pub operation: &'a Operation,
+    pub found: Option<&'a Json>,
+}
+
+impl RecordScope<'_> {
+    fn matching(&self) -> impl Iterator<Item = (usize, &Value)> {
+        // A null identifier names nobody.
+        self.operation.record.matching.iter().enumerate().filter(|(_, value)| !value.is_null())
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (usize, &Value)> {
+        self.operation.record.fields.iter().enumerate().filter_map(|(at, value)| Some((at, value.as_ref()?)))
+    }
+
+    fn others(&self) -> impl Iterator<Item = (usize, &Value)> {
+        let get = |at: &usize| Some((*at, self.operation.record.fields.get(*at)?.as_ref()?));
+        self.layout.others.iter().filter_map(get)
+    }
+
+    fn object(&self, name: &str) -> Option<Value> {
+        let (matching, fields) = (&self.layout.matching, &self.layout.fields);
+        Some(match name {
+            "match" => nested_json(self.matching().map(|(at, value)| (matching.name(at), value))),
+            "fields" => nested_json(self.fields().map(|(at, value)| (fields.name(at), value))),
+            "others" => nested_json(self.others().map(|(at, value)| (fields.name(at), value))),
+            _ => return None,
+        })
+    }
+
+    /// One identifier or field by its path.
+    fn one(&self, root: &str, path: &[Box<str>], out: &mut Vec<u8>) -> bool {
+        let names = if root == "match" { &self.layout.matching } else { &self.layout.fields };
+        let get = |at: usize| match root {
+            "match" => self.operation.record.matching.get(at).filter(|value| !value.is_null()),
+            _ => self.operation.record.fields.get(at).and_then(Option::as_ref),
+        };
+        let allowed = |at: &usize| root != "others" || self.layout.others.contains(at);
+        if let [name] = path
+            && let Some(at) = names.position(name).filter(allowed)
+        {
+            return get(at).map(|value| value.write_json(out)).is_some();
+        }
+        let whole = self.object(root).unwrap_or(Value::Null);
+        let step = |value: &Value, step: &str| match value {
+            Value::Object(entries) => entries.iter().find(|(name, _)| **name == *step).map(|(_, value)| value.clone()),
+            _ => None,
+        };
+        let found = path.iter().try_fold(whole, |value, name| step(&value, name));
+        found.map(|value| value.write_json(out)).is_some()
+    }
+
+    /// Writes the record as the template says; without one, as its identifiers and fields.
+    pub fn put(&self, template: Option<&Node>, out: &mut Vec<u8>) -> Result<bool, String> {
+        if let Some(template) = template {
+            return template.write(self, out);
+        }
+        let (matching, fields) = (&self.layout.matching, &self.layout.fields);
+        if matching.flat && fields.flat && !matching.names.iter().any(|name| fields.position(name).is_some()) {
+            out.push(b'{');
+            let all = self.matching().map(|(at, value)| (matching.key(at), value));
+            flat(all.chain(self.fields().map(|(at, value)| (fields.key(at), value))), out);
+            out.push(b'}');
+        } else {
+            let all = self.matching().map(|(at, value)| (matching.name(at), value));
+            nested_json(all.chain(self.fields().map(|(at, value)| (fields.name(at), value)))).write_json(out);
+        }
+        Ok(true)
+    }
+}
+
+fn flat<'a>(entries: impl Iterator<Item = (&'a [u8], &'a Value)>, out: &mut Vec<u8>) {
+    for (position, (key, value)) in entries.enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(key);
+        value.write_json(out);
+    }
+}
+
+impl Scope for RecordScope<'_> {
+    fn json(&self, name: &str) -> Option<&Json> {
+        match name {
+            "found" => self.found,
+            "match" | "fields" | "others" | "key" | "dedupe_id" | "added" => None,
+            _ => self.parent.json(name),
+        }
+    }
+
+    fn root(&self, name: &str) -> Option<Mini> {
+        match name {
+            "match" | "fields" | "others" => self.object(name).map(|value| value::show(&value)),
+            "key" => Some(Mini::from(self.operation.key.as_str())),
+            "dedupe_id" => Some(Mini::from(self.operation.dedupe_id.as_str())),
+            "added" => Some(Mini::from(self.operation.added)),
+            "found" => self.found.map(value::from_json),
+            _ => self.parent.root(name),
+        }
+    }
+
+    fn write(&self, path: &[Box<str>], out: &mut Vec<u8>) -> Option<bool> {
+        let (root, rest) = path.split_first()?;
+        match (&**root, rest) {
+            ("match", []) if self.layout.matching.flat => {
+                out.push(b'{');
+                flat(self.matching().map(|(at, value)| (self.layout.matching.key(at), value)), out);
+                out.push(b'}');
+            }
+            ("fields", []) if self.layout.fields.flat => {
+                out.push(b'{');
+                flat(self.fields().map(|(at, value)| (self.layout.fields.key(at), value)), out);
+                out.push(b'}');
+            }
+            ("others", []) if self.layout.others_flat => {
+                out.push(b'{');
+                flat(self.others().map(|(at, value)| (self.layout.fields.key(at), value)), out);
+                out.push(b'}');
+            }
+            ("match" | "fields" | "others", []) => self.object(root)?.write_json(out),
+            ("match" | "fields" | "others", rest) => return Some(self.one(root, rest, out)),
+            ("key", []) => value::text(out, self.operation.key.as_str()),
+            ("dedupe_id", []) => value::text(out, self.operation.dedupe_id.as_str()),
+            ("added", []) => value::text(out, &self.operation.added),
+            ("found", rest) => match self.found.and_then(|found| walk(found, rest)) {
+                Some(json) => value::text(out, json),
+                None => return Some(false),
+            },
+            ("key" | "dedupe_id" | "added", _) => return Some(false),
+            _ => return self.parent.write(path, out),
+        }
+        Some(true)
+    }
+}

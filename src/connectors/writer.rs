@@ -1,0 +1,533 @@
+//! A batch on its way: looked up where the mode wants it, sent, and each record's outcome found in the answer.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use indexmap::IndexMap;
+use serde_json::{Value as Json, json};
+
+use super::account::{Account, CREDENTIALS, Counter, fatal};
+use super::compile::{self, Object};
+use super::expression::Scope;
+use super::lookup::Found;
+use super::outcome::{Each, Reader, Subject, name_hash, single, warnings, whole};
+use super::record::{Layout, RecordScope};
+use super::request::{Made, Records};
+use super::rules::Verdict;
+use super::template::Layer;
+use crate::destinations::{Action, Batch, Operation, Outcome, SendError, Sent, Writer};
+use crate::manifest::connector::api::Class;
+use crate::manifest::connector::object::{LostClass, ModeSteps, Step};
+use crate::manifest::connector::operation::By;
+
+/// One object of an account, open to a sync.
+pub(super) struct HttpWriter {
+    pub account: Arc<Account>,
+    /// Name of the object.
+    pub object: String,
+    pub steps: ModeSteps,
+    /// Name of the operation that takes the place of `send`, where the load is large.
+    pub large: Option<String>,
+    pub layout: Layout,
+    /// What all templates see.
+    pub globals: Layer<'static>,
+    pub counter: Counter,
+    /// Which identifiers take upper and lower case for the same.
+    pub ignore_case: Vec<bool>,
+    /// False where each row is a record of its own.
+    pub matched: bool,
+    /// Hash of the container, which is part of what a record is.
+    pub container: u64,
+    warned: Mutex<HashSet<String>>,
+    warnings: AtomicU64,
+}
+
+/// A request for some records of a batch.
+struct Shot {
+    /// Their positions in the batch.
+    positions: Vec<usize>,
+    group: Option<Json>,
+    made: Made,
+    records: Records,
+}
+
+/// What is known of the records of a batch so far.
+#[derive(Default)]
+struct Slots {
+    outcomes: Vec<Option<Outcome>>,
+    /// What looking up found.
+    found: Vec<Option<Json>>,
+    /// Why some have no outcome, and when to come back.
+    again: Option<(String, Option<Duration>)>,
+}
+
+/// How the request of a shot ended.
+enum Landed {
+    Each(Vec<Each>, Option<(String, Option<Duration>)>),
+    Deferred(String),
+}
+
+impl HttpWriter {
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        account: Arc<Account>,
+        object: String,
+        steps: ModeSteps,
+        large: Option<String>,
+        layout: Layout,
+        globals: Layer<'static>,
+        ignore_case: Vec<bool>,
+        matched: bool,
+        container: u64,
+    ) -> Self {
+        Self {
+            account,
+            object,
+            steps,
+            large,
+            layout,
+            globals,
+            counter: Counter::default(),
+            ignore_case,
+            matched,
+            container,
+            warned: Mutex::default(),
+            warnings: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn words(&self) -> Result<&Object, SendError> {
+        let object = self.account.compiled.object(&self.object);
+        object.ok_or_else(|| fatal(format!("the connector has no object `{}`", self.object)))
+    }
+
+    /// The step for these records.
+    fn step(&self, action: Action, added: bool) -> Option<Step> {
+        let steps = &self.steps;
+        match action {
+            Action::Clear => steps.clear.clone(),
+            Action::Delete => steps.delete.clone(),
+            Action::Send => match &self.large {
+                Some(operation) => Some(Step { operation: operation.clone(), find: None, absent: None, then: None }),
+                None if added => steps.added.clone().or_else(|| steps.send.clone()),
+                None => steps.changed.clone().or_else(|| steps.send.clone()),
+            },
+        }
+    }
+
+    async fn deliver(&self, batch: &Batch) -> Result<Sent, SendError> {
+        let operations = &batch.operations;
+        let Some(first) = operations.first() else { return Ok(Sent::Outcomes(Vec::new())) };
+        let same = operations.iter().take_while(|o| o.action == first.action && o.added == first.added).count();
+        if same < operations.len() && (self.steps.added.is_some() || self.steps.changed.is_some()) {
+            return Err(SendError::Oversize { fits: same });
+        }
+        let Some(step) = self.step(first.action, first.added) else {
+            return Err(fatal(format!("`{}` has no way to do this in this mode", self.object)));
+        };
+        let object = self.words()?;
+        let gone = |name: &str| fatal(format!("the connector has no `{name}`"));
+        let operation = object.operations.get(&step.operation).ok_or_else(|| gone(&step.operation))?;
+        if operations.len() > operation.most {
+            return Err(SendError::Oversize { fits: operation.most });
+        }
+        let mut slots =
+            Slots { outcomes: vec![None; operations.len()], found: vec![None; operations.len()], again: None };
+        for (name, must_be) in [(&step.find, true), (&step.absent, false)] {
+            let Some(name) = name else { continue };
+            let lookup = object.lookups.get(name).ok_or_else(|| gone(name))?;
+            let found = self.look_up(lookup, operations).await?;
+            settle_found(found, must_be, operations, &mut slots);
+        }
+        let open: Vec<usize> =
+            (0..operations.len()).filter(|at| matches!(slots.outcomes.get(*at), Some(None))).collect();
+        if let Some(handle) = self.act(operation, operations, open, &mut slots).await? {
+            return Ok(Sent::Deferred { handle });
+        }
+        if let (Some(then), None) = (&step.then, &slots.again) {
+            let then = object.operations.get(then).ok_or_else(|| gone(then))?;
+            self.follow(then, operations, &mut slots).await?;
+        }
+        sent(slots)
+    }
+
+    /// A second operation for the records that succeeded: what becomes of it is their outcome.
+    async fn follow(
+        &self,
+        then: &compile::Operation,
+        operations: &[Operation],
+        slots: &mut Slots,
+    ) -> Result<(), SendError> {
+        let done = |at: &usize| matches!(slots.outcomes.get(*at), Some(Some(Outcome::Succeeded)));
+        let positions: Vec<usize> = (0..operations.len()).filter(done).collect();
+        for part in positions.chunks(then.most.max(1)) {
+            part.iter().for_each(|at| {
+                if let Some(slot) = slots.outcomes.get_mut(*at) {
+                    *slot = None;
+                }
+            });
+            if self.act(then, operations, part.to_vec(), slots).await?.is_some() {
+                return Err(fatal("an operation that follows cannot be a job".into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries an operation out for these records of the batch. Returns the handle where it only began.
+    async fn act(
+        &self,
+        operation: &compile::Operation,
+        operations: &[Operation],
+        positions: Vec<usize>,
+        slots: &mut Slots,
+    ) -> Result<Option<String>, SendError> {
+        // All requests are made before the first is sent: what does not fit is known in time.
+        let mut shots = Vec::new();
+        for (group, positions) in self.groups(operation, operations, positions, slots) {
+            shots.push(self.shot(operation, operations, positions, group, slots)?);
+        }
+        let before = slots.outcomes.iter().any(Option::is_some);
+        let mut reached = before;
+        for shot in shots {
+            match self.fire(operation, operations, &shot, slots).await {
+                Ok(Landed::Each(each, again)) => {
+                    for (at, each) in shot.positions.iter().zip(each) {
+                        if let (Some(slot), Each::Done(outcome)) = (slots.outcomes.get_mut(*at), each) {
+                            *slot = Some(outcome);
+                        }
+                    }
+                    if again.is_some() && slots.again.is_none() {
+                        slots.again = again;
+                    }
+                    reached = true;
+                }
+                Ok(Landed::Deferred(handle)) => return Ok(Some(handle)),
+                Err(error) => {
+                    let known = matches!(self.steps.class, LostClass::C | LostClass::D);
+                    if !reached || known && matches!(error, SendError::Lost { .. }) {
+                        return Err(error);
+                    }
+                    let wait = match &error {
+                        SendError::Transient { retry_after, .. } => *retry_after,
+                        _ => None,
+                    };
+                    // What is known is told; the others are tried again and meet the error alone.
+                    if slots.outcomes.iter().any(Option::is_some) {
+                        slots.again.get_or_insert((error.to_string(), wait));
+                        return Ok(None);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The records by the requests they go into; those nothing is sent for are done.
+    fn groups(
+        &self,
+        operation: &compile::Operation,
+        operations: &[Operation],
+        positions: Vec<usize>,
+        slots: &mut Slots,
+    ) -> Vec<(Option<Json>, Vec<usize>)> {
+        if operation.group.is_none() && operation.when.is_none() {
+            return if positions.is_empty() { Vec::new() } else { vec![(None, positions)] };
+        }
+        let mut groups: IndexMap<String, (Option<Json>, Vec<usize>)> = IndexMap::new();
+        for at in positions {
+            let Some(record) = operations.get(at) else { continue };
+            let found = slots.found.get(at).and_then(Option::as_ref);
+            let scope = RecordScope { parent: &self.globals, layout: &self.layout, operation: record, found };
+            if operation.when.as_ref().is_some_and(|when| !when.truth(&scope)) {
+                if let Some(slot) = slots.outcomes.get_mut(at) {
+                    *slot = Some(Outcome::Succeeded);
+                }
+                continue;
+            }
+            let group = operation.group.as_ref().and_then(|group| group.json(&scope)).map(std::borrow::Cow::into_owned);
+            let name = group.as_ref().map(Json::to_string).unwrap_or_default();
+            groups.entry(name).or_insert_with(|| (group, Vec::new())).1.push(at);
+        }
+        groups.into_values().collect()
+    }
+
+    /// A request for some records, made ready.
+    fn shot(
+        &self,
+        operation: &compile::Operation,
+        operations: &[Operation],
+        positions: Vec<usize>,
+        group: Option<Json>,
+        slots: &Slots,
+    ) -> Result<Shot, SendError> {
+        let refused = |message| SendError::Refused { code: "template".into(), message };
+        let scope = self.scope(positions.len(), group.as_ref());
+        let mut records = Records::new(operation.record_key.is_some());
+        let record = |at: usize| {
+            let found = slots.found.get(at).and_then(Option::as_ref);
+            operations.get(at).map(|operation| RecordScope { parent: &scope, layout: &self.layout, operation, found })
+        };
+        if operation.request.mentions("records") || operation.job.is_some() {
+            for at in &positions {
+                let Some(record) = record(*at) else { continue };
+                let key = match &operation.record_key {
+                    Some(key) => key.render(&record).map_err(refused)?,
+                    None => None,
+                };
+                records.push(key, |out| record.put(operation.record.as_ref(), out)).map_err(refused)?;
+            }
+        }
+        let only = positions.first().filter(|_| operation.most == 1).and_then(|at| record(*at));
+        let made = match &only {
+            Some(record) => operation.request.make(record, Some(&records)),
+            None => operation.request.make(&scope, Some(&records)),
+        }
+        .map_err(refused)?;
+        if let Some(most) = operation.bytes.filter(|most| made.size() > *most) {
+            let fits = if positions.len() > 1 { records.fitting(made.size(), most) } else { 0 };
+            // Records before the first that does not fit may be settled already, and go with it.
+            return Err(SendError::Oversize { fits: positions.get(fits).copied().unwrap_or(fits) });
+        }
+        Ok(Shot { positions, group, made, records })
+    }
+
+    fn scope<'a>(&'a self, count: usize, group: Option<&'a Json>) -> Layer<'a> {
+        let scope = Layer::over(Some(&self.globals)).owning("count", json!(count));
+        match group {
+            Some(group) => scope.with("group", group),
+            None => scope,
+        }
+    }
+
+    /// Sends one request and reads its answer.
+    async fn fire(
+        &self,
+        operation: &compile::Operation,
+        operations: &[Operation],
+        shot: &Shot,
+        slots: &Slots,
+    ) -> Result<Landed, SendError> {
+        let scope = self.scope(shot.positions.len(), shot.group.as_ref());
+        let record = |at: usize| {
+            let found = slots.found.get(at).and_then(Option::as_ref);
+            operations.get(at).map(|operation| RecordScope { parent: &scope, layout: &self.layout, operation, found })
+        };
+        let only = shot.positions.first().filter(|_| operation.most == 1).and_then(|at| record(*at));
+        let rules: &dyn Scope = match &only {
+            Some(record) => record,
+            None => &scope,
+        };
+        let exchange = self.account.call(&shot.made, &operation.errors, rules, self.steps.class, &self.counter).await?;
+        let (answer, mut verdict) = (exchange.answer, exchange.verdict);
+        let over = answer.scope(Some(&scope));
+        if verdict.class == Class::Ok && operation.outcome.by == By::Whole {
+            if let Some(mut other) = whole(&operation.outcome, &over) {
+                other.message = self.account.redact(&other.message);
+                verdict = other;
+            }
+        }
+        let subjects: Vec<Subject> = shot.positions.iter().filter_map(|at| operations.get(*at)).map(subject).collect();
+        if verdict.class != Class::Ok {
+            return verdicts(verdict, &subjects).map(|each| Landed::Each(each, None));
+        }
+        self.warn(&operation.outcome, &over);
+        if let Some(job) = &operation.job {
+            let handle = self.begin(job, operation, &answer, shot, operations, slots, rules).await?;
+            return Ok(Landed::Deferred(handle));
+        }
+        let words = &operation.outcome;
+        if words.by != By::Whole && answer.raw.is_empty() && answer.status == 200 {
+            return Err(SendError::Lost { message: "the answer is empty".into() });
+        }
+        let mut reader = Reader::new(&subjects);
+        if words.by != By::Whole {
+            for list in &words.results {
+                reader.list(list, words.by, &over, || {
+                    let name = |at: &usize| Some(name_hash(&list.is.as_ref()?.text(&record(*at)?)?));
+                    shot.positions.iter().map(name).collect()
+                });
+            }
+        }
+        let read = reader.finish(words, &over).map_err(|message| SendError::Lost { message })?;
+        let each = read.each.into_iter().map(|each| self.clean(each)).collect();
+        Ok(Landed::Each(each, read.again.map(|(message, wait)| (self.account.redact(&message), wait))))
+    }
+
+    /// Hashes of what names each record in the words of each list, for a job whose results come when the records are gone.
+    pub(super) fn names(
+        &self,
+        lists: &[&compile::List],
+        operations: &[Operation],
+        positions: &[usize],
+        found: &[Option<Json>],
+    ) -> Vec<Vec<Option<u64>>> {
+        let of = |list: &&compile::List| {
+            let name = |at: &usize| {
+                let found = found.get(*at).and_then(Option::as_ref);
+                let operation = operations.get(*at)?;
+                let scope = RecordScope { parent: &self.globals, layout: &self.layout, operation, found };
+                Some(name_hash(&list.is.as_ref()?.text(&scope)?))
+            };
+            positions.iter().map(name).collect()
+        };
+        lists.iter().map(of).collect()
+    }
+
+    /// The outcome without secrets.
+    pub(super) fn clean(&self, each: Each) -> Each {
+        match each {
+            Each::Done(Outcome::Rejected { code, message }) => Each::Done(Outcome::Rejected {
+                code: self.account.redact(&code),
+                message: self.account.redact(&message),
+            }),
+            other => other,
+        }
+    }
+
+    /// Tells each warning once a run.
+    pub(super) fn warn(&self, words: &compile::Outcome, scope: &dyn Scope) {
+        for text in warnings(words, scope) {
+            self.warnings.fetch_add(1, Ordering::Relaxed);
+            let text = self.account.redact(&text);
+            if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
+                tracing::warn!(connector = %self.account.compiled.manifest().name, object = %self.object, "{text}");
+            }
+        }
+    }
+
+    /// The warnings so far, each once.
+    pub(super) fn warned(&self) -> Vec<String> {
+        let mut texts: Vec<String> =
+            self.warned.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        texts.sort();
+        texts
+    }
+
+    pub(super) fn known(&self, shot: &[usize], slots: &[Option<Outcome>]) -> Vec<(usize, Outcome)> {
+        let known = |(at, outcome): (usize, &Option<Outcome>)| Some((at, outcome.clone()?));
+        slots.iter().enumerate().filter_map(known).filter(|(at, _)| !shot.contains(at)).collect()
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn begin(
+        &self,
+        job: &compile::Job,
+        operation: &compile::Operation,
+        answer: &super::rules::Answer,
+        shot: &Shot,
+        operations: &[Operation],
+        slots: &Slots,
+        scope: &dyn Scope,
+    ) -> Result<String, SendError> {
+        let lists: Vec<&compile::List> = job.results.iter().map(|result| &result.list).collect();
+        let names = self.names(&lists, operations, &shot.positions, &slots.found);
+        let known = self.known(&shot.positions, &slots.outcomes);
+        let subjects: Vec<Subject> = shot.positions.iter().filter_map(|at| operations.get(*at)).map(subject).collect();
+        let ticket = super::job::Ticket::new(operation, &shot.positions, operations.len(), &subjects, names, known);
+        self.submit(job, ticket, answer, &shot.records, scope).await
+    }
+}
+
+fn subject(operation: &Operation) -> Subject {
+    Subject { in_doubt: operation.in_doubt, removal: operation.action != Action::Send }
+}
+
+/// What looking up settles. `must_be`: the record must be there; otherwise it must not.
+fn settle_found(found: Vec<Found>, must_be: bool, operations: &[Operation], slots: &mut Slots) {
+    for (at, (found, operation)) in found.into_iter().zip(operations).enumerate() {
+        let (Some(slot), Some(place)) = (slots.outcomes.get_mut(at), slots.found.get_mut(at)) else { continue };
+        let rejected = |code: &str, message: String| Some(Outcome::Rejected { code: code.into(), message });
+        let outcome = match found {
+            Found::Refused { code, message } => rejected(&code, message),
+            Found::Nothing if must_be && operation.action == Action::Send => Some(Outcome::NoMatch),
+            // What is not there needs no removal.
+            Found::Nothing if must_be => Some(Outcome::Succeeded),
+            Found::Nothing => None,
+            Found::Several if must_be => {
+                rejected("multiple_match", "the destination holds more than one such record".into())
+            }
+            Found::One(value) if must_be => {
+                *place = Some(value);
+                None
+            }
+            Found::One(_) | Found::Several if operation.in_doubt => Some(Outcome::Succeeded),
+            Found::One(_) | Found::Several => {
+                rejected("already_exists", "the destination holds the record already".into())
+            }
+        };
+        if slot.is_none() {
+            *slot = outcome;
+        }
+    }
+}
+
+/// What a verdict on a whole request means for its records.
+fn verdicts(verdict: Verdict, subjects: &[Subject]) -> Result<Vec<Each>, SendError> {
+    let Verdict { class, code, message, wait } = verdict;
+    let transient = |message| SendError::Transient { message, retry_after: wait };
+    match class {
+        Class::Ok | Class::Unverified => {
+            let outcome = if class == Class::Ok { Outcome::Succeeded } else { Outcome::Unverified };
+            Ok(vec![Each::Done(outcome); subjects.len()])
+        }
+        Class::RateLimited | Class::Transient => Err(transient(message)),
+        Class::QuotaExhausted => Err(SendError::Fatal {
+            message,
+            help: Some("the quota is used up: what is left is sent by the next run".into()),
+        }),
+        Class::Lost => Err(SendError::Lost { message }),
+        Class::Reauth | Class::AuthFatal => Err(SendError::Fatal { message, help: Some(CREDENTIALS.into()) }),
+        Class::SplitBatch | Class::Permanent | Class::NotFound | Class::Conflict | Class::Duplicate => match subjects {
+            [only] => Ok(single(class, &code, &message, *only).into_iter().collect()),
+            _ => Err(SendError::Refused { code, message }),
+        },
+    }
+}
+
+/// The answer to the batch.
+fn sent(slots: Slots) -> Result<Sent, SendError> {
+    let Slots { outcomes, again, .. } = slots;
+    if outcomes.iter().all(Option::is_some) {
+        return Ok(Sent::Outcomes(outcomes.into_iter().flatten().collect()));
+    }
+    let (message, retry_after) =
+        again.unwrap_or_else(|| ("the destination has not done all of the records".into(), None));
+    if outcomes.iter().all(Option::is_none) {
+        return Err(SendError::Transient { message, retry_after });
+    }
+    Ok(Sent::Partly { outcomes, message, retry_after })
+}
+
+#[async_trait]
+impl Writer for HttpWriter {
+    async fn send(&self, batch: &Batch) -> Result<Sent, SendError> {
+        self.deliver(batch).await
+    }
+
+    async fn settle(&self, deferred: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError> {
+        self.settle_jobs(deferred).await
+    }
+
+    fn identity(&self, operation: &Operation) -> Option<u64> {
+        if !self.matched {
+            return None;
+        }
+        let mut text = String::new();
+        for (at, value) in operation.record.matching.iter().enumerate().filter(|(_, value)| !value.is_null()) {
+            let part = value.text();
+            let folded = self.ignore_case.get(at).copied().unwrap_or_default();
+            text.push_str(&format!("{at}:"));
+            text.push_str(&if folded { part.to_lowercase() } else { part.into_owned() });
+            text.push('\u{0}');
+        }
+        Some(name_hash(&text) ^ self.container)
+    }
+
+    fn requests(&self) -> Option<u64> {
+        Some(self.counter.get())
+    }
+}
