@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the example's data files: contacts, namespaces, memberships and activities of an invented company.
+"""Writes the example's data files: contacts, namespaces, memberships and activities of an invented company, and what
+Iterable and Marketo know of them before the first sync.
 
-    scripts/generate-data.py             write data/ (the committed files, day 0)
-    scripts/generate-data.py --check     fail when data/ is not what this script writes
+    scripts/generate-data.py             write data/ and sandbox.json (the committed files, day 0)
+    scripts/generate-data.py --check     fail when they are not what this script writes
     scripts/generate-data.py --day 1     data/ as it looks a day later: some rows changed, some gone, some new
 
 The same arguments give the same bytes on every machine: Python 3.8 or newer, nothing to install. Only
@@ -238,6 +239,35 @@ def a_day_later(data, day):
     return data
 
 
+def sandbox(data):
+    """Everybody signed up at some time, so nearly everybody is known: one in 25 is not, which shows what an update does
+    with whom it does not find."""
+    known = [c for n, c in enumerate(data["contacts"]) if n % 25 != 24]
+    leads = [c for n, c in enumerate(data["contacts"]) if n % 40 != 39]
+    return {
+        "iterable": {
+            "users": [{"email": c["email"].lower(), "dataFields": {"signup_source": "website", "lifecycle": "trial"}}
+                      for c in known],
+        },
+        "marketo": {
+            "leads": [{"email": c["email"].lower(), "firstName": c["first_name"], "lastName": c["last_name"]}
+                      for c in leads],
+            "activity_types": [{
+                "id": 100001,
+                "apiName": "productActivity",
+                "name": "Product activity",
+                "primaryAttribute": {"name": "activity", "dataType": "string"},
+                "attributes": [{"name": "summary", "dataType": "string"}, {"name": "score", "dataType": "integer"}],
+            }],
+        },
+    }
+
+
+def as_lines(seed):
+    """One person a line."""
+    return json.dumps(seed, ensure_ascii=False).replace('}, {', '},\n {').replace('[{', '[\n {') + "\n"
+
+
 def as_csv(rows):
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
@@ -266,6 +296,8 @@ def main():
         "memberships.csv": as_csv(data["memberships"]),
         "activities.jsonl": as_jsonl(data["activities"]),
     }
+    if arguments.day == 0:
+        files["../sandbox.json"] = as_lines(sandbox(data))
     stale = []
     for name, text in files.items():
         path, wanted = arguments.out / name, text.encode()
@@ -275,7 +307,8 @@ def main():
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(wanted)
-        print(f"{name}: {len(data[name.split('.')[0]])} rows, {len(wanted)} bytes", file=sys.stderr)
+        rows = len(data.get(name.split(".")[0], [])) or text.count("\n")
+        print(f"{path.name}: {rows} rows, {len(wanted)} bytes", file=sys.stderr)
     if stale:
         sys.exit(f"not what scripts/generate-data.py writes: {', '.join(stale)}")
 
