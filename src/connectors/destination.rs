@@ -20,7 +20,7 @@ use crate::manifest::connector::api;
 use crate::manifest::connector::object::{FieldType, LostClass, ModeSteps};
 use crate::manifest::sync::{Mode, OnRemoved};
 use crate::mapping::Value;
-use crate::secret::Connection;
+use crate::secret::{Connection, Redactor};
 
 /// What a destination is opened with beside its connection.
 #[derive(Clone, Default)]
@@ -34,10 +34,10 @@ pub struct Setup {
 }
 
 /// The client of an address.
-fn client(base: &str, connection: &Connection, log: Option<&Arc<WireLog>>) -> Result<Arc<dyn Transport>> {
+fn client(base: &str, redactor: &Redactor, log: Option<&Arc<WireLog>>) -> Result<Arc<dyn Transport>> {
     let client = Client::new(Settings::new([base]))?;
     Ok(match log {
-        Some(log) => Arc::new(Logged::new(client, Arc::clone(log), connection.redactor())),
+        Some(log) => Arc::new(Logged::new(client, Arc::clone(log), redactor.clone())),
         None => Arc::new(client),
     })
 }
@@ -61,11 +61,12 @@ impl Http {
         let who = name_hash(&Json::Object(values.clone()).to_string());
         let name = format!("{} {base} {who:x}", compiled.manifest().name);
         let account = setup.accounts.get(name, || {
+            let redactor = connection.redactor();
             let transport = match &setup.transport {
                 Some(transport) => Arc::clone(transport),
-                None => client(&base, connection, setup.wire_log.as_ref())?,
+                None => client(&base, &redactor, setup.wire_log.as_ref())?,
             };
-            Account::new(compiled, values, base, connection.redactor(), transport, patient)
+            Account::new(compiled, values, base, redactor, transport, patient)
         })?;
         Ok(Self { account })
     }

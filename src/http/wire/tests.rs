@@ -17,7 +17,7 @@ impl Transport for Script {
 
 fn call(url: &str, headers: &[(&str, &str)], body: Body) -> Call {
     let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-    Call { method: Method::Post, url: url.into(), headers, body, timeout: Duration::from_secs(1) }
+    Call { method: Method::Post, url: url.into(), headers, body, timeout: Duration::from_secs(1), confidential: false }
 }
 
 fn bytes(content_type: &str, bytes: impl Into<Vec<u8>>) -> Body {
