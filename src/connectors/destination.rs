@@ -192,7 +192,10 @@ impl Destination for Http {
         on_removed.extend(steps.delete.is_some().then_some(OnRemoved::Delete));
         let step = steps.send.as_ref().or(steps.added.as_ref()).or(steps.changed.as_ref());
         let operation = step.and_then(|step| object.operations.get(&step.operation));
-        let most = operation.map_or(1, |operation| operation.most);
+        // Row states may have requests of their own; the smaller ones are cut to size by the writer.
+        let all = [&steps.send, &steps.added, &steps.changed].into_iter().flatten();
+        let all = all.filter_map(|step| object.operations.get(&step.operation));
+        let most = all.map(|operation| operation.most).max().unwrap_or(1);
         let mut rate = operation.and_then(|operation| self.account.rate(&operation.request.limits));
         let lookups = step.into_iter().flat_map(|step| [&step.find, &step.absent]).flatten();
         for lookup in lookups.filter_map(|name| object.lookups.get(name)) {

@@ -30,7 +30,8 @@ fn an_insert_whose_answer_was_lost_is_done_and_not_refused() {
 
 fn start(scene: &Scene) -> Child {
     let mut command = scene.command(&["apply", "--auto-approve"]);
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs")
+    let told = std::fs::File::create(scene.project.path("told.txt")).expect("a file");
+    command.stdout(Stdio::null()).stderr(told).spawn().expect("the binary runs")
 }
 
 /// Kills the run when Datasette holds so many people.
@@ -40,7 +41,8 @@ fn killed_at(scene: &Scene, held: usize) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while scene.held().len() < held {
         let ended = child.try_wait().expect("a state");
-        assert!(ended.is_none() && Instant::now() < deadline, "it ended ({ended:?}) with {}", scene.held().len());
+        let going = ended.is_none() && Instant::now() < deadline;
+        assert!(going, "{ended:?} with {}: {}", scene.held().len(), scene.project.read("told.txt"));
         std::thread::sleep(Duration::from_millis(2));
     }
     child.kill().expect("a kill");

@@ -1,6 +1,6 @@
 //! What Datasette refuses: records, batches, requests that are too large, and us.
 
-use super::{BATCHES, OBJECTS, Scene, people, times};
+use super::{BATCHES, OBJECTS, STATES, Scene, people, times};
 use crate::project::number;
 
 #[test]
@@ -58,6 +58,26 @@ fn a_batch_above_the_declared_limit_is_an_error_before_anything_is_sent() {
             assert!(text.contains("syncs/people.yaml:"), "{name}: {text}");
         }
         assert_eq!(scene.log(0), times(0, ""), "{name}");
+    }
+}
+
+#[test]
+fn where_row_states_differ_the_largest_request_is_the_limit() {
+    for (size, code) in [(100, 0), (101, 1)] {
+        let Some(scene) = Scene::new(STATES, "upsert", &format!("delivery: {{ batch_size: {size} }}")) else { return };
+        let mut all = people(120);
+        scene.source(&all);
+        let ran = scene.run(&["apply", "--auto-approve"]).code(code);
+        if code == 1 {
+            assert!(ran.stderr.contains("at most 100 records"), "{}", ran.stderr);
+            continue;
+        }
+        assert_eq!(scene.log(0), times(2, "insert 201"));
+        all[..3].iter_mut().for_each(|person| person.2 = "vip");
+        scene.source(&all);
+        assert_eq!(Scene::told(&scene.apply(&[], 0)), [0, 3, 0, 0, 0]);
+        assert_eq!(scene.log(2), times(3, "update 200"));
+        scene.holds(&all, "row states with requests of different sizes");
     }
 }
 

@@ -26,15 +26,15 @@ fn nowhere(folder: &Path, secret: &str) {
 
 /// Everything that writes something down.
 fn everything(scene: &Scene) {
-    scene.run(&["plan", "--out", "p.slplan", "--wire-log", "wire.jsonl"]);
-    scene.run(&["plan", "--format", "html", "--show-values"]);
-    scene.run(&["apply", "p.slplan", "--wire-log", "wire.jsonl", "--format", "json"]);
+    scene.run(&["plan", "--out", "p.slplan"]).code(0);
+    scene.project.write("plan.html", &scene.run(&["plan", "--format", "html", "--show-values"]).code(0).stdout);
+    scene.run(&["apply", "p.slplan", "--wire-log", "wire.jsonl", "--format", "json"]).code(4);
     let ran =
         scene.command(&["apply", "--auto-approve", "--retry"]).env("SYNCLINE_LOG", "trace").output().expect("it runs");
     let told = String::from_utf8_lossy(&ran.stderr);
     assert!(!told.contains(&scene.token), "the token is in the log of the program");
-    scene.run(&["runs", "show", "last", "--format", "html"]);
-    scene.run(&["runs", "rejected", "--show-values"]);
+    scene.project.write("run.html", &scene.run(&["runs", "show", "last", "--format", "html"]).code(0).stdout);
+    scene.run(&["runs", "rejected", "--show-values"]).code(0);
 }
 
 #[test]

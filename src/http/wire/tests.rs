@@ -59,6 +59,14 @@ async fn requests_and_answers_are_written_as_json() {
 }
 
 #[tokio::test]
+async fn what_gives_out_a_token_is_not_written_whatever_it_calls_it() {
+    let asked = Call { confidential: true, ..call("https://a.example/grant", &[], Body::Empty) };
+    let (text, lines) = logged(asked, Ok(reply(r#"{"granted":{"it":"canary"}}"#))).await;
+    assert!(!text.contains("canary"), "{text}");
+    assert_eq!((&lines[1]["answer"]["status"], &lines[1]["answer"]["body"]), (&json!(200), &json!("[secret]")));
+}
+
+#[tokio::test]
 async fn no_credential_is_ever_written() {
     use base64::Engine;
     let basic = base64::prelude::BASE64_STANDARD.encode("user:hunter2 & co");
