@@ -16,7 +16,8 @@ use server::Server;
 /// A call with a secret in its query, which no message may repeat.
 fn get(base: &str) -> Call {
     let url = format!("{base}/v1/users?api_key=hunter2");
-    Call { method: Method::Get, url, headers: Vec::new(), body: Body::Empty, timeout: Duration::from_secs(5) }
+    let timeout = Duration::from_secs(5);
+    Call { method: Method::Get, url, headers: Vec::new(), body: Body::Empty, timeout, confidential: false }
 }
 
 fn post(base: &str, bytes: &str) -> Call {

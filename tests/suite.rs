@@ -8,6 +8,7 @@ mod careful;
 mod cli;
 mod crash;
 mod databases;
+mod datasette;
 mod destinations;
 mod faults;
 mod house;

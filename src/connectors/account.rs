@@ -1,7 +1,7 @@
 //! One account of an API: where it is, who we are, how fast it may be asked.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value as Json};
@@ -33,7 +33,8 @@ pub(super) struct Account {
     transport: Arc<dyn Transport>,
     limits: Limits,
     token: tokio::sync::Mutex<Option<Fetched>>,
-    redactor: RwLock<Redactor>,
+    /// Shared with the wire log, which so learns of access tokens, too.
+    redactor: Redactor,
     /// Limits by day that were asked what is used.
     asked: tokio::sync::OnceCell<()>,
     /// Containers are found or made one after the other, so that none is made twice.
@@ -102,7 +103,7 @@ impl Account {
             transport,
             limits,
             token: tokio::sync::Mutex::new(None),
-            redactor: RwLock::new(redactor),
+            redactor,
             asked: tokio::sync::OnceCell::new(),
             containers: tokio::sync::Mutex::new(()),
             patient,
@@ -111,7 +112,7 @@ impl Account {
 
     /// The text without secrets.
     pub fn redact(&self, text: &str) -> String {
-        self.redactor.read().unwrap_or_else(PoisonError::into_inner).redact(text)
+        self.redactor.redact(text)
     }
 
     /// How fast requests that count in these limits may go, a second.
@@ -119,11 +120,6 @@ impl Account {
         const MANY: u64 = 1000;
         let seconds = self.limits.estimate(limits, MANY);
         (seconds > 0.0).then(|| MANY as f64 / seconds)
-    }
-
-    fn learn(&self, secret: &str) {
-        let mut redactor = self.redactor.write().unwrap_or_else(PoisonError::into_inner);
-        *redactor = redactor.with([Secret::new(secret)]);
     }
 
     /// Sends a request and says what the answer means: these rules, then those of the API. A token that is refused is
@@ -253,7 +249,8 @@ impl Account {
             let scope = Layer::over(None).with("connection", &self.connection);
             request.make(&scope, None).map_err(fatal)?
         };
-        let call = made.call(&self.base, self.compiled.manifest().api.timeout);
+        let mut call = made.call(&self.base, self.compiled.manifest().api.timeout);
+        call.confidential = true;
         // Nothing was written by it: whatever was lost can be asked again.
         let (answer, _permit) = self.exchange(call, &made.limits, counter).await.map_err(read_only)?;
         let scope = answer.scope(None);
@@ -270,7 +267,7 @@ impl Account {
         };
         let valid = super::rules::seconds(Some(expires_in), &scope);
         let renew_at = valid.map(|valid| Instant::now() + valid.saturating_sub(MARGIN.min(valid / 10)));
-        self.learn(&token);
+        self.redactor.add(Secret::new(token.clone()));
         Ok(Fetched { token, serial, renew_at })
     }
 

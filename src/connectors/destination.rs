@@ -21,7 +21,7 @@ use crate::manifest::connector::object::{FieldType, LostClass, ModeSteps};
 use crate::manifest::connector::operation::By;
 use crate::manifest::sync::{Mode, OnRemoved};
 use crate::mapping::Value;
-use crate::secret::Connection;
+use crate::secret::{Connection, Redactor};
 
 /// What a destination is opened with beside its connection.
 #[derive(Clone, Default)]
@@ -35,10 +35,10 @@ pub struct Setup {
 }
 
 /// The client of an address.
-fn client(base: &str, connection: &Connection, log: Option<&Arc<WireLog>>) -> Result<Arc<dyn Transport>> {
+fn client(base: &str, redactor: &Redactor, log: Option<&Arc<WireLog>>) -> Result<Arc<dyn Transport>> {
     let client = Client::new(Settings::new([base]))?;
     Ok(match log {
-        Some(log) => Arc::new(Logged::new(client, Arc::clone(log), connection.redactor())),
+        Some(log) => Arc::new(Logged::new(client, Arc::clone(log), redactor.clone())),
         None => Arc::new(client),
     })
 }
@@ -62,11 +62,12 @@ impl Http {
         let who = name_hash(&Json::Object(values.clone()).to_string());
         let name = format!("{} {base} {who:x}", compiled.manifest().name);
         let account = setup.accounts.get(name, || {
+            let redactor = connection.redactor();
             let transport = match &setup.transport {
                 Some(transport) => Arc::clone(transport),
-                None => client(&base, connection, setup.wire_log.as_ref())?,
+                None => client(&base, &redactor, setup.wire_log.as_ref())?,
             };
-            Account::new(compiled, values, base, connection.redactor(), transport, patient)
+            Account::new(compiled, values, base, redactor, transport, patient)
         })?;
         Ok(Self { account })
     }
@@ -194,7 +195,10 @@ impl Destination for Http {
         on_removed.extend(steps.delete.is_some().then_some(OnRemoved::Delete));
         let step = steps.send.as_ref().or(steps.added.as_ref()).or(steps.changed.as_ref());
         let operation = step.and_then(|step| object.operations.get(&step.operation));
-        let most = operation.map_or(1, |operation| operation.most);
+        // Row states may have requests of their own; the smaller ones are cut to size by the writer.
+        let all = [&steps.send, &steps.added, &steps.changed].into_iter().flatten();
+        let all = all.filter_map(|step| object.operations.get(&step.operation));
+        let most = all.map(|operation| operation.most).max().unwrap_or(1);
         let mut rate = operation.and_then(|operation| self.account.rate(&operation.request.limits));
         let lookups = step.into_iter().flat_map(|step| [&step.find, &step.absent]).flatten();
         for lookup in lookups.filter_map(|name| object.lookups.get(name)) {

@@ -56,16 +56,24 @@ fn segment(text: &str) -> Result<String, Error> {
     if matches!(text, "" | "." | "..") {
         return Err(Error::new(ErrorKind::InvalidOperation, "a value that goes into the path is empty or only dots"));
     }
-    Ok(escape(text))
+    // What a segment may hold (RFC 3986, `pchar`) stays as it is: some servers look segments up as they came, not decoded.
+    // Only `+`, which many servers read as a space, does not.
+    Ok(percent(text, b"-._~!$&'()*,;=:@"))
 }
 
-/// Percent-encodes all but unreserved characters.
+/// Percent-encodes all but unreserved characters: for queries and forms.
 pub(super) fn escape(text: &str) -> String {
+    percent(text, b"-._~")
+}
+
+/// Percent-encodes all but ASCII letters, digits and these.
+fn percent(text: &str, kept: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
+        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
         }
     }
     out

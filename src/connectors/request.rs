@@ -173,6 +173,7 @@ impl Made {
             headers: self.headers.clone(),
             body: self.body.clone(),
             timeout: Duration::from_secs(u64::from(self.timeout.unwrap_or(timeout))),
+            confidential: false,
         }
     }
 }

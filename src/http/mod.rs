@@ -33,6 +33,8 @@ pub struct Call {
     pub body: Body,
     /// How long to wait for the whole answer.
     pub timeout: Duration,
+    /// True when the answer holds a credential that nobody knows yet: its body is not written down.
+    pub confidential: bool,
 }
 
 /// What is sent.

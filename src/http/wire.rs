@@ -142,11 +142,15 @@ impl<T> Logged<T> {
         line.into()
     }
 
-    fn answer(&self, reply: &Reply, milliseconds: u64) -> Value {
+    fn answer(&self, reply: &Reply, milliseconds: u64, confidential: bool) -> Value {
         let mut line = Map::new();
         line.insert("status".into(), reply.status.into());
         line.insert("milliseconds".into(), milliseconds.into());
         line.insert("headers".into(), self.headers(&reply.headers));
+        if confidential && !reply.body.is_empty() {
+            line.insert("body".into(), "[secret]".into());
+            return line.into();
+        }
         let content_type = reply.headers.iter().find(|(name, _)| name == "content-type");
         self.scrub.body(content_type.map_or("", |(_, value)| value), &reply.body, &mut line);
         line.into()
@@ -165,13 +169,14 @@ impl<T> Logged<T> {
 #[async_trait]
 impl<T: Transport> Transport for Logged<T> {
     async fn call(&self, call: Call) -> Result<Reply, CallError> {
+        let confidential = call.confidential;
         let number = self.log.last.fetch_add(1, Ordering::Relaxed) + 1;
         self.log.write(number, "request", self.request(&call));
         let began = Instant::now();
         let result = self.inner.call(call).await;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &result {
-            Ok(reply) => self.log.write(number, "answer", self.answer(reply, milliseconds)),
+            Ok(reply) => self.log.write(number, "answer", self.answer(reply, milliseconds, confidential)),
             Err(error) => self.log.write(number, "error", self.error(error, milliseconds)),
         }
         result

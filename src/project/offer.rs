@@ -58,7 +58,7 @@ pub(super) fn check(sync: &File, offer: &Offer<'_>, out: &mut Vec<Diagnostic>) {
                 on_removed(sync, &whose, steps.clear.is_some(), steps.delete.is_some(), out);
                 let operations = [&steps.send, &steps.added, &steps.changed].into_iter().flatten();
                 let limits = operations.filter_map(|step| object.operations.get(&step.operation));
-                batch_size(sync, limits.map(|operation| operation.batch.records.unwrap_or(1)).min(), out);
+                batch_size(sync, limits.map(|operation| operation.batch.records.unwrap_or(1)).max(), out);
             }
             options(sync, whose, &object.options, out);
         }
@@ -121,7 +121,7 @@ pub(super) fn request_modes(requests: &Requests) -> Vec<Mode> {
     modes
 }
 
-/// Most records of one request in a mode.
+/// Most records of one request in a mode: of the largest, where row states differ, for the smaller ones limit themselves.
 fn request_limit(requests: &Requests, mode: Option<&str>) -> Option<u32> {
     let (send, added, changed) = (requests.send.as_ref(), requests.added.as_ref(), requests.changed.as_ref());
     let used = match mode {
@@ -130,7 +130,7 @@ fn request_limit(requests: &Requests, mode: Option<&str>) -> Option<u32> {
         Some("remove") => [requests.removed.as_ref(), None],
         _ => [added.or(send), changed.or(send)],
     };
-    used.into_iter().flatten().map(|operation| operation.batch.records.unwrap_or(1)).min()
+    used.into_iter().flatten().map(|operation| operation.batch.records.unwrap_or(1)).max()
 }
 
 fn mode(sync: &File, whose: &str, modes: &[Mode], out: &mut Vec<Diagnostic>) {

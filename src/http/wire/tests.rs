@@ -17,7 +17,7 @@ impl Transport for Script {
 
 fn call(url: &str, headers: &[(&str, &str)], body: Body) -> Call {
     let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-    Call { method: Method::Post, url: url.into(), headers, body, timeout: Duration::from_secs(1) }
+    Call { method: Method::Post, url: url.into(), headers, body, timeout: Duration::from_secs(1), confidential: false }
 }
 
 fn bytes(content_type: &str, bytes: impl Into<Vec<u8>>) -> Body {
@@ -56,6 +56,14 @@ async fn requests_and_answers_are_written_as_json() {
     assert_eq!(request["request"], expected);
     assert_eq!((&answer["answer"]["status"], &answer["answer"]["body"]), (&json!(200), &json!([1])));
     assert!(answer["answer"]["milliseconds"].is_u64() && answer["time"].as_str().unwrap().ends_with('Z'));
+}
+
+#[tokio::test]
+async fn what_gives_out_a_token_is_not_written_whatever_it_calls_it() {
+    let asked = Call { confidential: true, ..call("https://a.example/grant", &[], Body::Empty) };
+    let (text, lines) = logged(asked, Ok(reply(r#"{"granted":{"it":"canary"}}"#))).await;
+    assert!(!text.contains("canary"), "{text}");
+    assert_eq!((&lines[1]["answer"]["status"], &lines[1]["answer"]["body"]), (&json!(200), &json!("[secret]")));
 }
 
 #[tokio::test]
