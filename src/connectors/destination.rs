@@ -1,5 +1,6 @@
 //! A connector and a connection: a destination.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -35,8 +36,13 @@ pub struct Setup {
 }
 
 /// The client of an address.
-fn client(base: &str, redactor: &Redactor, log: Option<&Arc<WireLog>>) -> Result<Arc<dyn Transport>> {
-    let client = Client::new(Settings::new([base]))?;
+fn client(
+    base: &str,
+    ca_file: Option<PathBuf>,
+    redactor: &Redactor,
+    log: Option<&Arc<WireLog>>,
+) -> Result<Arc<dyn Transport>> {
+    let client = Client::new(Settings { ca_file, ..Settings::new([base]) })?;
     Ok(match log {
         Some(log) => Arc::new(Logged::new(client, Arc::clone(log), redactor.clone())),
         None => Arc::new(client),
@@ -58,14 +64,14 @@ impl Http {
     }
 
     pub(super) fn with(compiled: Arc<Compiled>, connection: &Connection, setup: &Setup, patient: bool) -> Result<Self> {
-        let (values, base) = settings::connection(&compiled, connection)?;
+        let (values, base, ca_file) = settings::connection(&compiled, connection)?;
         let who = name_hash(&Json::Object(values.clone()).to_string());
         let name = format!("{} {base} {who:x}", compiled.manifest().name);
         let account = setup.accounts.get(name, || {
             let redactor = connection.redactor();
             let transport = match &setup.transport {
                 Some(transport) => Arc::clone(transport),
-                None => client(&base, &redactor, setup.wire_log.as_ref())?,
+                None => client(&base, ca_file, &redactor, setup.wire_log.as_ref())?,
             };
             Account::new(compiled, values, base, redactor, transport, patient)
         })?;

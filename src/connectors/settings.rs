@@ -1,5 +1,7 @@
 //! What a connection and the options of a sync hold, against what the connector says of them.
 
+use std::path::PathBuf;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
@@ -9,9 +11,14 @@ use crate::diagnostic::{Error, Result, closest};
 use crate::manifest::connector::{Parameter, ParameterType};
 use crate::secret::Connection;
 
-/// The settings of a connection with their defaults, and the address of the API without a slash at its end.
-pub(super) fn connection(compiled: &Compiled, connection: &Connection) -> Result<(Map<String, Json>, String)> {
+/// The settings of a connection with their defaults, the address of the API without a slash at its end, and a file of
+/// certificate authorities to trust there.
+pub(super) fn connection(
+    compiled: &Compiled,
+    connection: &Connection,
+) -> Result<(Map<String, Json>, String, Option<PathBuf>)> {
     let mut values: Map<String, Json> = connection.typed()?;
+    let trusted = values.remove("ca_file").as_ref().and_then(Json::as_str).map(PathBuf::from);
     let own = values.remove("base_url").filter(|url| !url.is_null());
     let name = &compiled.manifest().name;
     if !compiled.is_inline() {
@@ -53,7 +60,7 @@ pub(super) fn connection(compiled: &Compiled, connection: &Connection) -> Result
             None => wrong("the address is not an http or https address"),
         });
     }
-    Ok((values, base))
+    Ok((values, base, trusted))
 }
 
 /// Checks values against what is known of them and adds the defaults. The error is a message and what to do.

@@ -106,3 +106,16 @@ fn faults_within_a_template_have_their_place() {
     assert_eq!(fault.range.clone().map(|range| &"https://{{ conection.host }}"[range]), Some("conection"));
     assert_eq!(fault.help.as_deref(), Some("did you mean `connection`?"));
 }
+
+#[test]
+fn authorities_of_a_connection_are_read_before_anything_is_sent() {
+    let open = |ca_file: &str| {
+        let values = serde_json::json!({ "api_key": "k", "ca_file": ca_file });
+        let values = values.as_object().cloned().unwrap_or_default();
+        let connection = crate::secret::Connection::new(values, Vec::new());
+        let (_, text) = builtin().find(|(name, _)| *name == "iterable").expect("it is built in");
+        super::open(compile("iterable", text), &connection, &super::Setup::default()).map(drop)
+    };
+    let error = open("/nowhere/authorities.pem").expect_err("there is no such file").to_string();
+    assert!(error.contains("/nowhere/authorities.pem"), "{error}");
+}

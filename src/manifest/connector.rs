@@ -24,7 +24,7 @@ pub struct Connector {
     pub description: Option<String>,
     /// Where the API is documented.
     pub documentation: Option<String>,
-    /// What a destination's `connection` may hold, beside `base_url`, which every connector takes.
+    /// What a destination's `connection` may hold, beside `base_url` and `ca_file`, which every connector takes.
     #[serde(default)]
     pub connection: IndexMap<String, Parameter>,
     /// How the API is reached and what its answers mean.

@@ -189,6 +189,7 @@ pub(super) fn connect_stand_in(
         parameters::fill(settings, &mut values);
     }
     values.insert("base_url".into(), base_url.into());
+    values.shift_remove("ca_file");
     Connection::new(values, live.secrets)
 }
 

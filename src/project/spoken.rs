@@ -97,11 +97,14 @@ impl Spoken {
     }
 }
 
-/// What a connection to a connector may hold: what it says, and an address that takes the place of its own.
+/// What a connection to a connector may hold: what it says, an address that takes the place of its own, and whom to
+/// trust there.
 fn parameters(known: &KnownConnector) -> IndexMap<String, Parameter> {
     let mut parameters = known.connector.connection.clone();
-    let base_url = Parameter { kind: ParameterType::String, ..Parameter::default() };
-    parameters.entry("base_url".into()).or_insert(base_url);
+    let text = Parameter { kind: ParameterType::String, ..Parameter::default() };
+    for own in ["base_url", "ca_file"] {
+        parameters.entry(own.into()).or_insert(text.clone());
+    }
     parameters
 }
 

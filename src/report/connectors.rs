@@ -38,6 +38,7 @@ pub fn detail(connector: &Value) -> String {
     text.push_str("\nconnection\n");
     settings(&mut text, connector.get("connection"), "  ");
     text.push_str("  base_url: text; takes the place of the address of the API\n");
+    text.push_str("  ca_file: path; certificate authorities to trust beside the system's own\n");
     let limits: Vec<String> = entries(connector.get("limits")).map(|(name, limit)| limited(name, limit)).collect();
     if !limits.is_empty() {
         let _ = writeln!(text, "\nlimits\n  {}", limits.join("\n  "));

@@ -55,6 +55,10 @@ fn connection(connector: &Connector) -> Value {
         let about = "The address that takes the place of the API's own: of a proxy, or for tests.";
         properties.insert("base_url".into(), json!({ "type": ["string", "null"], "description": about }));
     }
+    if !properties.contains_key("ca_file") {
+        let about = "A PEM file of certificate authorities to trust beside the system's own: relative to the project, or absolute.";
+        properties.insert("ca_file".into(), json!({ "type": ["string", "null"], "description": about }));
+    }
     let required: Vec<&String> =
         connector.connection.iter().filter(|(_, p)| p.required && p.default.is_none()).map(|(name, _)| name).collect();
     json!({
