@@ -21,8 +21,8 @@ import random
 import sys
 import unicodedata
 
-CONTACTS = 3000
-NAMESPACES = 900
+CONTACTS = 1500
+NAMESPACES = 600
 START = datetime.datetime(2021, 1, 4, 8, 0, 0)
 TODAY = datetime.datetime(2026, 11, 20, 0, 0, 0)
 

@@ -18,6 +18,7 @@ use crate::diagnostic::{Error, Result, closest};
 use crate::http::{Client, Logged, Settings, Transport, WireLog};
 use crate::manifest::connector::api;
 use crate::manifest::connector::object::{FieldType, LostClass, ModeSteps};
+use crate::manifest::connector::operation::By;
 use crate::manifest::sync::{Mode, OnRemoved};
 use crate::mapping::Value;
 use crate::secret::{Connection, Redactor};
@@ -134,7 +135,9 @@ impl Http {
             object.words.identifiers.get(*name).map_or((false, FieldType::Any), |id| (id.ignore_case, id.kind))
         };
         let identifiers = names.iter().map(identifier).collect();
-        let matched = !object.words.append;
+        // Failures that are named by identifier name nobody where two records of a request bear the same one.
+        let by_key = object.operations.values().any(|operation| operation.outcome.by == By::Key);
+        let matched = !object.words.append || by_key;
         let (account, name) = (Arc::clone(&self.account), target.object.clone());
         let writer = HttpWriter::new(account, name, steps, large, layout, globals, identifiers, matched, hash);
         writer.counter.add(counter.get());

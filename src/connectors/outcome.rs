@@ -116,6 +116,7 @@ impl<'a> Reader<'a> {
             let judged = judge(list, &scope);
             match (by, positions.as_slice()) {
                 (By::Whole | By::Order, all) => all.iter().for_each(|at| self.put(*at, &judged)),
+                (By::Key, all) if list.every && !all.is_empty() => all.iter().for_each(|at| self.put(*at, &judged)),
                 (_, [only]) => self.put(*only, &judged),
                 // Somebody was refused, and nobody knows who.
                 (_, []) => self.stray |= judged.class != Class::Ok,

@@ -12,6 +12,8 @@ use crate::manifest::connector::object::LostClass;
 
 /// Longest text of a destination that is passed on, in characters.
 const MAX_MESSAGE: usize = 300;
+/// How long to wait after too many requests where nobody says.
+const RATE_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait a rule can ask for, in seconds.
 const MAX_WAIT: f64 = 3600.0;
 
@@ -126,14 +128,17 @@ impl Answer {
         let code = text(found.and_then(|rule| rule.code.as_ref())).or_else(|| code_of(&self.body));
         let message = text(found.and_then(|rule| rule.message.as_ref())).or_else(|| message_of(&self.body));
         let wait = found.and_then(|rule| seconds(rule.wait.as_ref(), &scope));
+        let class = found.map_or_else(|| self.common(token, lost), |rule| rule.class);
+        // Too many requests are no failure of the destination: it is waited for, whether or not it says how long.
+        let usual = (class == Class::RateLimited).then_some(RATE_WAIT);
         Verdict {
             status: self.status,
-            class: found.map_or_else(|| self.common(token, lost), |rule| rule.class),
+            class,
             code: code.map_or_else(|| format!("http_{}", self.status), |code| bounded(&code)),
             message: bounded(
                 &message.unwrap_or_else(|| format!("the destination answered with status {}", self.status)),
             ),
-            wait: self.wait.or(wait),
+            wait: self.wait.or(wait).or(usual),
             common: found.is_none(),
         }
     }

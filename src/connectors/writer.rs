@@ -40,7 +40,8 @@ pub(super) struct HttpWriter {
     pub ignore_case: Vec<bool>,
     /// What each identifier must be.
     pub kinds: Vec<FieldType>,
-    /// False where each row is a record of its own.
+    /// False where nothing keeps several records of the same identifiers from going at once: each row is a record of its
+    /// own, and answers do not name records by them.
     pub matched: bool,
     /// Hash of the container, which is part of what a record is.
     pub container: u64,

@@ -70,3 +70,28 @@ fn a_faulty_connector_is_said_at_its_line() {
     let stderr = project.run(&["connectors", "list"]).code(1).stderr;
     assert!(stderr.contains("psot") && stderr.contains("connectors/crm.yaml"), "{stderr}");
 }
+
+/// The YAML block of a page that begins, after its schema line, with `name: NAME`.
+fn block<'a>(page: &'a str, name: &str) -> &'a str {
+    let mut blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let starts = format!("\nname: {name}\n");
+    blocks.find(|block| block.contains(&starts)).unwrap_or_else(|| panic!("the page has no block with `{starts}`"))
+}
+
+#[test]
+fn the_examples_of_the_page_work_as_they_stand_there() {
+    let page = include_str!("../../docs/connectors.md");
+    let project = Project::people("upsert", "");
+    project.write("data/people.csv", "id,email,name,plan,seats\n1,p1@example.com,Person,free,3\n");
+    project.write("connectors/postbox.yaml", block(page, "postbox"));
+    project.write("destinations/hooks.yaml", block(page, "hooks"));
+    project.run(&["validate"]).code(0);
+    let ran = project.run(&["connectors", "test", "postbox"]).code(0);
+    assert!(ran.stdout.contains("1 case, 0 failed."), "{}", ran.stdout);
+    project.write(
+        "syncs/people.yaml",
+        "name: people\nmodel: people\ndestination: hooks\nobject: person\nmode: mirror\nmatch: { email: email }\n\
+         fields: { name: name }\n",
+    );
+    project.run(&["validate"]).code(0);
+}

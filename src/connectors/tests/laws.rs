@@ -145,37 +145,3 @@ proptest! {
         }
     }
 }
-
-/// 100 000 records, 100 a request: what the engine itself costs. Run in release: `cargo test --release -- --ignored cost`.
-#[test]
-#[ignore = "measures"]
-fn cost_of_the_engine() {
-    let connector = Arc::clone(&SHAPES);
-    let results: Vec<Json> = (0..100).map(|i| json!({"id": i, "status": "created"})).collect();
-    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
-    let reply = Reply { status: 200, headers, body: json!({ "result": results }).to_string().into_bytes() };
-    let connection = Connection::new(serde_json::Map::from_iter([("base_url".into(), json!("http://x"))]), vec![]);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    for object in ["order", "key"] {
-        let setup = Setup { transport: Some(Arc::new(Always(Mutex::new(reply.clone())))), ..Setup::default() };
-        let http = Http::with(Arc::clone(&connector), &connection, &setup, false).unwrap();
-        let batches: Vec<Batch> = (0..1000_u64)
-            .map(|id| {
-                let one = |i: u64| {
-                    let fields =
-                        vec![Value::Int(i as i64), Value::Text("ultimate".into()), Value::Decimal("12.50".into())];
-                    operation(i, &format!("person{id}-{i}@example.com"), fields)
-                };
-                Batch { id, operations: (0..100).map(one).collect() }
-            })
-            .collect();
-        let began = std::time::Instant::now();
-        runtime.block_on(async {
-            let writer = http.open(&target(object, Mode::Upsert, &["seats", "plan", "price"])).await.unwrap();
-            for batch in &batches {
-                writer.send(batch).await.unwrap();
-            }
-        });
-        eprintln!("{object}: {:?}", began.elapsed());
-    }
-}
