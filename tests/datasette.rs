@@ -150,11 +150,11 @@ impl Scene {
     }
 }
 
-/// The lines of a wire log that are requests.
+/// The lines of a wire log that are requests which write.
 fn requests(log: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let line = |line: &str| serde_json::from_str::<Value>(line).expect("a line of JSON").get("request").cloned();
-    text.lines().filter_map(line).collect()
+    text.lines().filter_map(line).filter(|request| request["method"] == "POST").collect()
 }
 
 /// So many times the same.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::compile::{Auth, Compiled, Token};
 use super::expression::{Scope, escape};
 use super::request::{Made, Request};
-use super::rules::{Answer, Rule, Verdict};
+use super::rules::{Answer, CREDENTIALS, Rule, Verdict};
 use super::template::Layer;
 use crate::destinations::SendError;
 use crate::diagnostic::Error;
@@ -349,10 +349,6 @@ impl Account {
     }
 }
 
-/// What to do when credentials are refused.
-pub(super) const CREDENTIALS: &str =
-    "check the credentials in the `connection` of the destination, and what they may do";
-
 /// An error that ends the run.
 pub(super) fn fatal(message: String) -> SendError {
     SendError::Fatal { message, help: None }
@@ -368,10 +364,11 @@ pub(super) fn read_only(error: SendError) -> SendError {
 
 /// The error that a verdict is, for a request that is not about single records.
 pub(super) fn failure(verdict: Verdict) -> SendError {
+    let help = verdict.help();
     let Verdict { class, code, message, wait, .. } = verdict;
     match class {
         Class::RateLimited | Class::Transient | Class::Lost => SendError::Transient { message, retry_after: wait },
-        Class::AuthFatal | Class::Reauth => SendError::Fatal { message, help: Some(CREDENTIALS.into()) },
+        Class::AuthFatal | Class::Reauth => SendError::Fatal { message, help: Some(help.into()) },
         Class::QuotaExhausted => SendError::Fatal {
             message,
             help: Some("the quota is used up: what is left is sent by the next run".into()),

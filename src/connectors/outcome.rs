@@ -244,7 +244,7 @@ pub(super) fn whole(words: &Words, scope: &dyn Scope) -> Option<super::rules::Ve
             let judged = judge(list, &Layer::over(Some(scope)).with("item", &item));
             if judged.class != Class::Ok {
                 let Judged { class, code, message, wait } = judged;
-                return Some(super::rules::Verdict { class, code, message, wait, common: false });
+                return Some(super::rules::Verdict { status: 200, class, code, message, wait, common: false });
             }
         }
     }

@@ -17,6 +17,12 @@ const RATE_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait a rule can ask for, in seconds.
 const MAX_WAIT: f64 = 3600.0;
 
+/// What to do when credentials are refused.
+pub(super) const CREDENTIALS: &str =
+    "check the credentials in the `connection` of the destination, and what they may do";
+/// What to do when there is nothing at an address.
+pub(super) const ADDRESS: &str = "check the `connection` of the destination and the `options` of the sync";
+
 /// A rule, parsed.
 #[derive(Debug)]
 pub(super) struct Rule {
@@ -30,12 +36,24 @@ pub(super) struct Rule {
 /// What an answer means.
 #[derive(Debug, Clone)]
 pub(super) struct Verdict {
+    /// Status of the answer.
+    pub status: u16,
     pub class: Class,
     pub code: String,
     pub message: String,
     pub wait: Option<Duration>,
     /// True when no rule says so, but what the status commonly means.
     pub common: bool,
+}
+
+impl Verdict {
+    /// What to do when it ends the run of the sync.
+    pub fn help(&self) -> &'static str {
+        match self.status {
+            401 | 403 | 0..300 => CREDENTIALS,
+            _ => ADDRESS,
+        }
+    }
 }
 
 /// An answer, read.
@@ -94,7 +112,8 @@ impl Answer {
     ) -> Verdict {
         if self.garbled && self.fine() {
             let message = "the answer is cut off or not valid JSON".to_owned();
-            return Verdict { class: Class::Lost, code: "garbled".into(), message, wait: None, common: true };
+            let code = "garbled".into();
+            return Verdict { status: self.status, class: Class::Lost, code, message, wait: None, common: true };
         }
         let scope = self.scope(parent);
         let mut found = None;
@@ -113,6 +132,7 @@ impl Answer {
         // Too many requests are no failure of the destination: it is waited for, whether or not it says how long.
         let usual = (class == Class::RateLimited).then_some(RATE_WAIT);
         Verdict {
+            status: self.status,
             class,
             code: code.map_or_else(|| format!("http_{}", self.status), |code| bounded(&code)),
             message: bounded(

@@ -9,14 +9,14 @@ use async_trait::async_trait;
 use indexmap::IndexMap;
 use serde_json::{Value as Json, json};
 
-use super::account::{Account, CREDENTIALS, Counter, fatal};
+use super::account::{Account, Counter, fatal};
 use super::compile::{self, Object};
 use super::expression::Scope;
 use super::lookup::Found;
 use super::outcome::{Each, Reader, Subject, name_hash, single, warnings, whole};
 use super::record::{Layout, RecordScope};
 use super::request::{Made, Records};
-use super::rules::Verdict;
+use super::rules::{ADDRESS, Verdict};
 use super::template::Layer;
 use crate::destinations::{Action, Batch, Operation, Outcome, SendError, Sent, Writer};
 use crate::manifest::connector::api::Class;
@@ -519,12 +519,13 @@ pub(super) fn there(verdict: &Verdict, made: &Made) -> Result<(), SendError> {
     let path = made.url.split('?').next().unwrap_or_default();
     Err(SendError::Fatal {
         message: format!("the destination has no `{path}`: {}", verdict.message),
-        help: Some("check the `connection` of the destination and the `options` of the sync".into()),
+        help: Some(ADDRESS.into()),
     })
 }
 
 /// What a verdict on a whole request means for its records.
 fn verdicts(verdict: Verdict, subjects: &[Subject]) -> Result<Vec<Each>, SendError> {
+    let help = verdict.help();
     let Verdict { class, code, message, wait, .. } = verdict;
     let transient = |message| SendError::Transient { message, retry_after: wait };
     match class {
@@ -538,7 +539,7 @@ fn verdicts(verdict: Verdict, subjects: &[Subject]) -> Result<Vec<Each>, SendErr
             help: Some("the quota is used up: what is left is sent by the next run".into()),
         }),
         Class::Lost => Err(SendError::Lost { message }),
-        Class::Reauth | Class::AuthFatal => Err(SendError::Fatal { message, help: Some(CREDENTIALS.into()) }),
+        Class::Reauth | Class::AuthFatal => Err(SendError::Fatal { message, help: Some(help.into()) }),
         Class::SplitBatch | Class::Permanent | Class::NotFound | Class::Conflict | Class::Duplicate => match subjects {
             [only] => Ok(single(class, &code, &message, *only).into_iter().collect()),
             _ => Err(SendError::Refused { code, message }),

@@ -128,6 +128,6 @@ fn a_table_that_is_not_there_is_not_taken_for_records_that_are_not_there() {
         scene.server.sql(&format!("drop table {}", scene.table));
         let ran = scene.run(&["apply", "--auto-approve"]).code(1);
         let text = ran.stdout + &ran.stderr;
-        assert!(text.contains("Table not found"), "{mode}: {text}");
+        assert!(text.contains("Table not found") && text.contains("the `options` of the sync"), "{mode}: {text}");
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// What happens on the way.
 #[derive(Default)]
 pub struct Plan {
-    /// The answers to so many of the first requests are lost, after Datasette has done what they say.
+    /// The answers to so many of the first requests that write are lost, after Datasette has done what they say.
     pub lost: usize,
     /// What a request to `/grant` is answered.
     pub grant: Option<String>,
@@ -42,7 +42,7 @@ impl Wire {
         wire
     }
 
-    /// How many requests came this way.
+    /// How many requests that write came this way.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
@@ -70,7 +70,7 @@ fn pass(client: TcpStream, upstream: &str, plan: &Plan, requests: &AtomicUsize) 
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    let number = requests.fetch_add(1, Ordering::SeqCst);
+    let number = if head.starts_with("POST ") { requests.fetch_add(1, Ordering::SeqCst) } else { usize::MAX };
     let mut client = client;
     let path = head.split(' ').nth(1).unwrap_or_default();
     if let (Some(grant), true) = (&plan.grant, path.ends_with("/grant")) {
