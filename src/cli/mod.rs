@@ -3,6 +3,7 @@
 mod apply;
 mod connectors;
 mod delivering;
+mod discovering;
 mod init;
 mod interrupt;
 mod narrowing;
