@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod databases;
 mod destinations;
+mod doctor;
 mod faults;
 mod house;
 mod html;

@@ -137,7 +137,10 @@ impl<'p> Discoverer<'p> {
         self.warnings.push(Notice {
             code: "discovery_failed".into(),
             sync: Some(sync.name.clone()),
-            message: format!("the fields of `{}` were not checked: `{destination}` does not say them: {message}", sync.name),
+            message: format!(
+                "the fields of `{}` were not checked: `{destination}` does not say them: {message}",
+                sync.name
+            ),
             help: Some(help.map_or_else(|| "`syncline doctor` says more".to_owned(), str::to_owned)),
             place: None,
         });

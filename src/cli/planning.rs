@@ -183,7 +183,8 @@ impl Planner<'_> {
         let removes = sync.on_removed != OnRemoved::Keep;
         let shares = matches!(sync.sync.mode, Mode::Update | Mode::Upsert | Mode::Mirror);
         let matched = capabilities.matched && formers::can_change(&sync.mapping) && (removes || shares);
-        let namer = matched.then(|| Namer::new(self.key, &sync.mapping, normalise(Arc::clone(&destination), &sync.sync.object)));
+        let namer = matched
+            .then(|| Namer::new(self.key, &sync.mapping, normalise(Arc::clone(&destination), &sync.sync.object)));
         let watch = watch(sync, model, &view, namer.clone());
         let records = watch.identifiers.as_ref().map(|(_, namer, observed)| {
             Records::new(namer.clone(), observed.clone(), removes, view.formers.0.values().map(Former::key_hash))

@@ -247,7 +247,9 @@ impl Check<'_> {
         let help = match closest(name, names()) {
             Some(guess) => format!("did you mean `{guess}`?"),
             None if discovered.fields.len() <= 20 => format!("{word}s there: {}", quoted(names())),
-            None => format!("it has {} fields; make this one there first, or correct its name", discovered.fields.len()),
+            None => {
+                format!("it has {} fields; make this one there first, or correct its name", discovered.fields.len())
+            }
         };
         let message = format!("{} has no field `{name}`", self.whose);
         let place = self.sync.document.key_place(&format!("/{block}/{}", escape(name)));

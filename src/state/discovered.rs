@@ -44,14 +44,7 @@ impl Discovery {
             Err(refused) => (None, Some(refused)),
         };
         let (destination, object) = (destination.to_owned(), object.to_owned());
-        Self {
-            format_version: VERSION.into(),
-            destination,
-            object,
-            asked_at: Timestamp::now(),
-            discovered,
-            refused,
-        }
+        Self { format_version: VERSION.into(), destination, object, asked_at: Timestamp::now(), discovered, refused }
     }
 
     /// True while it counts. An answer from the future does not.

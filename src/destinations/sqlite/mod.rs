@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Batch, Capabilities, Class, Destination, Health, Options, Outcome, SendError, Sent, Target, Writer, table};
+use super::{
+    Batch, Capabilities, Class, Destination, Health, Options, Outcome, SendError, Sent, Target, Writer, table,
+};
 use crate::diagnostic::Result;
 use crate::manifest::connection::SqliteConnection;
 use crate::manifest::sync::{Mode, OnRemoved};
