@@ -65,7 +65,7 @@ fn source(project: &Project, name: &str) -> Subject {
     let broken = |subject: &mut Subject, code: &str, error: Error, what: &str| {
         // What nothing reads here may lack what it needs.
         let status = if subject.used_by.is_empty() { Status::Warning } else { Status::Broken };
-        subject.find(status, code, format!("{what}{error}"), error.help().map(str::to_owned));
+        subject.find(status, code, one_line(&format!("{what}{error}")), error.help().map(str::to_owned));
     };
     let (kind, connection) = match project.source_connection(name) {
         Ok(found) => found,
@@ -121,7 +121,7 @@ fn destination(project: &Project, name: &str, runtime: &tokio::runtime::Runtime)
     let (_outside, opened) = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            subject.find(bad, "not_ready", error.to_string(), error.help().map(str::to_owned));
+            subject.find(bad, "not_ready", one_line(&error.to_string()), error.help().map(str::to_owned));
             return subject;
         }
     };
@@ -143,6 +143,11 @@ fn destination(project: &Project, name: &str, runtime: &tokio::runtime::Runtime)
         }
     }
     subject
+}
+
+/// Several faults are said one a line, which a finding is not.
+fn one_line(message: &str) -> String {
+    message.trim().replace('\n', "; ")
 }
 
 fn healthy(subject: &mut Subject, health: Health, bad: Status) {
