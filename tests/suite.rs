@@ -10,6 +10,7 @@ mod crash;
 mod databases;
 mod datasette;
 mod destinations;
+mod doctor;
 mod faults;
 mod house;
 mod html;

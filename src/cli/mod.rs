@@ -3,6 +3,8 @@
 mod apply;
 mod connectors;
 mod delivering;
+mod discovering;
+mod doctor;
 mod init;
 mod interrupt;
 mod narrowing;
@@ -104,6 +106,8 @@ enum Command {
     Runs(runs::Options),
     /// What is remembered of each sync
     State(state::Options),
+    /// Connect to everything and say what is wrong
+    Doctor(doctor::Options),
     /// The APIs syncs can go to: their objects, modes, fields and limits
     Connectors(connectors::Options),
     /// Run a local Iterable and Marketo to try syncs against
@@ -158,6 +162,7 @@ pub fn main() -> ExitCode {
         Command::Show(options) => show::run(&cli.global, &options),
         Command::Runs(options) => runs::run(&cli.global, options),
         Command::State(options) => state::run(&cli.global, options),
+        Command::Doctor(options) => doctor::run(&cli.global, &options),
         Command::Connectors(options) => connectors::run(&cli.global, &options),
         Command::Sandbox(options) => sandbox::run(options),
         Command::Schema(options) => schema::run(&options),

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rusqlite::OpenFlags;
 
 use super::terminal;
 use crate::connectors::Setup;
-use crate::destinations::{self, Destination, DestinationKind};
-use crate::diagnostic::Result;
+use crate::destinations::{self, Destination, DestinationKind, SendError};
+use crate::diagnostic::{Error, Result};
 use crate::http::WireLog;
 use crate::project::Project;
 use crate::sandbox::{self, Sandbox, Seed};
@@ -31,6 +33,8 @@ pub(super) struct Outside<'p> {
     project: &'p Project,
     setup: Setup,
     sandbox: Option<Sandbox>,
+    /// Holds the sandbox's data where it is a copy.
+    _copy: Option<tempfile::TempDir>,
     opened: HashMap<String, Opened>,
 }
 
@@ -45,10 +49,33 @@ impl<'p> Outside<'p> {
         wire_log: Option<&Path>,
     ) -> Result<Self> {
         let rehearsed = names.any(|name| project.destinations.get(name).is_some_and(|one| one.sandbox));
-        let sandbox = rehearsed.then(|| start(project)).transpose()?;
+        let sandbox = rehearsed.then(|| start(project, data(project))).transpose()?;
         let wire_log = wire_log.map(WireLog::create).transpose()?.map(Arc::new);
         let setup = Setup { wire_log, ..Setup::default() };
-        Ok(Self { project, setup, sandbox, opened: HashMap::new() })
+        Ok(Self { project, setup, sandbox, _copy: None, opened: HashMap::new() })
+    }
+
+    /// The same to look only: a sandbox works on a copy of its data, so that a run that is on is not disturbed.
+    ///
+    /// # Errors
+    /// The sandbox cannot start, or its data not be copied.
+    pub fn to_look<'n>(project: &'p Project, mut names: impl Iterator<Item = &'n str>) -> Result<Self> {
+        let rehearsed = names.any(|name| project.destinations.get(name).is_some_and(|one| one.sandbox));
+        let (sandbox, copy) = if rehearsed {
+            let failed =
+                |e: &dyn std::fmt::Display| Error::failed(format!("the sandbox's data cannot be looked at: {e}"));
+            let folder = tempfile::tempdir().map_err(|e| failed(&e))?;
+            let (from, to) = (data(project), folder.path().join(DATA));
+            if from.exists() {
+                let connection = rusqlite::Connection::open_with_flags(&from, OpenFlags::SQLITE_OPEN_READ_ONLY);
+                let copied = connection.and_then(|c| c.execute("vacuum into ?1", [to.to_string_lossy()]));
+                copied.map_err(|e| failed(&e))?;
+            }
+            (Some(start(project, to)?), Some(folder))
+        } else {
+            (None, None)
+        };
+        Ok(Self { project, setup: Setup::default(), sandbox, _copy: copy, opened: HashMap::new() })
     }
 
     /// The destination of this name, opened when it is first asked for. Offline.
@@ -86,12 +113,32 @@ impl<'p> Outside<'p> {
     }
 }
 
-fn start(project: &Project) -> Result<Sandbox> {
+/// The file in which a project's sandbox keeps what it holds.
+fn data(project: &Project) -> PathBuf {
+    project.root.join(project.environment.state.path.as_deref().unwrap_or(".syncline")).join(DATA)
+}
+
+fn start(project: &Project, data: PathBuf) -> Result<Sandbox> {
     let seed = Some(project.root.join(SEED)).filter(|path| path.exists());
-    let state = project.root.join(project.environment.state.path.as_deref().unwrap_or(".syncline"));
     Sandbox::launch(sandbox::Options {
-        data: Some(state.join(DATA)),
+        data: Some(data),
         seed: seed.as_deref().map(Seed::read).transpose()?,
         ..sandbox::Options::default()
     })
+}
+
+/// What went wrong with a destination, and what to do.
+pub(super) fn words(error: &SendError) -> (String, Option<String>) {
+    let help = match error {
+        SendError::Fatal { help, .. } => help.clone(),
+        SendError::Unreachable { .. } => Some("check the address in the `connection`, and the network".into()),
+        _ => None,
+    };
+    (error.to_string(), help)
+}
+
+/// What asks destinations from a command that is not asynchronous.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    built.map_err(|e| Error::failed(format!("cannot ask the destinations: {e}")))
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::discovering::{self, Discoverer};
 use super::{Format, Selection, progress::Progress, terminal, watching::Watch};
 use crate::connectors::Setup;
-use crate::destinations;
+use crate::destinations::{self, Load};
 use crate::diagnostic::{Diagnostic, Error, Result, closest};
 use crate::diff::{self, HashKey, snapshot::Layout};
 use crate::manifest::sync::{Mode, OnRemoved};
@@ -65,6 +66,7 @@ pub(super) fn make(
         folder: &folder,
         started_at: format!("{now:.0}"),
         sources: HashMap::new(),
+        discoverer: Discoverer::new(project, state),
         diagnostics: Vec::new(),
         warnings: Vec::new(),
     };
@@ -101,6 +103,7 @@ pub(super) fn make(
     }
     plan.complete &= failures.is_empty();
     plan.warnings = planner.warnings;
+    plan.warnings.append(&mut planner.discoverer.warnings);
     for (name, error) in &failures {
         plan.warnings.push(Notice {
             code: "not_planned".into(),
@@ -137,6 +140,7 @@ struct Planner<'a> {
     folder: &'a PlanFolder,
     started_at: String,
     sources: HashMap<String, Box<dyn Source>>,
+    discoverer: Discoverer<'a>,
     diagnostics: Vec<Diagnostic>,
     warnings: Vec<Notice>,
 }
@@ -155,6 +159,7 @@ impl Planner<'_> {
         if !faults.is_empty() {
             return Err(Error::Invalid(self.project.mapping_faults(sync, &faults)));
         }
+        discovering::check(&mut self.discoverer, self.project, sync, &schema)?;
         let used =
             sync.mapping.columns().map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
         let columns: Option<Vec<String>> = match used {
@@ -178,7 +183,8 @@ impl Planner<'_> {
         let removes = sync.on_removed != OnRemoved::Keep;
         let shares = matches!(sync.sync.mode, Mode::Update | Mode::Upsert | Mode::Mirror);
         let matched = capabilities.matched && formers::can_change(&sync.mapping) && (removes || shares);
-        let namer = matched.then(|| Namer::new(self.key, &sync.mapping, normalise(destination, &sync.sync.object)));
+        let namer = matched
+            .then(|| Namer::new(self.key, &sync.mapping, normalise(Arc::clone(&destination), &sync.sync.object)));
         let watch = watch(sync, model, &view, namer.clone());
         let records = watch.identifiers.as_ref().map(|(_, namer, observed)| {
             Records::new(namer.clone(), observed.clone(), removes, view.formers.0.values().map(Former::key_hash))
@@ -220,10 +226,17 @@ impl Planner<'_> {
         part.key_open = !model.primary_key.iter().any(|key| is_sensitive(model, key));
         part.guards = guards::evaluate(&sync.guards, &part.counts, acknowledged, view.first_run);
         let batch = u64::from(sync.sync.delivery.batch_size.unwrap_or(capabilities.batch_size).max(1));
-        let requests = [part.operations.send, part.operations.clear, part.operations.delete].map(|n| n.div_ceil(batch));
-        let requests: u64 = requests.iter().sum();
-        let seconds = capabilities.batches_per_second.map_or(0, |rate| (requests as f64 / rate).ceil() as u64);
-        part.estimate = Estimate { requests, seconds, queried_records: queried };
+        let operations = &part.operations;
+        let added = part.counts.added.min(operations.send);
+        let load = Load {
+            added,
+            changed: operations.send - added,
+            clear: operations.clear,
+            delete: operations.delete,
+            batch_size: batch,
+        };
+        let cost = destination.cost(&sync.sync.object, sync.sync.mode, &sync.sync.options, &load)?;
+        part.estimate = Estimate { requests: cost.requests, seconds: cost.seconds, queried_records: queried };
         self.warn(sync, &part, &remarks, matched && removes);
         // The types of an empty model are a guess; what the state has stays true.
         let key = match &view.snapshot {

@@ -11,7 +11,7 @@ use super::expression::{Scope, escape};
 use super::request::{Made, Request};
 use super::rules::{Answer, CREDENTIALS, Rule, Verdict};
 use super::template::Layer;
-use crate::destinations::SendError;
+use crate::destinations::{Quota, SendError};
 use crate::diagnostic::Error;
 use crate::http::{Body, Call, CallError, Limits, Permit, Transport};
 use crate::manifest::connector::api::{AuthPlace, Class};
@@ -120,6 +120,31 @@ impl Account {
         const MANY: u64 = 1000;
         let seconds = self.limits.estimate(limits, MANY);
         (seconds > 0.0).then(|| MANY as f64 / seconds)
+    }
+
+    /// The least seconds that requests take, counted by the limit they count in; what the day has not got left is passed
+    /// over, as apply says so.
+    pub fn seconds(&self, requests: &std::collections::BTreeMap<&str, u64>) -> f64 {
+        let each = requests.iter().map(|(limit, count)| self.limits.estimate(&[(*limit).to_owned()], *count));
+        each.filter(|seconds| seconds.is_finite()).fold(0.0, f64::max)
+    }
+
+    /// What is left of the limits by day that can be asked for.
+    ///
+    /// # Errors
+    /// The destination does not answer.
+    pub async fn quotas(&self, counter: &Counter) -> Result<Vec<Quota>, SendError> {
+        let mut quotas = Vec::new();
+        for (name, asked) in &self.compiled.used {
+            if let Some(used) = self.ask(asked, counter).await? {
+                self.limits.set_used(name, used);
+                let limit = self.compiled.manifest().api.limits.get(name).and_then(|bucket| bucket.requests);
+                if let (Some(left), Some(limit)) = (self.limits.left(name), limit) {
+                    quotas.push(Quota { name: name.clone(), limit: u64::from(limit), left });
+                }
+            }
+        }
+        Ok(quotas)
     }
 
     /// Sends a request and says what the answer means: these rules, then those of the API. A token that is refused is

@@ -5,20 +5,9 @@ use serde_json::{Value as Json, json};
 use super::account::{Account, Counter, Exchange, failure, fatal, read_only, whole};
 use super::compile::{Asked, Object};
 use super::template::Layer;
-use crate::destinations::SendError;
+use crate::destinations::{Discovered, FieldInfo, SendError};
 use crate::manifest::connector::api::Class;
-use crate::manifest::connector::object::{FieldType, LostClass};
-
-/// A field of an object, as its destination knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldInfo {
-    /// Its name.
-    pub name: String,
-    /// What it takes.
-    pub kind: FieldType,
-    /// False when it can only be read.
-    pub writable: bool,
-}
+use crate::manifest::connector::object::LostClass;
 
 /// Finds what records are put into, or makes it. Null where the object has no container, and where there is none and
 /// `make` is false.
@@ -123,7 +112,7 @@ pub(super) async fn fields(
     object: &Object,
     globals: &Layer<'_>,
     counter: &Counter,
-) -> Result<Option<Vec<FieldInfo>>, SendError> {
+) -> Result<Option<Discovered>, SendError> {
     let Some(discover) = &object.discover else { return Ok(None) };
     let made = discover.request.make(globals, None).map_err(fatal)?;
     let mut fields: Vec<FieldInfo> = Vec::new();
@@ -148,5 +137,10 @@ pub(super) async fn fields(
             }
         })
         .await?;
-    if verdict.class == Class::Ok { Ok(Some(fields)) } else { Err(failure(verdict)) }
+    if verdict.class != Class::Ok {
+        return Err(failure(verdict));
+    }
+    let words = object.words.discover.as_ref();
+    let (complete, converts) = words.map_or((false, false), |words| (words.complete, words.converts));
+    Ok(Some(Discovered { complete, converts, fields }))
 }

@@ -7,14 +7,16 @@ use async_trait::async_trait;
 use serde_json::{Map, Value as Json, json};
 
 use super::account::{Account, Accounts, Counter, failure, fatal, read_only};
-use super::ask::{self, FieldInfo};
+use super::ask;
 use super::compile::{Compiled, Object};
 use super::outcome::name_hash;
 use super::record::Layout;
 use super::settings;
 use super::template::Layer;
 use super::writer::HttpWriter;
-use crate::destinations::{Capabilities, Class, Destination, Options, SendError, Target, Writer};
+use crate::destinations::{
+    Capabilities, Class, Cost, Destination, Discovered, Health, Load, Options, SendError, Target, Writer,
+};
 use crate::diagnostic::{Error, Result, closest};
 use crate::http::{Client, Logged, Settings, Transport, WireLog};
 use crate::manifest::connector::api;
@@ -33,6 +35,12 @@ pub struct Setup {
     pub wire_log: Option<Arc<WireLog>>,
     /// The accounts of the run: destinations with the same account share its limits and its access token.
     pub accounts: Accounts,
+}
+
+/// Seconds the clock of an answer is ahead of ours.
+fn ahead(headers: &Json) -> Option<i64> {
+    let theirs = jiff::fmt::rfc2822::parse(headers.get("date")?.as_str()?).ok()?.timestamp();
+    Some(theirs.as_second() - jiff::Timestamp::now().as_second())
 }
 
 /// The client of an address.
@@ -150,15 +158,6 @@ impl Http {
         Ok(writer)
     }
 
-    /// The fields an object has at the destination; `None` where that cannot be asked.
-    ///
-    /// # Errors
-    /// The destination does not answer, or refuses.
-    pub async fn fields(&self, object: &str, options: &Options) -> Result<Option<Vec<FieldInfo>>, SendError> {
-        let (object, globals) = self.asking(object, options)?;
-        ask::fields(&self.account, object, &globals, &Counter::default()).await
-    }
-
     /// How many records an object holds at the destination; `None` where that cannot be asked.
     ///
     /// # Errors
@@ -170,17 +169,22 @@ impl Http {
         ask::count(&self.account, object, &globals.owning("container", container), &counter).await
     }
 
-    /// Makes the connector's cheap request that only succeeds with valid credentials; false where it has none.
+    /// Makes the connector's cheap request that only succeeds with valid credentials; `None` where it has none, else the
+    /// seconds its clock is ahead of ours, if it says what time it is.
     ///
     /// # Errors
     /// The destination does not answer, or refuses the credentials.
-    pub async fn check(&self) -> Result<bool, SendError> {
-        let Some(request) = &self.compiled().check else { return Ok(false) };
+    pub async fn check(&self) -> Result<Option<Option<i64>>, SendError> {
+        let Some(request) = &self.compiled().check else { return Ok(None) };
         let globals = self.globals(Map::new());
         let made = request.make(&globals, None).map_err(fatal)?;
         let counter = Counter::default();
         let exchange = self.account.call(&made, &[], &globals, LostClass::A, &counter).await.map_err(read_only)?;
-        if exchange.verdict.class == api::Class::Ok { Ok(true) } else { Err(failure(exchange.verdict)) }
+        if exchange.verdict.class == api::Class::Ok {
+            Ok(Some(ahead(&exchange.answer.headers)))
+        } else {
+            Err(failure(exchange.verdict))
+        }
     }
 
     fn asking(&self, object: &str, options: &Options) -> Result<(&Object, Layer<'static>), SendError> {
@@ -242,6 +246,28 @@ impl Destination for Http {
         if let (true, Value::Text(text)) = (known.ignore_case, &*value) {
             *value = Value::Text(text.to_lowercase().into());
         }
+    }
+
+    fn cost(&self, name: &str, mode: Mode, options: &Options, load: &Load) -> Result<Cost> {
+        let object = self.object(name)?;
+        let steps = self.steps(object, name, mode)?;
+        let operations = load.added + load.changed + load.clear + load.delete;
+        let globals = self.globals(self.options(name, options)?).owning("operations", json!(operations));
+        Ok(super::cost::cost(&self.account, object, steps, mode, &globals, load))
+    }
+
+    async fn fields(&self, object: &str, options: &Options) -> Result<Option<Discovered>, SendError> {
+        let (object, globals) = self.asking(object, options)?;
+        ask::fields(&self.account, object, &globals, &Counter::default()).await
+    }
+
+    async fn examine(&self) -> Result<Health, SendError> {
+        let Some(clock_ahead) = self.check().await? else {
+            let remarks = vec!["the connector has no request that only checks the credentials".to_owned()];
+            return Ok(Health { remarks, ..Health::default() });
+        };
+        let quotas = self.account.quotas(&Counter::default()).await?;
+        Ok(Health { credentials: true, quotas, clock_ahead, remarks: Vec::new() })
     }
 
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {

@@ -14,6 +14,7 @@ mod ask;
 mod cases;
 mod check;
 mod compile;
+mod cost;
 mod destination;
 mod expression;
 mod filters;
@@ -35,7 +36,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use account::Accounts;
-pub use ask::FieldInfo;
 pub use cases::{CaseResult, run_cases};
 pub use compile::Compiled;
 pub use destination::{Http, Setup};

@@ -1,7 +1,6 @@
 //! A batch on its way: looked up where the mode wants it, sent, and each record's outcome found in the answer.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,11 +17,14 @@ use super::record::{Layout, RecordScope};
 use super::request::{Made, Records};
 use super::rules::{ADDRESS, Verdict};
 use super::template::Layer;
-use crate::destinations::{Action, Batch, Operation, Outcome, SendError, Sent, Writer};
+use crate::destinations::{Action, Batch, Operation, Outcome, SendError, Sent, Warning, Writer};
 use crate::manifest::connector::api::Class;
 use crate::manifest::connector::object::{FieldType, LostClass, ModeSteps, Step};
 use crate::manifest::connector::operation::By;
 use crate::mapping::Value;
+
+/// Different warnings a run keeps.
+const MAX_WARNINGS: usize = 50;
 
 /// One object of an account, open to a sync.
 pub(super) struct HttpWriter {
@@ -45,8 +47,7 @@ pub(super) struct HttpWriter {
     pub matched: bool,
     /// Hash of the container, which is part of what a record is.
     pub container: u64,
-    warned: Mutex<HashSet<String>>,
-    warnings: AtomicU64,
+    warned: Mutex<BTreeMap<String, u64>>,
 }
 
 /// A request for some records of a batch.
@@ -101,7 +102,6 @@ impl HttpWriter {
             matched,
             container,
             warned: Mutex::default(),
-            warnings: AtomicU64::new(0),
         }
     }
 
@@ -418,12 +418,17 @@ impl HttpWriter {
         }
     }
 
-    /// Tells each warning once a run.
+    /// Takes note of what the answer warns of, and tells each once a run.
     pub(super) fn warn(&self, words: &compile::Outcome, scope: &dyn Scope) {
         for text in warnings(words, scope) {
-            self.warnings.fetch_add(1, Ordering::Relaxed);
             let text = self.account.redact(&text);
-            if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
+            let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+            // A text that differs from answer to answer must not fill the memory.
+            let known = warned.len() < MAX_WARNINGS || warned.contains_key(&text);
+            let text = if known { text } else { "and others".to_owned() };
+            let count = warned.entry(text.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
                 tracing::warn!(connector = %self.account.compiled.manifest().name, object = %self.object, "{text}");
             }
         }
@@ -431,10 +436,7 @@ impl HttpWriter {
 
     /// The warnings so far, each once.
     pub(super) fn warned(&self) -> Vec<String> {
-        let mut texts: Vec<String> =
-            self.warned.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
-        texts.sort();
-        texts
+        self.warned.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     pub(super) fn known(&self, shot: &[usize], slots: &[Option<Outcome>]) -> Vec<(usize, Outcome)> {
@@ -588,5 +590,10 @@ impl Writer for HttpWriter {
 
     fn requests(&self) -> Option<u64> {
         Some(self.counter.get())
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        let warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        warned.iter().map(|(message, count)| Warning { message: message.clone(), count: *count }).collect()
     }
 }

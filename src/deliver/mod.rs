@@ -152,7 +152,8 @@ pub async fn deliver(
     let error = tower.halted();
     let ledger = tower.ledger();
     let (requests, retries) = (ledger.tally.requests, ledger.tally.retries);
-    run.finish_sync(&sync, &ledger.marks, Effort { requests, retries, left_out: job.left_out, error })
+    let effort = Effort { requests, retries, left_out: job.left_out, warnings: writer.warnings(), error };
+    run.finish_sync(&sync, &ledger.marks, effort)
 }
 
 /// What does not change while a sync is sent.

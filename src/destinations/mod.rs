@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connectors::{self, Compiled, Setup};
 use crate::diagnostic::Result;
+use crate::manifest::connector::object::FieldType;
 use crate::manifest::sync::{Mode, OnNull, OnRemoved, Write};
 use crate::mapping::{Record, Value};
 use crate::postgres::Server;
@@ -231,6 +232,86 @@ pub struct Capabilities {
     pub matched: bool,
 }
 
+/// A field of an object, as its destination knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldInfo {
+    /// Its name; dotted where nested.
+    pub name: String,
+    /// What it takes.
+    #[serde(rename = "type")]
+    pub kind: FieldType,
+    /// False when it can only be read.
+    pub writable: bool,
+}
+
+/// The fields an object has at its destination.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discovered {
+    /// True when a field that is not among them is refused; false when it is made.
+    pub complete: bool,
+    /// True when the destination turns text, numbers and truth values into one another.
+    pub converts: bool,
+    /// The fields, in the destination's order.
+    pub fields: Vec<FieldInfo>,
+}
+
+/// What a destination says of itself when it is asked and nothing is sent.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// True when an answer proves that the credentials hold.
+    pub credentials: bool,
+    /// What is left of limits that span a day, as far as the destination says.
+    pub quotas: Vec<Quota>,
+    /// Seconds its clock is ahead of ours; negative when it is behind. `None` where it does not say.
+    pub clock_ahead: Option<i64>,
+    /// What else there is to know, each a sentence.
+    pub remarks: Vec<String>,
+}
+
+/// A limit that spans a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// Its name.
+    pub name: String,
+    /// Requests of the day, of all who share it.
+    pub limit: u64,
+    /// Requests that are left to us today, without what is reserved for others.
+    pub left: u64,
+}
+
+/// What a plan does at a destination, for an estimate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Records sent that are new to the sync.
+    pub added: u64,
+    /// Records sent that are not.
+    pub changed: u64,
+    /// Records whose fields are emptied.
+    pub clear: u64,
+    /// Records deleted.
+    pub delete: u64,
+    /// Most records of a batch, at least 1.
+    pub batch_size: u64,
+}
+
+/// What a load takes, if all goes well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Requests, or transactions of a database.
+    pub requests: u64,
+    /// The least seconds that its limits allow; 0 where there are none.
+    pub seconds: u64,
+}
+
+/// Something a destination let pass but did not do as asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// What, free of secrets.
+    pub message: String,
+    /// How many answers said so.
+    pub count: u64,
+}
+
 /// Somewhere records go.
 #[async_trait]
 pub trait Destination: Send + Sync {
@@ -241,6 +322,34 @@ pub trait Destination: Send + Sync {
     /// Makes an identifier of an object, by its name, what the destination takes it for, e.g. lower case where case makes
     /// no difference: two rows whose identifiers are the same after this write the same record. Offline.
     fn normalise(&self, _object: &str, _identifier: &str, _value: &mut Value) {}
+
+    /// What so many records of an object take; offline.
+    ///
+    /// # Errors
+    /// As [`Destination::capabilities`].
+    fn cost(&self, object: &str, mode: Mode, options: &Options, load: &Load) -> Result<Cost> {
+        let _ = (object, mode, options);
+        let sent = load.added + load.changed;
+        let requests = [sent, load.clear, load.delete].map(|records| records.div_ceil(load.batch_size.max(1)));
+        Ok(Cost { requests: requests.iter().sum(), seconds: 0 })
+    }
+
+    /// The fields an object has; `None` where the destination cannot be asked. Changes nothing there.
+    ///
+    /// # Errors
+    /// The destination does not answer, or refuses.
+    async fn fields(&self, object: &str, options: &Options) -> Result<Option<Discovered>, SendError> {
+        let _ = (object, options);
+        Ok(None)
+    }
+
+    /// Connects and says how it is. Changes nothing there.
+    ///
+    /// # Errors
+    /// The destination does not answer, or refuses the credentials.
+    async fn examine(&self) -> Result<Health, SendError> {
+        Ok(Health::default())
+    }
 
     /// Connects and checks that the object can take these fields (table and columns exist, types fit).
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError>;
@@ -267,6 +376,11 @@ pub trait Writer: Send + Sync {
     /// Requests made so far, where a batch may take several (look-ups, credentials); `None` where a batch is a request.
     fn requests(&self) -> Option<u64> {
         None
+    }
+
+    /// What the destination let pass so far but did not do as asked, each once, e.g. fields it left out.
+    fn warnings(&self) -> Vec<Warning> {
+        Vec::new()
     }
 }
 

@@ -5,6 +5,7 @@ mod connect;
 mod connectors;
 mod digest;
 mod environment;
+mod fields;
 mod files;
 mod links;
 mod offer;
@@ -93,9 +94,18 @@ pub struct ResolvedDestination {
     pub kind: DestinationKind,
     /// True when this environment sends to a sandbox instead: never to the real system.
     pub sandbox: bool,
+    /// `sha256:` over its manifest, as rendered without secrets, and what its connector asks for fields by.
+    pub digest: String,
     /// What its connection may hold, where a connector says so.
     settings: Option<IndexMap<String, Parameter>>,
     document: Arc<Document>,
+}
+
+impl ResolvedDestination {
+    /// Its manifest, relative to the project.
+    pub fn file(&self) -> PathBuf {
+        self.document.place("").source.path.clone()
+    }
 }
 
 /// An address where nobody listens: connections that are only asked what they offer lead there.

@@ -20,6 +20,7 @@ use super::{
     Loaded, Project, ResolvedDestination, ResolvedModel, ResolvedSource, ResolvedSync, checks, connect, digest,
     parameters,
 };
+use crate::destinations::DestinationKind;
 use crate::diagnostic::{self, Diagnostic};
 use crate::manifest::destination::Destination;
 use crate::manifest::model::Model;
@@ -214,7 +215,15 @@ impl Linker<'_> {
                 let (kind, settings) = spoken.kind()?;
                 let name = destination?.name;
                 let sandbox = self.environment.sandboxed.contains(&name);
-                Some((name, ResolvedDestination { kind, sandbox, settings, document: file.document.clone()? }))
+                let asks = match &kind {
+                    DestinationKind::Connector(compiled) => {
+                        let objects = compiled.manifest().objects.iter();
+                        objects.map(|(name, object)| json!([name, format!("{:?}", object.discover)])).collect()
+                    }
+                    _ => Value::Null,
+                };
+                let digest = digest::digest(&json!({ "manifest": file.value, "sandbox": sandbox, "asks": asks }));
+                Some((name, ResolvedDestination { kind, sandbox, digest, settings, document: file.document.clone()? }))
             })
             .collect()
     }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::doctor::Examination;
 use super::run::Run;
 use crate::plan::Plan;
 
@@ -25,10 +26,25 @@ pub fn run_schema() -> Value {
     schemars::schema_for!(Run).to_value()
 }
 
+/// What the doctor found as pretty JSON with a line break at the end.
+///
+/// # Errors
+/// None in practice: every key of it is a string.
+pub fn doctor_json(examination: &Examination) -> crate::diagnostic::Result<String> {
+    serde_json::to_string_pretty(examination)
+        .map(|text| text + "\n")
+        .map_err(|e| crate::diagnostic::Error::failed(format!("cannot write the examination as JSON: {e}")))
+}
+
+/// The JSON Schema of what the doctor found (`schemas/doctor.schema.json`).
+pub fn doctor_schema() -> Value {
+    schemars::schema_for!(Examination).to_value()
+}
+
 /// The generated files of this module: path and text.
 pub fn schema_files() -> Vec<(String, String)> {
     let file = |name: &str, schema: Value| (format!("schemas/{name}.schema.json"), format!("{schema:#}\n"));
-    vec![file("plan", plan_schema()), file("run", run_schema())]
+    vec![file("plan", plan_schema()), file("run", run_schema()), file("doctor", doctor_schema())]
 }
 
 #[cfg(test)]
@@ -54,6 +70,7 @@ mod tests {
         let mut found = Vec::new();
         undescribed(&plan_schema(), "plan", &mut found);
         undescribed(&run_schema(), "run", &mut found);
+        undescribed(&doctor_schema(), "doctor", &mut found);
         assert_eq!(found, Vec::<String>::new());
     }
 

@@ -52,6 +52,9 @@ impl MaskedRun {
         run.error = run.error.as_deref().map(addresses);
         for sync in &mut run.syncs {
             sync.error = sync.error.as_deref().map(addresses);
+            for warning in &mut sync.warnings {
+                warning.message = answer(&warning.message, "");
+            }
             for rejection in &mut sync.rejections {
                 rejection.message = answer(&rejection.message, &rejection.key);
                 rejection.code = answer(&rejection.code, &rejection.key);

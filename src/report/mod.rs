@@ -11,6 +11,7 @@
 
 pub mod connectors;
 pub mod diagnostics;
+pub mod doctor;
 pub mod html;
 pub mod json;
 pub mod markdown;
@@ -31,6 +32,7 @@ mod fixtures;
 #[cfg(test)]
 mod tests;
 
+pub use doctor::{Examination, Status as ExaminationStatus, Subject, doctor_text};
 pub use html::plan_html;
 pub use markdown::plan_markdown;
 pub use mask::{Masked, MaskedRun};

@@ -15,7 +15,7 @@ use super::journal::{Journal, Record, SyncRecord};
 use super::marks::Marks;
 use super::recover::{self, in_run};
 use super::runs::{Run, Status, SyncRun};
-use crate::destinations::Outcome;
+use crate::destinations::{Outcome, Warning};
 use crate::diagnostic::{Error, Result};
 use crate::diff::Hash;
 use crate::plan::operations::{self, Head};
@@ -92,6 +92,8 @@ pub struct Effort {
     pub retries: u64,
     /// Operations that were left out of the plan's copy on purpose.
     pub left_out: u64,
+    /// What the destination let pass but did not do as asked.
+    pub warnings: Vec<Warning>,
     /// Why it did not go on to the end.
     pub error: Option<String>,
 }
@@ -189,6 +191,7 @@ impl<'a> ActiveRun<'a> {
         folded.run.requests = effort.requests;
         folded.run.retries = effort.retries;
         folded.run.left_out = effort.left_out;
+        folded.run.warnings = effort.warnings;
         folded.run.error = effort.error;
         folded.run.judge();
         let result = folded.run.clone();

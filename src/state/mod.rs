@@ -5,6 +5,7 @@
 //! <state path>/<environment>/state.json       the document: which files are the state, at which serial
 //!                           /snapshots/       rows as last acknowledged          (immutable files)
 //!                           /held/            rows not taken, rows in doubt      (immutable files)
+//!                           /discovered/      fields destinations said they have (a cache)
 //!                           /runs/<run id>/   run.json, plan/, journal, rows/    (history)
 //!                           /lock.json        who is writing, until when
 //! ```
@@ -14,6 +15,7 @@
 mod active;
 pub mod backend;
 mod deferred;
+pub mod discovered;
 pub mod document;
 mod fold;
 pub mod formers;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::backend::Backend;
+use super::discovered::Discoveries;
 use super::document::{Document, SyncEntry};
 use super::formers::Formers;
 use super::recover;
@@ -90,6 +91,11 @@ impl Reading {
     /// The document.
     pub fn document(&self) -> &Document {
         &self.document
+    }
+
+    /// What destinations said of their fields.
+    pub fn discoveries(&self) -> Discoveries {
+        Discoveries::new(self.backend.clone())
     }
 
     /// What is known of a sync. Under `moved_from` it is found by the name it had before.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::destinations::Warning;
+
 /// A run, as `runs/<id>/run.json` keeps it and `--format json` prints it. Readers ignore keys they do not know.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -114,6 +116,9 @@ pub struct SyncRun {
     pub retries: u64,
     /// Rejected rows by code and message, most frequent first; a limited number.
     pub rejections: Vec<Rejection>,
+    /// What the destination let pass but did not do as asked, e.g. fields it left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// What it cost.
     pub usage: Usage,
     /// Why it did not go on to the end.

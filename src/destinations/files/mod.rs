@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::table::{self, Columns};
-use super::{Batch, Capabilities, Class, Destination, Outcome, SendError, Sent, Target, Writer};
+use super::{Batch, Capabilities, Class, Destination, Health, Outcome, SendError, Sent, Target, Writer};
 use crate::diagnostic::Result;
 use crate::manifest::connection::FilesConnection;
 use crate::manifest::sync::{Mode, OnRemoved};
@@ -64,6 +64,26 @@ impl Destination for Files {
             by_state: false,
             matched: true,
         })
+    }
+
+    async fn examine(&self) -> Result<Health, SendError> {
+        let shown = self.folder.display();
+        match std::fs::metadata(&self.folder) {
+            Ok(metadata) if !metadata.is_dir() => Err(SendError::Fatal {
+                message: format!("`{shown}` is no folder"),
+                help: Some("name a folder in `connection.path`".into()),
+            }),
+            Ok(metadata) if metadata.permissions().readonly() => Err(SendError::Fatal {
+                message: format!("the folder `{shown}` cannot be written to"),
+                help: Some("give whoever runs this the right to write there".into()),
+            }),
+            Ok(_) => Ok(Health::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let remarks = vec![format!("the folder `{shown}` is made by the first apply")];
+                Ok(Health { remarks, ..Health::default() })
+            }
+            Err(error) => Err(stage::failed(&error, &self.folder)),
+        }
     }
 
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {

@@ -11,7 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio_postgres::Client;
 
-use super::{Batch, Capabilities, Class, Destination, Options, Outcome, SendError, Sent, Target, Writer, table};
+use super::{
+    Batch, Capabilities, Class, Destination, Health, Options, Outcome, SendError, Sent, Target, Writer, table,
+};
 use crate::diagnostic::Result;
 use crate::manifest::sync::{Mode, OnRemoved};
 use crate::postgres::Server;
@@ -44,6 +46,11 @@ impl Destination for Postgres {
             by_state: false,
             matched: true,
         })
+    }
+
+    async fn examine(&self) -> Result<Health, SendError> {
+        connect(&self.server).await?;
+        Ok(Health { credentials: true, ..Health::default() })
     }
 
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {

@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Batch, Capabilities, Class, Destination, Options, Outcome, SendError, Sent, Target, Writer, table};
+use super::{
+    Batch, Capabilities, Class, Destination, Health, Options, Outcome, SendError, Sent, Target, Writer, table,
+};
 use crate::diagnostic::Result;
 use crate::manifest::connection::SqliteConnection;
 use crate::manifest::sync::{Mode, OnRemoved};
@@ -47,6 +49,11 @@ impl Destination for Sqlite {
             by_state: false,
             matched: true,
         })
+    }
+
+    async fn examine(&self) -> Result<Health, SendError> {
+        let path = self.path.clone();
+        table::blocking(move || schema::examine(&path)).await.map_err(|e| named(&self.path, e))
     }
 
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {

@@ -11,7 +11,7 @@ use super::bind::Affinity;
 use super::refusal;
 use super::write::Table;
 use crate::destinations::table::{self, Column, Columns, quoted};
-use crate::destinations::{SendError, Target};
+use crate::destinations::{Health, SendError, Target};
 
 /// `options` of a table.
 #[derive(Default, Deserialize)]
@@ -26,6 +26,24 @@ struct Present {
     name: String,
     affinity: Affinity,
     generated: bool,
+}
+
+/// Opens the database to read, and asks it something.
+pub(super) fn examine(path: &Path) -> Result<Health, SendError> {
+    if !path.exists() {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            return Err(fatal(
+                format!("there is no folder `{}`", folder.display()),
+                "make it, or correct `connection.path`",
+            ));
+        }
+        let remarks = vec!["the file is made by the first apply of a sync with `options: { create: true }`".to_owned()];
+        return Ok(Health { remarks, ..Health::default() });
+    }
+    let asked = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .and_then(|connection| connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(())));
+    asked.map(|()| Health::default()).map_err(|e| refusal::before_commit(&e))
 }
 
 /// Opens the database and the target's table. With `create: true`, makes the file, the table and missing columns.

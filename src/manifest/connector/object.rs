@@ -137,6 +137,10 @@ pub struct Discover {
     /// True when a field that is not among them is refused by the destination, false when it is made.
     #[serde(default)]
     pub complete: bool,
+    /// True when the destination turns text, numbers and truth values into what the field takes; false when it refuses
+    /// what is not of its type.
+    #[serde(default)]
+    pub converts: bool,
 }
 
 /// What is found, or made, once before anything is sent.

@@ -57,6 +57,7 @@ struct SyncView {
     outcomes: Vec<OutcomeView>,
     facts: Vec<(&'static str, String)>,
     error: Vec<Part>,
+    warnings: Vec<Vec<Part>>,
     rejections: Vec<RejectionView>,
 }
 
@@ -129,6 +130,7 @@ impl SyncView {
             outcomes: outcome_views([sync]),
             facts: if cost.is_empty() { Vec::new() } else { vec![("cost", cost)] },
             error: sync.error.as_deref().map(parts).unwrap_or_default(),
+            warnings: sync.warnings.iter().map(|warning| parts(&warning.words())).collect(),
             rejections: alike(sync).iter().map(RejectionView::of).collect(),
         }
     }

@@ -92,6 +92,10 @@ fn details(out: &mut String, sync: &SyncRun, level: Level) {
             sentence(&cut(&visible(error), 600))
         ));
     }
+    for warning in sync.warnings.iter().take(level.groups) {
+        let message = sentence(&cut(&visible(&warning.words()), 300));
+        out.push_str(&format!("> [!WARNING]\n> {}: {message}\n\n", code(&sync.sync, false)));
+    }
     let groups = alike(sync);
     if groups.is_empty() || level.groups == 0 {
         return;
@@ -123,6 +127,9 @@ fn left_out(loud: &[&SyncRun], level: Level) -> Vec<String> {
     }
     if most > level.groups {
         missing.push("reasons of rejections".to_owned());
+    }
+    if loud.iter().any(|s| s.warnings.len() > level.groups) {
+        missing.push("warnings".to_owned());
     }
     if loud.len() > level.rows {
         missing.push(count((loud.len() - level.rows) as u64, "row of the table", "rows of the table"));

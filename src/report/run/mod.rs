@@ -73,6 +73,9 @@ pub struct SyncRun {
     pub retries: u64,
     /// Records refused, a few or all of them.
     pub rejections: Vec<Rejection>,
+    /// What the destination let pass but did not do as asked, e.g. fields it left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// What the sync used up.
     pub usage: Usage,
 }
@@ -101,6 +104,26 @@ pub struct Rejection {
     pub message: String,
     /// How many records.
     pub count: u64,
+}
+
+/// Something a destination let pass but did not do as asked.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Warning {
+    /// The destination's words, or the connector's.
+    pub message: String,
+    /// How many answers said so.
+    pub count: u64,
+}
+
+impl Warning {
+    /// The message with how often it came, where that was more than once.
+    fn words(&self) -> String {
+        match self.count {
+            0 | 1 => self.message.clone(),
+            count => format!("{} (in {} answers)", self.message, group(count)),
+        }
+    }
 }
 
 /// What a sync used up.
@@ -196,7 +219,7 @@ fn cost_words(sync: &SyncRun) -> Vec<String> {
 /// True when there is nothing to say of a sync but its name.
 fn is_quiet(sync: &SyncRun) -> bool {
     let outcomes: u64 = outcomes([sync]).iter().map(|(_, _, _, n)| n).sum();
-    sync.status == "succeeded" && sync.planned.sum() + outcomes + sync.left_out == 0
+    sync.status == "succeeded" && sync.planned.sum() + outcomes + sync.left_out + sync.warnings.len() as u64 == 0
 }
 
 /// Refused records that were refused alike.

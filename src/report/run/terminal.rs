@@ -105,6 +105,10 @@ fn one(lines: &mut Vec<String>, sync: &SyncRun, paint: Paint, columns: usize) {
     if groups.len() > GROUPS {
         lines.push(format!("        … and {}", count((groups.len() - GROUPS) as u64, "more reason", "more reasons")));
     }
+    for warning in &sync.warnings {
+        let wrapped = wrap_words(&format!("warning: {}", warning.words()), columns - 8);
+        lines.extend(wrapped.iter().map(|line| format!("        {}", paint.role(Role::Warn, line))));
+    }
     let cost = cost_words(sync);
     if !cost.is_empty() {
         lines.push(format!("        {}{}", paint.role(Role::Faint, &pad("cost", 12)), cost.join(" · ")));

@@ -1,0 +1,179 @@
+//! `syncline doctor`: connects to everything and says what is wrong. Changes nothing anywhere.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::outside::{self, Outside};
+use super::{Global, terminal};
+use crate::destinations::{Health, SendError};
+use crate::diagnostic::{Error, Result};
+use crate::project::Project;
+use crate::report::{self, Examination, ExaminationStatus as Status, Subject};
+use crate::sources;
+
+/// How long a destination may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Seconds two clocks may differ: tokens and signatures are valid for minutes.
+const CLOCK: i64 = 300;
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// How it is written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a person.
+    #[default]
+    Text,
+    /// For a program; see `schemas/doctor.schema.json`.
+    Json,
+}
+
+pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
+    let project = super::load(global)?;
+    let mut subjects: Vec<Subject> = project.sources.keys().map(|name| source(&project, name)).collect();
+    let runtime = outside::runtime()?;
+    for name in project.destinations.keys() {
+        subjects.push(destination(&project, name, &runtime));
+    }
+    let status = subjects.iter().map(|subject| subject.status).max().unwrap_or_default();
+    let environment = project.environment.name.clone();
+    let examination = Examination { format_version: "1.0".into(), environment, status, subjects };
+    terminal::out(&match options.format {
+        Format::Text => report::doctor_text(&examination, &terminal::style(false)),
+        Format::Json => report::json::doctor_json(&examination)?,
+    })?;
+    Ok(if status == Status::Broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Opens a source and asks for the schema of each model that reads it.
+fn source(project: &Project, name: &str) -> Subject {
+    let models = project.models.values().filter(|model| model.source == name);
+    let file = project.sources.get(name).map(|source| source.file().display().to_string());
+    let mut subject = Subject {
+        kind: "source".into(),
+        name: name.to_owned(),
+        file: file.unwrap_or_default(),
+        used_by: models.clone().map(|model| model.name.clone()).collect(),
+        ..Subject::default()
+    };
+    let broken = |subject: &mut Subject, code: &str, error: Error, what: &str| {
+        // What nothing reads here may lack what it needs.
+        let status = if subject.used_by.is_empty() { Status::Warning } else { Status::Broken };
+        subject.find(status, code, one_line(&format!("{what}{error}")), error.help().map(str::to_owned));
+    };
+    let (kind, connection) = match project.source_connection(name) {
+        Ok(found) => found,
+        Err(error) => {
+            broken(&mut subject, "not_ready", error, "");
+            return subject;
+        }
+    };
+    let redactor = connection.redactor();
+    let clean = |error: Error| {
+        let help = error.help().map(|help| redactor.redact(help));
+        Error::Failed { message: redactor.redact(&error.to_string()), help }
+    };
+    match sources::open(kind, &connection) {
+        Ok(source) => {
+            let mut read = 0;
+            for model in models {
+                match source.schema(&model.query) {
+                    Ok(_) => read += 1,
+                    Err(error) => broken(&mut subject, "model", clean(error), &format!("model `{}`: ", model.name)),
+                }
+            }
+            if read > 0 {
+                let models = if read == 1 { "model" } else { "models" };
+                subject.facts.push(format!("{read} {models} can be read"));
+            }
+        }
+        Err(error) => broken(&mut subject, "unreachable", clean(error), ""),
+    }
+    subject
+}
+
+/// Connects to a destination.
+fn destination(project: &Project, name: &str, runtime: &tokio::runtime::Runtime) -> Subject {
+    let known = project.destinations.get(name);
+    let syncs = project.syncs.values().filter(|sync| sync.destination == name);
+    let mut subject = Subject {
+        kind: "destination".into(),
+        name: name.to_owned(),
+        file: known.map(|known| known.file().display().to_string()).unwrap_or_default(),
+        used_by: syncs.map(|sync| sync.name.clone()).collect(),
+        ..Subject::default()
+    };
+    if known.is_some_and(|known| known.sandbox) {
+        subject.facts.push("a sandbox".into());
+    }
+    // What nothing sends to here may lack what it needs.
+    let bad = if subject.used_by.is_empty() { Status::Warning } else { Status::Broken };
+    let opened = Outside::to_look(project, std::iter::once(name)).and_then(|mut outside| {
+        let opened = outside.destination(name)?;
+        Ok((outside, opened))
+    });
+    let (_outside, opened) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            subject.find(bad, "not_ready", one_line(&error.to_string()), error.help().map(str::to_owned));
+            return subject;
+        }
+    };
+    let examining = opened.destination.examine();
+    match runtime.block_on(async { tokio::time::timeout(PATIENCE, examining).await }) {
+        Ok(Ok(health)) => healthy(&mut subject, health, bad),
+        Ok(Err(error)) => {
+            let (message, help) = outside::words(&error);
+            let code = match error {
+                SendError::Unreachable { .. } | SendError::Transient { .. } | SendError::Lost { .. } => "unreachable",
+                _ => "refused",
+            };
+            let help = help.map(|help| opened.redactor.redact(&help));
+            subject.find(bad, code, opened.redactor.redact(&message), help);
+        }
+        Err(_) => {
+            let message = format!("no answer within {} s", PATIENCE.as_secs());
+            subject.find(bad, "unreachable", message, Some("check the address and the network".into()));
+        }
+    }
+    subject
+}
+
+/// Several faults are said one a line, which a finding is not.
+fn one_line(message: &str) -> String {
+    message.trim().replace('\n', "; ")
+}
+
+fn healthy(subject: &mut Subject, health: Health, bad: Status) {
+    let can = if health.credentials { "the credentials are accepted" } else { "it can be opened" };
+    subject.facts.push(can.into());
+    for quota in &health.quotas {
+        let left = format!("{} of {} requests of the day (`{}`) are left to us", quota.left, quota.limit, quota.name);
+        let tenth = quota.limit / 10;
+        if quota.left == 0 {
+            let help = "what is sent now waits for the next day; lower what others use, or ask for a higher limit";
+            subject.find(bad, "quota", format!("the quota `{}` is used up: {left}", quota.name), Some(help.into()));
+        } else if quota.left < tenth {
+            let help = "a large apply may not end today; `syncline plan` says how many requests it takes";
+            subject.find(Status::Warning, "quota", left, Some(help.into()));
+        } else {
+            subject.facts.push(left);
+        }
+    }
+    match health.clock_ahead {
+        Some(ahead) if ahead.abs() > CLOCK => {
+            let way = if ahead > 0 { "behind" } else { "ahead of" };
+            let message = format!("the clock of this machine is {} s {way} the destination's", ahead.abs());
+            subject.find(Status::Warning, "clock", message, Some("let the machine keep time by NTP".into()));
+        }
+        Some(_) => subject.facts.push("the clocks agree".into()),
+        None => {}
+    }
+    subject.facts.extend(health.remarks);
+}

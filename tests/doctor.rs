@@ -1,0 +1,238 @@
+//! What is known of a destination before anything is sent: its fields at plan, its health by `doctor`, what a load takes,
+//! and what it let pass.
+
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+use syncline::sandbox::{Options, Sandbox, Seed};
+
+use crate::project::{Project, Ran, number, people_csv};
+
+fn sandbox(seed: Value) -> Sandbox {
+    let seed = Seed::parse(&seed.to_string()).unwrap();
+    Sandbox::launch(Options { seed: Some(seed), ..Options::default() }).unwrap()
+}
+
+/// People to Iterable and Marketo at these addresses; `fields` is that of the sync to Iterable.
+fn project(iterable: &str, marketo: &str, fields: &str) -> Project {
+    let project = Project::people("upsert", "fields: { name: name }\n");
+    project.write("data/people.csv", &people_csv(5));
+    std::fs::remove_file(project.path("syncs/people.yaml")).unwrap();
+    std::fs::remove_file(project.path("destinations/crm.yaml")).unwrap();
+    project.write(
+        "destinations/iterable.yaml",
+        &format!(
+            "name: iterable\ntype: iterable\nconnection: {{ api_key: \"{{{{ env.KEY }}}}\", base_url: \"{iterable}\" }}\n"
+        ),
+    );
+    project.write(
+        "destinations/marketo.yaml",
+        &format!(
+            "name: marketo\ntype: marketo\nconnection: {{ client_id: sandbox, client_secret: \"{{{{ env.SECRET }}}}\", \
+             base_url: \"{marketo}\" }}\n"
+        ),
+    );
+    project.write(
+        "syncs/users.yaml",
+        &format!(
+            "name: users\nmodel: people\ndestination: iterable\nobject: user\nmode: update\nmatch: {{ email: email }}\n\
+             fields:\n{fields}"
+        ),
+    );
+    project
+}
+
+fn leads(project: &Project, fields: &str) {
+    project.write(
+        "syncs/leads.yaml",
+        &format!(
+            "name: leads\nmodel: people\ndestination: marketo\nobject: lead\nmode: upsert\nmatch: {{ email: email }}\n\
+             fields:\n{fields}"
+        ),
+    );
+}
+
+/// Runs with the credentials the sandbox takes, or with another key for Iterable.
+fn run(project: &Project, arguments: &[&str], key: &str) -> Ran {
+    let mut command = project.command(arguments);
+    command.env("KEY", key).env("SECRET", Sandbox::CLIENT);
+    let output = command.output().unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The words alone, however the lines were broken.
+fn flat(text: &str) -> String {
+    text.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
+}
+
+fn plan(project: &Project) -> Ran {
+    run(project, &["plan", "--format", "json"], Sandbox::API_KEY)
+}
+
+fn requests(sandbox: &Sandbox, path: &str) -> usize {
+    let state = sandbox.state();
+    let all = state.pointer("/requests").and_then(Value::as_array).cloned().unwrap_or_default();
+    all.iter().filter(|request| request["path"].as_str().is_some_and(|asked| asked.ends_with(path))).count()
+}
+
+#[test]
+fn a_field_of_another_type_is_found_at_its_line() {
+    let sandbox = sandbox(json!({ "iterable": { "fields": { "plan": "string", "seats": "string", "name": "long" } } }));
+    let project =
+        project(&sandbox.iterable_url(), &sandbox.marketo_url(), "  plan: plan\n  seats: seats\n  name: name\n");
+    let ran = plan(&project).code(1);
+    for part in [
+        "the field `seats` of object `user` of `iterable` takes text, and column `seats` holds whole numbers",
+        "syncs/users.yaml:9",
+        "seats: { column: seats, transform: string }",
+        "the field `name` of object `user` of `iterable` takes a whole number, and column `name` holds text",
+        "syncs/users.yaml:10",
+        "name: { column: name, transform: integer }",
+    ] {
+        assert!(flat(&ran.stderr).contains(part), "`{part}` is not in\n{}", ran.stderr);
+    }
+    assert!(!flat(&ran.stderr).contains("field `plan`"), "{}", ran.stderr);
+    // What the help says is what helps; a field that is not known there is made.
+    project.edit(
+        "syncs/users.yaml",
+        "  seats: seats\n  name: name\n",
+        "  seats: { column: seats, transform: string }\n  full: name\n",
+    );
+    plan(&project).code(0);
+}
+
+#[test]
+fn a_field_marketo_does_not_have_is_found_before_anything_is_sent() {
+    let fields = json!([{ "name": "planName", "dataType": "string" }, { "name": "score", "dataType": "integer", "readOnly": true }]);
+    let sandbox = sandbox(json!({ "marketo": { "fields": fields } }));
+    let project = project(&sandbox.iterable_url(), &sandbox.marketo_url(), "  plan: plan\n");
+    leads(&project, "  planNmae: plan\n  score: seats\n  firstName: name\n");
+    let ran = plan(&project).code(1);
+    for part in [
+        "object `lead` of `marketo` has no field `planNmae`",
+        "did you mean `planName`?",
+        "syncs/leads.yaml:8",
+        "the field `score` of object `lead` of `marketo` can only be read",
+    ] {
+        assert!(flat(&ran.stderr).contains(part), "`{part}` is not in\n{}", ran.stderr);
+    }
+    leads(&project, "  planName: seats\n  firstName: name\n");
+    plan(&project).code(0);
+}
+
+#[test]
+fn fields_are_asked_for_once_a_day() {
+    let sandbox = sandbox(json!({ "iterable": { "fields": { "seats": "long" } } }));
+    let project = project(&sandbox.iterable_url(), &sandbox.marketo_url(), "  seats: seats\n");
+    plan(&project).code(0);
+    assert_eq!(requests(&sandbox, "getFields"), 1);
+    plan(&project).code(0);
+    assert_eq!(requests(&sandbox, "getFields"), 1, "the cache was not used");
+    // A fault is not said because of what the destination once said.
+    project.edit("syncs/users.yaml", "  seats: seats\n", "  seats: name\n");
+    plan(&project).code(1);
+    assert_eq!(requests(&sandbox, "getFields"), 2);
+}
+
+#[test]
+fn a_destination_that_does_not_answer_is_a_warning_of_the_plan() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nowhere = format!("http://127.0.0.1:{port}");
+    let project = project(&nowhere, &nowhere, "  seats: seats\n");
+    let planned = plan(&project).code(0).json();
+    assert_eq!(planned["warnings"][0]["code"], "discovery_failed", "{planned:#}");
+    assert_eq!(planned["warnings"].as_array().unwrap().len(), 1, "{planned:#}");
+    // Without credentials nothing is asked: that alone is said.
+    let planned = project.run(&["plan", "--format", "json"]).code(0).json();
+    let codes: Vec<&str> = planned["warnings"].as_array().unwrap().iter().filter_map(|w| w["code"].as_str()).collect();
+    assert_eq!(codes, ["destination_not_ready"]);
+}
+
+#[test]
+fn estimates_know_look_ups_and_containers() {
+    let types = json!([{ "apiName": "seen", "attributes": [{ "name": "plan" }] }]);
+    let sandbox = sandbox(json!({ "marketo": { "activity_types": types } }));
+    let project = project(&sandbox.iterable_url(), &sandbox.marketo_url(), "  seats: seats\n");
+    project.write("data/people.csv", &people_csv(2853));
+    project.write(
+        "syncs/seen.yaml",
+        "name: seen\nmodel: people\ndestination: marketo\nobject: custom_activity\nmode: insert\nmatch: { email: email }\n\
+         options: { activity_type: seen }\nfields:\n  activityDate: { value: 2026-01-01T00:00:00Z }\n  \
+         primaryAttributeValue: name\n  plan: plan\n",
+    );
+    let planned = plan(&project).code(0).json();
+    let estimate = |sync: &str| {
+        let part = planned["syncs"].as_array().unwrap().iter().find(|part| part["sync"] == sync).unwrap();
+        [number(part, "/estimate/requests"), number(part, "/estimate/seconds")]
+    };
+    assert_eq!(estimate("seen")[0], 10 + 10 + 1, "look-ups, sends, and the list of types");
+    let [requests, seconds] = estimate("users");
+    assert_eq!(requests, 2853 + 3);
+    assert!((27..=30).contains(&seconds), "{seconds} s");
+}
+
+#[test]
+fn what_a_destination_leaves_out_is_in_the_report() {
+    let users: Vec<Value> = (1..=5).map(|n| json!({ "email": format!("p{n}@example.com") })).collect();
+    let sandbox =
+        sandbox(json!({ "iterable": { "create_new_fields": false, "fields": { "plan": "string" }, "users": users } }));
+    let project = project(&sandbox.iterable_url(), &sandbox.marketo_url(), "  plan: plan\n  colour: name\n");
+    let ran = run(&project, &["apply", "--auto-approve", "--format", "json", "--report", "run.json"], Sandbox::API_KEY);
+    let told = ran.code(0).json();
+    let warning = &told["syncs"][0]["warnings"][0];
+    assert!(warning["message"].as_str().unwrap().contains("colour"), "{told:#}");
+    assert_eq!(warning["count"], 1);
+    for format in ["text", "markdown", "html"] {
+        let shown = run(&project, &["show", "run.json", "--format", format], Sandbox::API_KEY).code(0);
+        assert!(shown.stdout.contains("colour"), "{format}:\n{}", shown.stdout);
+    }
+}
+
+#[test]
+fn the_doctor_finds_what_is_broken_and_looks_at_all_the_rest() {
+    let sandbox = sandbox(json!({}));
+    let project = project(&sandbox.iterable_url(), &sandbox.marketo_url(), "  seats: seats\n");
+    leads(&project, "  firstName: name\n");
+    let before = sandbox.state();
+    let told = run(&project, &["doctor"], Sandbox::API_KEY).code(0);
+    for part in
+        ["ok       source `files`", "ok       destination `iterable`", "credentials are accepted", "50000 requests"]
+    {
+        assert!(told.stdout.contains(part), "`{part}` is not in\n{}", told.stdout);
+    }
+    let after = sandbox.state();
+    for part in ["/iterable", "/marketo/leads", "/marketo/lists"] {
+        assert_eq!(after.pointer(part), before.pointer(part), "{part}");
+    }
+    assert!(!project.path(".syncline").exists(), "the doctor changes nothing");
+
+    project.edit("models/people.yaml", "select id", "select idd, id");
+    let told = run(&project, &["doctor", "--format", "json"], "a-wrong-key-of-somebody").code(1).json();
+    let status: Vec<_> =
+        told["subjects"].as_array().unwrap().iter().map(|s| (s["name"].clone(), s["status"].clone())).collect();
+    let expected = [("files", "broken"), ("iterable", "broken"), ("marketo", "ok")];
+    assert_eq!(status, expected.map(|(name, status)| (json!(name), json!(status))), "{told:#}");
+    assert_eq!(told["subjects"][1]["findings"][0]["code"], "refused");
+    assert_eq!(told["subjects"][1]["used_by"], json!(["users"]));
+    assert!(told["subjects"][1]["findings"][0]["help"].as_str().unwrap().contains("credentials"), "{told:#}");
+    assert!(!told.to_string().contains("a-wrong-key-of-somebody"));
+}
+
+#[test]
+fn the_doctor_says_when_the_day_is_used_up_and_when_nobody_answers() {
+    let sandbox = sandbox(json!({ "marketo": { "daily_quota": 1 } }));
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let project = project(&format!("http://127.0.0.1:{port}"), &sandbox.marketo_url(), "  seats: seats\n");
+    leads(&project, "  firstName: name\n");
+    let told = run(&project, &["doctor", "--format", "json"], Sandbox::API_KEY).code(1).json();
+    assert_eq!(told["subjects"][0]["status"], "ok");
+    assert_eq!(told["subjects"][1]["findings"][0]["code"], "unreachable", "{told:#}");
+    let quota = &told["subjects"][2]["findings"][0];
+    assert!(quota["help"].as_str().unwrap().contains("quota is used up"), "{told:#}");
+    let shown = run(&project, &["doctor"], Sandbox::API_KEY).code(1).stdout;
+    assert!(shown.contains("2 sources and destinations do not work"), "{shown}");
+}
