@@ -57,8 +57,8 @@ fn segment(text: &str) -> Result<String, Error> {
         return Err(Error::new(ErrorKind::InvalidOperation, "a value that goes into the path is empty or only dots"));
     }
     // What a segment may hold (RFC 3986, `pchar`) stays as it is: some servers look segments up as they came, not decoded.
-    // Only `+`, which many servers read as a space, does not.
-    Ok(percent(text, b"-._~!$&'()*,;=:@"))
+    // Only `+`, which many servers read as a space, and `;`, at which some cut a segment, do not.
+    Ok(percent(text, b"-._~!$&'()*,=:@"))
 }
 
 /// Percent-encodes all but unreserved characters: for queries and forms.
