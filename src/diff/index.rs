@@ -244,6 +244,14 @@ impl Index {
         }
     }
 
+    /// The number of all rows, where it is the same.
+    pub(super) fn only_number(&self) -> Option<u32> {
+        match &self.numbers {
+            Numbers::One(number) => Some(*number),
+            Numbers::Many(_) => None,
+        }
+    }
+
     /// All marks, in order of position.
     pub(super) fn marks(&self) -> impl Iterator<Item = Mark> + '_ {
         (0..self.rows).map(|at| match self.row(at).load(Ordering::Relaxed) & !ROW_BITS {

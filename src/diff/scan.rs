@@ -247,6 +247,9 @@ impl Scan<'_> {
         let mut candidates = Vec::new();
         let rows = if self.sents.compare() { Some(self.rows(hashed)?) } else { None };
         let mut fates: Vec<(u32, Fate<'_>, Option<&Sent>)> = Vec::new();
+        // Nearly always all rows were sent with the mapping in force: those with the same hash are then the same.
+        let current = |number| !self.everything && self.sents.get(number).is_some_and(|sent| sent.same);
+        let plain = index.filter(|index| index.only_number().is_some_and(current));
         for row in 0..hashed.keys.len() {
             // Block by block: what was looked up is still in the cache when it is marked.
             if row % LOOKED_UP == 0 {
@@ -259,6 +262,13 @@ impl Scan<'_> {
                 continue;
             }
             let (key, row_hash) = (hashed.keys[row], hashed.rows[row]);
+            if let (Some(index), Some(&at)) = (plain, found.get(row % LOOKED_UP))
+                && at != ABSENT
+                && index.same(at as usize, row_hash)
+                && index.mark(at as usize, Mark::Same)
+            {
+                continue;
+            }
             let mut candidate = Candidate { row: row as u32, position: NOWHERE, number: 0, same: false };
             match (index, found.get(row % LOOKED_UP)) {
                 (Some(index), Some(&at)) if at != ABSENT => {
