@@ -495,7 +495,7 @@ fn keys_that_are_null_or_twice_there_are_named_and_change_nothing() {
         .iter()
         .map(|i| format!("{} {} {}", i["reason"].as_str().unwrap(), i["count"], i["keys"]))
         .collect();
-    assert_eq!(invalid, ["null_key 1 []", "duplicate_key 2 [\"3\"]", "null_match 1 [\"6\"]"]);
+    assert_eq!(invalid, ["null_key 1 [\"row 5\"]", "duplicate_key 2 [\"3\"]", "null_match 1 [\"6\"]"]);
     let mut file = fs::OpenOptions::new().append(true).open(project.path("data/people.csv")).unwrap();
     file.write_all(b"7,p7@example.com,Person 7,free,7\n").unwrap();
     project.apply(&["--allow", "people:max_removed=1"]).code(0);

@@ -281,3 +281,34 @@ fn mapping_changed_rows_removed_and_rows_added_at_once() {
     assert_eq!(project.rows("out/crm.db", "select count(*) from people"), ["103"]);
     assert_eq!(counts(&project.plan(&[])), [103, 0, 0, 0, 103, 0]);
 }
+
+#[test]
+fn applying_nothing_remembers_that_a_new_mapping_changes_no_record() {
+    let project = Project::people("mirror", FIELDS);
+    project.write("data/people.csv", &people_csv(20));
+    project.apply(&[]).code(0);
+    project.edit("syncs/people.yaml", "  name: name\n  plan", "  name: { column: name, transform: trim }\n  plan");
+    assert_eq!(counts(&project.plan(&[])), [20, 0, 0, 0, 20, 0]);
+    // The snapshots that know the new mapping.
+    let trimmed = || {
+        let mut folders = vec![project.path(".syncline")];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                match syncline::diff::snapshot::Snapshot::open(&entry) {
+                    _ if entry.is_dir() => folders.push(entry),
+                    Ok(snapshot) if format!("{:?}", snapshot.meta().mappings).contains("Trim") => found.push(entry),
+                    _ => {}
+                }
+            }
+        }
+        found
+    };
+    assert_eq!(trimmed().len(), 0);
+    project.apply(&[]).code(0);
+    let found = trimmed();
+    assert_eq!(found.len(), 1, "{found:?}");
+    project.apply(&[]).code(0);
+    assert_eq!(trimmed(), found, "once is enough");
+    assert_eq!(counts(&project.plan(&[])), [20, 0, 0, 0, 20, 0]);
+}

@@ -1,8 +1,13 @@
 //! Arrow arrays as canonical values: the same value gives the same words and bytes in whatever encoding it comes.
 
+use std::ops::RangeInclusive;
+
 use arrow_array::array::AnyDictionaryArray;
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Decimal128Type, Decimal256Type, Int32Type, Int64Type, UInt64Type};
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Decimal256Type, Int32Type, Int64Type, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt64Type,
+};
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_buffer::{NullBuffer, i256};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
@@ -257,17 +262,33 @@ fn scaled(tag: u8, array: &ArrayRef, unit: TimeUnit, nulls: Option<NullBuffer>) 
         _ => convert(array, &DataType::Int64)?,
     };
     let values = array.as_primitive::<Int64Type>().values();
-    let factor: i64 = match unit {
+    let (factor, safe) = nanoseconds(unit);
+    Ok(if values.iter().all(|v| safe.contains(v)) {
+        Cells::Words { tag, values: values.iter().map(|v| (v * factor) as u64).collect(), nulls }
+    } else {
+        wide(tag, values.iter().map(|v| i128::from(*v) * i128::from(factor)), nulls)
+    })
+}
+
+/// Nanoseconds in a unit of time, and of how many of these the nanoseconds fit into 64 bits.
+pub(super) fn nanoseconds(unit: TimeUnit) -> (i64, RangeInclusive<i64>) {
+    let factor = match unit {
         TimeUnit::Second => 1_000_000_000,
         TimeUnit::Millisecond => 1_000_000,
         TimeUnit::Microsecond => 1_000,
         TimeUnit::Nanosecond => 1,
     };
-    let safe = i64::MAX / factor;
-    Ok(if values.iter().all(|v| (-safe..=safe).contains(v)) {
-        Cells::Words { tag, values: values.iter().map(|v| (v * factor) as u64).collect(), nulls }
-    } else {
-        wide(tag, values.iter().map(|v| i128::from(*v) * i128::from(factor)), nulls)
+    let most = i64::MAX / factor;
+    (factor, -most..=most)
+}
+
+/// Timestamps as they are kept, in their unit.
+pub(super) fn ticks(array: &ArrayRef, unit: TimeUnit) -> Option<&[i64]> {
+    Some(match unit {
+        TimeUnit::Second => array.as_primitive_opt::<TimestampSecondType>()?.values(),
+        TimeUnit::Millisecond => array.as_primitive_opt::<TimestampMillisecondType>()?.values(),
+        TimeUnit::Microsecond => array.as_primitive_opt::<TimestampMicrosecondType>()?.values(),
+        TimeUnit::Nanosecond => array.as_primitive_opt::<TimestampNanosecondType>()?.values(),
     })
 }
 

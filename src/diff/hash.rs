@@ -15,13 +15,14 @@
 //! Values of a dictionary are folded once per dictionary. The order of columns, their encoding, the width of integers
 //! and the scale of decimals make no difference; which columns there are does.
 
+use arrow_array::array::AnyDictionaryArray;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::{ArrowError, DataType};
 use siphasher::sip128::SipHasher13;
 
-use super::cells::{Cell, Cells, Meaning, NO_KEY, decimal, keys, number, tag};
+use super::cells::{Cell, Cells, Meaning, NO_KEY, decimal, keys, nanoseconds, number, tag, ticks};
 use super::layout::meaning_of;
 use super::sip::Sip;
 use super::{DiffError, Hash, HashKey, Layout};
@@ -109,6 +110,11 @@ impl Hasher {
     }
 
     fn keys(&self, columns: &[ArrayRef], rows: usize) -> Result<(Vec<Hash>, Vec<usize>), DiffError> {
+        if let [only] = *self.key
+            && let Some(hashes) = self.text_keys(&columns[only], self.columns[only].meaning)
+        {
+            return Ok((hashes, Vec::new()));
+        }
         let cells: Vec<Cells> =
             self.key.iter().map(|&i| Cells::meaning(&columns[i], self.columns[i].meaning)).collect::<Result<_, _>>()?;
         let mut hashes = Vec::with_capacity(rows);
@@ -132,6 +138,26 @@ impl Hasher {
         }
         Ok((hashes, null_keys))
     }
+
+    /// The hashes of a key that is one text column; `None` when it is not, or has nulls.
+    fn text_keys(&self, array: &ArrayRef, meaning: Meaning) -> Option<Vec<Hash>> {
+        if meaning != Meaning::Itself || array.null_count() > 0 {
+            return None;
+        }
+        let mut hashes = Vec::with_capacity(array.len());
+        match array.data_type() {
+            DataType::Utf8 => self.key_sip.texts(tag::TEXT, texts(array.as_string()), &mut hashes),
+            DataType::Utf8View => self.key_sip.texts(tag::TEXT, array.as_string_view().bytes_iter(), &mut hashes),
+            _ => return None,
+        }
+        Some(hashes)
+    }
+}
+
+/// The values of a text column without nulls.
+fn texts(array: &StringArray) -> impl Iterator<Item = &[u8]> {
+    let bytes = array.value_data();
+    array.value_offsets().windows(2).map(|ends| &bytes[ends[0] as usize..ends[1] as usize])
 }
 
 impl Column {
@@ -150,24 +176,24 @@ impl Column {
         match array.data_type() {
             DataType::Dictionary(..) => {
                 let array = array.as_any_dictionary();
-                let same = |known: &ArrayRef| known.to_data().ptr_eq(&array.values().to_data());
-                if !folded.as_ref().is_some_and(|(known, _)| same(known)) {
-                    let mut shares = vec![0u128; array.values().len()];
-                    self.fold(array.values(), &mut shares, &mut None)?;
-                    *folded = Some((array.values().clone(), shares));
-                }
-                let shares = folded.as_ref().map_or(&[][..], |(_, shares)| shares);
-                let null = self.share(Cell::Null);
-                for (sum, key) in sums.iter_mut().zip(keys(array)) {
-                    let share = if key == NO_KEY { null } else { shares[key as usize] };
-                    *sum = sum.wrapping_add(share);
-                }
+                let values = array.values();
+                let same = |known: &ArrayRef| {
+                    std::sync::Arc::ptr_eq(known, values) || known.to_data().ptr_eq(&values.to_data())
+                };
+                let shares = match folded.take() {
+                    Some((known, shares)) if same(&known) => shares,
+                    _ => {
+                        let mut shares = vec![0u128; values.len()];
+                        self.fold(values, &mut shares, &mut None)?;
+                        shares
+                    }
+                };
+                self.fold_keys(array, &shares, sums);
+                *folded = Some((values.clone(), shares));
             }
             DataType::Utf8 if plain => {
-                let array = array.as_string::<i32>();
-                let bytes = array.value_data();
-                for (sum, ends) in sums.iter_mut().zip(array.value_offsets().windows(2)) {
-                    *sum = sum.wrapping_add(self.text(tag::TEXT, &bytes[ends[0] as usize..ends[1] as usize]));
+                for (sum, text) in sums.iter_mut().zip(texts(array.as_string())) {
+                    *sum = sum.wrapping_add(self.text(tag::TEXT, text));
                 }
             }
             DataType::Utf8View if plain => {
@@ -187,9 +213,36 @@ impl Column {
                     *sum = sum.wrapping_add(self.share(number(tag::DECIMAL, decimal(*value, *scale))));
                 }
             }
+            DataType::Timestamp(unit, zone) if plain => {
+                let tag = if zone.is_some() { tag::INSTANT } else { tag::TIMESTAMP };
+                match (ticks(array, *unit), nanoseconds(*unit)) {
+                    (Some(ticks), (factor, safe)) if ticks.iter().fold(true, |all, tick| all & safe.contains(tick)) => {
+                        self.fold_words(tag, ticks.iter().map(|tick| (tick * factor) as u64), sums);
+                    }
+                    _ => self.fold_cells(&Cells::new(array)?, sums),
+                }
+            }
             _ => self.fold_cells(&Cells::new(array)?, sums),
         }
         Ok(())
+    }
+
+    /// Adds to each sum the share of the value its row has in a dictionary.
+    fn fold_keys(&self, array: &dyn AnyDictionaryArray, shares: &[u128], sums: &mut [u128]) {
+        match array.keys().as_primitive_opt::<Int32Type>() {
+            Some(keys) if keys.null_count() == 0 && !shares.is_empty() => {
+                for (sum, key) in sums.iter_mut().zip(keys.values()) {
+                    *sum = sum.wrapping_add(shares[*key as usize]);
+                }
+            }
+            _ => {
+                let null = self.share(Cell::Null);
+                for (sum, key) in sums.iter_mut().zip(keys(array)) {
+                    let share = if key == NO_KEY { null } else { shares[key as usize] };
+                    *sum = sum.wrapping_add(share);
+                }
+            }
+        }
     }
 
     #[inline]

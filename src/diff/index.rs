@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use super::memory::Words;
 use super::rehash::Rehash;
 use super::snapshot::{self, Snapshot};
-use super::{DiffError, Hash};
+use super::{DiffError, Hash, fingerprints};
 
 /// Bytes of memory a row of the snapshot takes.
 pub(super) const ENTRY_BYTES: usize = 2 * size_of::<u64>() + 2;
@@ -244,6 +244,14 @@ impl Index {
         }
     }
 
+    /// The number of all rows, where it is the same.
+    pub(super) fn only_number(&self) -> Option<u32> {
+        match &self.numbers {
+            Numbers::One(number) => Some(*number),
+            Numbers::Many(_) => None,
+        }
+    }
+
     /// All marks, in order of position.
     pub(super) fn marks(&self) -> impl Iterator<Item = Mark> + '_ {
         (0..self.rows).map(|at| match self.row(at).load(Ordering::Relaxed) & !ROW_BITS {
@@ -294,55 +302,81 @@ struct Load<'a> {
     rehash: &'a Rehash<'a>,
 }
 
+/// What is known of a row group that is being loaded.
+struct Loading<'a> {
+    snapshot: &'a Snapshot,
+    span: Span,
+    starts: &'a [AtomicU32],
+    /// Where in the index its first row goes.
+    at: usize,
+    done: usize,
+    bucket: usize,
+    first: Hash,
+    last: Hash,
+}
+
+impl Loading<'_> {
+    /// Fills in rows, two words each, and the buckets that start with them.
+    fn fill(&mut self, places: &mut [AtomicU64], rows: impl Iterator<Item = (Hash, Hash)>) -> Result<(), DiffError> {
+        for (entry, (key, row_hash)) in places.chunks_exact_mut(2).zip(rows) {
+            let Some((bucket, word)) = self.span.place(key).filter(|_| key >= self.last) else {
+                return Err(unsorted(self.snapshot));
+            };
+            if self.done == 0 {
+                // The bucket of the first row may start in the group before.
+                (self.first, self.bucket) = (key, bucket);
+            } else if bucket != self.bucket {
+                fill(self.starts, self.bucket + 1, bucket, self.at + self.done);
+            }
+            (self.last, self.bucket) = (key, bucket);
+            *entry[0].get_mut() = word;
+            *entry[1].get_mut() = row_hash as u64 & ROW_BITS;
+            self.done += 1;
+        }
+        Ok(())
+    }
+}
+
 impl Load<'_> {
     /// Fills in its rows, and the buckets that start within it; returns its first and its last key.
     fn run(self) -> Result<(Hash, Hash), DiffError> {
         let Load { snapshot, group, wanted, at, words, numbers, span, starts, rehash } = self;
         let broken = || snapshot.unreadable(&"a hash or mapping column has another type, or fewer rows than it says");
-        let select =
-            |w: Range<usize>| RowSelection::from(vec![RowSelector::skip(w.start), RowSelector::select(w.len())]);
-        let head: &[usize] = if numbers.is_empty() && rehash.columns().is_empty() { &[0, 1] } else { &[0, 1, 2] };
+        let mut loading = Loading { snapshot, span, starts, at, done: 0, bucket: 0, first: 0, last: 0 };
         let columns = rehash.columns();
-        let mut rehash = rehash.start();
-        let mut done = 0;
-        let mut ends: Option<(Hash, Hash)> = None;
-        let mut bucket_before = 0;
-        for batch in snapshot.read(vec![group], wanted.map(select), head, &columns)? {
-            let batch = batch.map_err(|e| snapshot.unreadable(&e))?;
-            let end = done + batch.num_rows();
-            let places = words.get_mut(done * 2..end * 2).ok_or_else(broken)?;
-            let keys = snapshot::hashes(batch.column(0)).ok_or_else(broken)?;
-            let rows = snapshot::hashes(batch.column(1)).ok_or_else(broken)?;
-            for (row, (entry, (key, row_hash))) in places.chunks_exact_mut(2).zip(keys.zip(rows)).enumerate() {
-                let (bucket, word) = span.place(key).ok_or_else(|| unsorted(snapshot))?;
-                match ends {
-                    Some((_, last)) if last > key => return Err(unsorted(snapshot)),
-                    Some((first, _)) => {
-                        if bucket != bucket_before {
-                            fill(starts, bucket_before + 1, bucket, at + done + row);
-                        }
-                        ends = Some((first, key));
+        let bare = numbers.is_empty() && columns.is_empty();
+        if let (true, None, Some(mut pages)) = (bare, &wanted, fingerprints::open(snapshot, group)?) {
+            while let Some((keys, rows)) = pages.some()? {
+                let places = words.get_mut(loading.done * 2..(loading.done + keys.len()) * 2).ok_or_else(broken)?;
+                let number = |bytes: &[u8; 16]| Hash::from_be_bytes(*bytes);
+                loading.fill(places, keys.iter().zip(rows).map(|(key, row)| (number(key), number(row))))?;
+            }
+        } else {
+            let select =
+                |w: Range<usize>| RowSelection::from(vec![RowSelector::skip(w.start), RowSelector::select(w.len())]);
+            let head: &[usize] = if bare { &[0, 1] } else { &[0, 1, 2] };
+            let mut rehash = rehash.start();
+            for batch in snapshot.read(vec![group], wanted.map(select), head, &columns)? {
+                let batch = batch.map_err(|e| snapshot.unreadable(&e))?;
+                let here = loading.done..loading.done + batch.num_rows();
+                let places = words.get_mut(here.start * 2..here.end * 2).ok_or_else(broken)?;
+                let keys = snapshot::hashes(batch.column(0)).ok_or_else(broken)?;
+                let rows = snapshot::hashes(batch.column(1)).ok_or_else(broken)?;
+                loading.fill(places, keys.zip(rows))?;
+                rehash.apply(snapshot, &batch, |row, hash| {
+                    if let Some(entry) = places.get_mut(row * 2 + 1) {
+                        *entry.get_mut() = hash as u64 & ROW_BITS;
                     }
-                    None => ends = Some((key, key)),
+                })?;
+                if !numbers.is_empty() {
+                    let places = numbers.get_mut(here).ok_or_else(broken)?;
+                    places.copy_from_slice(snapshot::numbers(batch.column(2)).ok_or_else(broken)?);
                 }
-                bucket_before = bucket;
-                *entry[0].get_mut() = word;
-                *entry[1].get_mut() = row_hash as u64 & ROW_BITS;
             }
-            rehash.apply(snapshot, &batch, |row, hash| {
-                if let Some(entry) = places.get_mut(row * 2 + 1) {
-                    *entry.get_mut() = hash as u64 & ROW_BITS;
-                }
-            })?;
-            if !numbers.is_empty() {
-                let places = numbers.get_mut(done..end).ok_or_else(broken)?;
-                places.copy_from_slice(snapshot::numbers(batch.column(2)).ok_or_else(broken)?);
-            }
-            done = end;
         }
-        match ends {
-            Some(ends) if done * 2 == words.len() => Ok(ends),
-            _ => Err(broken().into()),
+        if loading.done == 0 || loading.done * 2 != words.len() {
+            return Err(broken().into());
         }
+        Ok((loading.first, loading.last))
     }
 }

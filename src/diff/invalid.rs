@@ -10,7 +10,14 @@ const NAMED: usize = 10;
 
 /// Invalid rows by reason. The order is fixed: by reason, field and message.
 #[derive(Debug, Default)]
-pub(super) struct Tally(BTreeMap<(Why, Option<String>, String), Group>);
+pub(super) struct Tally {
+    groups: BTreeMap<(Why, Option<String>, String), Group>,
+    /// Places of rows of which nothing is known to name them by.
+    nameless: BTreeSet<Place>,
+}
+
+/// Where the model has a row: its part, and the position in it.
+pub(super) type Place = (usize, u64);
 
 /// How many rows, and the keys named.
 type Group = (u64, BTreeSet<String>);
@@ -32,6 +39,14 @@ impl Tally {
     /// Names one of them by what there is of its key.
     pub(super) fn null_key_sample(&mut self, key: String) {
         self.null_key(0, Some(key));
+    }
+
+    /// Names some of them by where they are, as there is nothing of their key.
+    pub(super) fn null_key_places(&mut self, places: impl Iterator<Item = Place>) {
+        self.nameless.extend(places);
+        while self.nameless.len() > NAMED {
+            self.nameless.pop_last();
+        }
     }
 
     fn null_key(&mut self, rows: u64, key: Option<String>) {
@@ -61,7 +76,7 @@ impl Tally {
         if rows == 0 && key.is_none() {
             return;
         }
-        let (count, keys) = self.0.entry((why, field, message.to_owned())).or_default();
+        let (count, keys) = self.groups.entry((why, field, message.to_owned())).or_default();
         *count += rows;
         // The lowest keys, not the first ones found: the choice must not depend on threads or on the hash key.
         keys.extend(key);
@@ -72,15 +87,19 @@ impl Tally {
 
     /// Adds what another has counted.
     pub(super) fn merge(&mut self, other: Tally) {
-        for ((why, field, message), (count, keys)) in other.0 {
+        self.null_key_places(other.nameless.into_iter());
+        for ((why, field, message), (count, keys)) in other.groups {
             self.add(why, field.clone(), &message, count, None);
             keys.into_iter().for_each(|key| self.add(why, field.clone(), &message, 0, Some(key)));
         }
     }
 
-    /// The result.
-    pub(super) fn finish(self) -> Vec<Invalid> {
-        let entries = self.0.into_iter();
+    /// The result. `lengths` are the rows of each part of the model: with them, places become row numbers, from 1.
+    pub(super) fn finish(self, lengths: &BTreeMap<usize, u64>) -> Vec<Invalid> {
+        let before = |part: usize| lengths.range(..part).map(|(_, rows)| rows).sum::<u64>();
+        let nameless = self.nameless.iter().map(|(part, at)| format!("row {}", before(*part) + at + 1));
+        let mut nameless = Some(nameless.collect::<Vec<_>>());
+        let entries = self.groups.into_iter();
         let invalid = entries.map(|((why, field, message), (count, keys))| {
             let reason = match why {
                 Why::NullKey => "null_key",
@@ -88,7 +107,10 @@ impl Tally {
                 Why::NullMatch => Reason::NullMatch.word(),
                 Why::Unmappable => Reason::Unmappable.word(),
             };
-            let keys = keys.into_iter().collect();
+            let mut keys: Vec<String> = keys.into_iter().collect();
+            if why == Why::NullKey {
+                keys.extend(nameless.take().unwrap_or_default());
+            }
             Invalid { reason: reason.to_owned(), field, message: Some(message), count, keys }
         });
         invalid.collect()

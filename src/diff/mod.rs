@@ -15,6 +15,7 @@
 mod cells;
 mod doubt;
 mod error;
+mod fingerprints;
 mod hash;
 mod index;
 mod invalid;

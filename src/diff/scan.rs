@@ -1,6 +1,6 @@
 //! Reading the model: every row is hashed and looked up; what is not as the snapshot has it is set aside as a candidate.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -11,7 +11,7 @@ use arrow_select::take::take;
 use super::doubt::Doubt;
 use super::hash::{Folded, Hasher};
 use super::index::{ABSENT, ENTRY_BYTES, Index, Mark};
-use super::invalid::Tally;
+use super::invalid::{Place, Tally};
 use super::keys::{KeyList, repeated};
 use super::layout::convert;
 use super::mappings::{BoundPart, Part, Sent, Sents};
@@ -64,6 +64,8 @@ pub(super) struct Scanned {
     pub duplicates: HashSet<Hash>,
     /// Rows with null or repeated keys.
     pub invalid: Tally,
+    /// Rows of each part of the model.
+    pub lengths: BTreeMap<usize, u64>,
     /// Rows read.
     pub rows: u64,
     /// Rows as the snapshot has them.
@@ -80,6 +82,7 @@ struct Lane<'a> {
     fetch: Vec<(u64, u64)>,
     /// Keys of rows that came again.
     repeated: Vec<Hash>,
+    lengths: BTreeMap<usize, u64>,
     rows: u64,
     invalid: Tally,
 }
@@ -127,7 +130,7 @@ impl Scan<'_> {
             let index = self.index(0..rows)?;
             let lanes = threads::all(self.threads, |_| {
                 let mut lane = self.lane(&gauge, rest);
-                self.read(&next, |hashed, tally| {
+                lane.lengths = self.read(&next, |hashed, tally| {
                     lane.invalid.merge(tally);
                     lane.rows += hashed.keys.len() as u64;
                     self.classify(index.as_ref(), hashed, &mut lane)
@@ -142,8 +145,9 @@ impl Scan<'_> {
         let dealt = threads::all(self.threads, |_| self.deal(&next, &bounds))?;
         let mut dealt: Vec<_> = dealt
             .into_iter()
-            .map(|(runs, rows, tally)| {
-                scanned.rows += rows;
+            .map(|(runs, lengths, tally)| {
+                scanned.rows += lengths.values().sum::<u64>();
+                scanned.lengths.extend(lengths);
                 scanned.invalid.merge(tally);
                 runs.into_iter()
             })
@@ -181,41 +185,47 @@ impl Scan<'_> {
             new_keys: KeyList::new(self.scratch, rest / 3 / self.threads.max(1)),
             fetch: Vec::new(),
             repeated: Vec::new(),
+            lengths: BTreeMap::new(),
             rows: 0,
             invalid: Tally::default(),
         }
     }
 
-    /// Reads parts of the model until there are no more.
+    /// Reads parts of the model until there are no more; returns how many rows each has.
     fn read(
         &self,
         next: &(dyn Fn() -> Option<(usize, BatchStream)> + Sync),
         mut with: impl FnMut(&Hashed<'_>, Tally) -> Result<(), DiffError>,
-    ) -> Result<(), DiffError> {
+    ) -> Result<BTreeMap<usize, u64>, DiffError> {
         let mut folded = Folded::default();
         let mut order = Vec::new();
+        let mut lengths = BTreeMap::new();
         while let Some((part, stream)) = next() {
-            let mut at = (part as u64) << 40;
+            let start = (part as u64) << 40;
+            let mut at = start;
             for batch in stream {
                 let batch = batch.map_err(DiffError::Source)?;
                 let columns = self.layout.columns(&batch)?;
                 let hashes = self.hasher.hash(&columns, batch.num_rows(), &mut folded)?;
                 order.clear();
                 order.extend(at..at + batch.num_rows() as u64);
+                let tally = self.null_keys(&columns, &hashes.null_keys, (part, at - start))?;
                 at += batch.num_rows() as u64;
-                let tally = self.null_keys(&columns, &hashes.null_keys)?;
                 let (keys, rows, null_keys) = (&hashes.key, &hashes.row, &hashes.null_keys);
                 with(&Hashed { columns: &columns, order: &order, keys, rows, null_keys }, tally)?;
             }
+            lengths.insert(part, at - start);
         }
-        Ok(())
+        Ok(lengths)
     }
 
-    fn null_keys(&self, columns: &[ArrayRef], rows: &[usize]) -> Result<Tally, DiffError> {
+    fn null_keys(&self, columns: &[ArrayRef], rows: &[usize], (part, at): Place) -> Result<Tally, DiffError> {
         let mut tally = Tally::default();
         tally.null_keys(rows.len() as u64);
-        // Of a key of several columns the others may be known.
-        if !rows.is_empty() && self.layout.key.len() > 1 {
+        if self.layout.key.len() <= 1 {
+            tally.null_key_places(rows.iter().map(|row| (part, at + *row as u64)));
+        } else if !rows.is_empty() {
+            // The other columns of the key may be known.
             let indices = UInt32Array::from_iter_values(rows.iter().map(|r| *r as u32));
             let batch = RecordBatch::try_new(self.layout.schema.clone(), self.take(columns, &indices)?)?;
             let bound = self.mapping.bind(&batch)?;
@@ -237,6 +247,9 @@ impl Scan<'_> {
         let mut candidates = Vec::new();
         let rows = if self.sents.compare() { Some(self.rows(hashed)?) } else { None };
         let mut fates: Vec<(u32, Fate<'_>, Option<&Sent>)> = Vec::new();
+        // Nearly always all rows were sent with the mapping in force: those with the same hash are then the same.
+        let current = |number| !self.everything && self.sents.get(number).is_some_and(|sent| sent.same);
+        let plain = index.filter(|index| index.only_number().is_some_and(current));
         for row in 0..hashed.keys.len() {
             // Block by block: what was looked up is still in the cache when it is marked.
             if row % LOOKED_UP == 0 {
@@ -249,6 +262,13 @@ impl Scan<'_> {
                 continue;
             }
             let (key, row_hash) = (hashed.keys[row], hashed.rows[row]);
+            if let (Some(index), Some(&at)) = (plain, found.get(row % LOOKED_UP))
+                && at != ABSENT
+                && index.same(at as usize, row_hash)
+                && index.mark(at as usize, Mark::Same)
+            {
+                continue;
+            }
             let mut candidate = Candidate { row: row as u32, position: NOWHERE, number: 0, same: false };
             match (index, found.get(row % LOOKED_UP)) {
                 (Some(index), Some(&at)) if at != ABSENT => {
@@ -333,15 +353,13 @@ impl Scan<'_> {
         &self,
         next: &(dyn Fn() -> Option<(usize, BatchStream)> + Sync),
         bounds: &[Hash],
-    ) -> Result<(Vec<Run>, u64, Tally), DiffError> {
+    ) -> Result<(Vec<Run>, BTreeMap<usize, u64>, Tally), DiffError> {
         let nothing = Gauge::new(0);
         let mut slices: Vec<RunWriter<'_>> =
             (0..=bounds.len()).map(|_| RunWriter::new(self.scratch, &nothing)).collect();
         let mut invalid = Tally::default();
-        let mut count = 0;
-        self.read(next, |hashed, tally| {
+        let lengths = self.read(next, |hashed, tally| {
             invalid.merge(tally);
-            count += hashed.keys.len() as u64;
             let mut rows = vec![Vec::new(); slices.len()];
             let mut null_keys = hashed.null_keys.iter().peekable();
             for (row, key) in hashed.keys.iter().enumerate() {
@@ -365,7 +383,7 @@ impl Scan<'_> {
             Ok(())
         })?;
         let runs = slices.into_iter().map(RunWriter::finish).collect::<Result<_, _>>()?;
-        Ok((runs, count, invalid))
+        Ok((runs, lengths, invalid))
     }
 
     fn classify_dealt(&self, index: Option<&Index>, batch: &RecordBatch, lane: &mut Lane<'_>) -> Result<(), DiffError> {
@@ -388,6 +406,7 @@ impl Scan<'_> {
         for lane in lanes {
             scanned.candidates.push(lane.candidates.finish()?);
             scanned.rows += lane.rows;
+            scanned.lengths.extend(lane.lengths);
             scanned.invalid.merge(lane.invalid);
             duplicate_rows += lane.repeated.len() as u64;
             scanned.duplicates.extend(lane.repeated);

@@ -39,6 +39,29 @@ impl Sip {
         }
     }
 
+    /// Hashes texts, each as the message that consists of a tag, the length in 8 bytes and the text.
+    pub(super) fn texts<'t>(&self, tag: u8, mut texts: impl Iterator<Item = &'t [u8]>, out: &mut Vec<Hash>) {
+        loop {
+            let mut some: [&[u8]; LANES] = [&[]; LANES];
+            let mut count = 0;
+            for (place, text) in some.iter_mut().zip(texts.by_ref().take(LANES)) {
+                *place = text;
+                count += 1;
+            }
+            let some = &some[..count];
+            match Block::<WORDS>::texts(tag, some) {
+                Some(block) => out.extend(&block.hash(self.words)[..count]),
+                None => out.extend(some.iter().map(|text| {
+                    let message = [&[tag], (text.len() as u64).to_le_bytes().as_slice(), text].concat();
+                    self.one.hash(&message).as_u128()
+                })),
+            }
+            if count < LANES {
+                return;
+            }
+        }
+    }
+
     /// Hashes messages that stand one after the other in `bytes`; `ends` says where each ends.
     pub(super) fn messages(&self, bytes: &[u8], ends: &[usize], out: &mut Vec<Hash>) {
         let mut start = 0;
@@ -56,6 +79,9 @@ impl Sip {
         }
     }
 }
+
+/// The bytes before a text: its kind and its length.
+const PREFIX: usize = 9;
 
 /// Messages as words, and how many each has.
 struct Block<const W: usize> {
@@ -80,6 +106,41 @@ impl<const W: usize> Block<W> {
             last[..rest.len()].copy_from_slice(rest);
             block.words[words.len()][lane] = u64::from_le_bytes(last) | (message.len() as u64) << 56;
             block.counts[lane] = words.len() + 1;
+        }
+        Some(block)
+    }
+
+    /// Of texts with their tag and length before them; `None` when one is too long.
+    #[inline]
+    fn texts(tag: u8, texts: &[&[u8]]) -> Option<Self> {
+        let mut block = Block { words: [[0; LANES]; W], counts: [0; LANES] };
+        for (lane, text) in texts.iter().enumerate() {
+            let length = PREFIX + text.len();
+            if length / 8 >= W {
+                return None;
+            }
+            let end = (length as u64) << 56;
+            block.words[0][lane] = u64::from(tag) | (text.len() as u64) << 8;
+            // The highest byte of the length comes before the text and is zero.
+            match (text.first_chunk::<8>(), text.last_chunk::<8>(), text.get(7..)) {
+                (Some(first), Some(last), Some(rest)) => {
+                    block.words[1][lane] = u64::from_le_bytes(*first) << 8;
+                    let (words, rest) = rest.as_chunks::<8>();
+                    for (place, word) in block.words[2..].iter_mut().zip(words) {
+                        place[lane] = u64::from_le_bytes(*word);
+                    }
+                    let rest = if rest.is_empty() { 0 } else { u64::from_le_bytes(*last) >> (8 * (8 - rest.len())) };
+                    block.words[2 + words.len()][lane] = rest | end;
+                }
+                _ => {
+                    let mut bytes = [0; 16];
+                    bytes[1..=text.len()].copy_from_slice(text);
+                    let (words, _) = bytes.as_chunks::<8>();
+                    block.words[1][lane] = u64::from_le_bytes(words[0]);
+                    block.words[length / 8][lane] |= end;
+                }
+            }
+            block.counts[lane] = length / 8 + 1;
         }
         Some(block)
     }
@@ -200,6 +261,14 @@ mod tests {
         assert_eq!(hashes, expected);
         let plain = hash(&Block::<WORDS>::new(&messages[..LANES]).unwrap(), sip.words);
         assert_eq!(plain, expected[..LANES], "without wide registers");
+
+        let prefixed = |text: &[u8]| [&[6], (text.len() as u64).to_le_bytes().as_slice(), text].concat();
+        let texts: Vec<&[u8]> =
+            messages.iter().map(|message| &message[..]).chain((0..30).map(|n| &text[n..n * 2])).collect();
+        let mut hashes = Vec::new();
+        sip.texts(6, texts.iter().copied(), &mut hashes);
+        let expected: Vec<Hash> = texts.iter().map(|text| one.hash(&prefixed(text)).as_u128()).collect();
+        assert_eq!(hashes, expected, "texts with tag and length");
 
         let spread = |n: u128| n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
         let numbers: Vec<u128> = (0..37).map(spread).collect();

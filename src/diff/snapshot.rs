@@ -14,7 +14,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use serde::{Deserialize, Serialize};
 
 use super::Hash;
@@ -243,6 +243,13 @@ impl Snapshot {
             format!("the snapshot `{}` is damaged: {error}", self.path.display()),
             "restore the file from a backup of the state; the destination itself is not affected",
         )
+    }
+
+    /// The file, and what it says of one of its row groups.
+    pub(super) fn file_of(&self, group: usize) -> Result<(File, &RowGroupMetaData)> {
+        let file = File::open(&self.path).map_err(|e| self.unreadable(&e))?;
+        let group = self.metadata.metadata().row_groups().get(group);
+        Ok((file, group.ok_or_else(|| self.unreadable(&"it has fewer row groups than it says"))?))
     }
 
     fn builder(&self) -> Result<ParquetRecordBatchReaderBuilder<File>> {

@@ -113,11 +113,17 @@ pub(super) fn fold(
         },
     };
     let mut rows = before.snapshot.as_ref().map_or(0, Snapshot::rows);
-    let snapshot = match pass.next().transpose()? {
-        None => None,
-        Some(first) => {
+    let first = pass.next().transpose()?;
+    // Nothing was sent, and the mapping is another one: rows whose record is the same under it count as sent with it from
+    // now on, so that later plans need not compare them.
+    let renumber = before.snapshot.as_ref().is_some_and(|old| {
+        old.meta().values && old.rows() > 0 && !old.meta().mappings.values().any(|known| *known == record.mapping)
+    });
+    let snapshot = match first {
+        None if !renumber => None,
+        first => {
             let path = out.join(format!("{}.snapshot", record.sync));
-            let parts = std::iter::once(Ok(first)).chain(&mut pass);
+            let parts = first.into_iter().map(Ok).chain(&mut pass);
             rows = merge(before.snapshot.as_ref(), parts, meta, record.values, &path, MEMORY, out)?;
             Some(path)
         }

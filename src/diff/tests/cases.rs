@@ -62,8 +62,22 @@ fn null_keys_are_counted_and_never_sent() {
     let world = World::after(&plain(), &[row(1, "free", 1)]);
     let outcome = world.diff(&plain(), &[row(1, "free", 1), Row(None, Some("free".into()), 1), Row(None, None, 2)]);
     assert_eq!(counts(&outcome), [3, 0, 0, 0, 1]);
-    assert_eq!(invalid(&outcome), [("null_key".to_owned(), None, 2, vec![])]);
+    let named = ["row 2", "row 3"].map(str::to_owned).to_vec();
+    assert_eq!(invalid(&outcome), [("null_key".to_owned(), None, 2, named)]);
     assert_eq!(outcome.summary.keys, 1);
+}
+
+#[test]
+fn rows_without_a_key_are_named_by_their_place_in_the_whole_model() {
+    // 40 rows in parts of 7: every third has no key.
+    let rows: Vec<Row> = (1..=40).map(|n| Row((n % 3 != 0).then_some(n), None, n)).collect();
+    let lowest: Vec<String> = (1..=10).map(|n| format!("row {}", n * 3)).collect();
+    for (threads, memory) in [(1, 64 << 20), (3, 64 << 20), (2, 1)] {
+        let mut world = World::after(&plain(), &[row(1, "free", 1), row(2, "free", 1), row(4, "free", 1)]);
+        (world.options.threads, world.options.memory) = (threads, memory);
+        let outcome = world.try_diff(&plain(), parts(rows.chunks(7).map(batch).collect())).unwrap();
+        assert_eq!(invalid(&outcome), [("null_key".to_owned(), None, 13, lowest.clone())], "{threads} {memory}");
+    }
 }
 
 #[test]

@@ -84,8 +84,12 @@ proptest! {
         (now, shuffled) in any_model().prop_flat_map(|m| (Just(m.clone()), Just(m).prop_shuffle())),
     ) {
         let world = World::after(&plain(), &before);
-        let (one, two) = (world.diff(&plain(), &now), world.diff(&plain(), &shuffled));
+        let (mut one, mut two) = (world.diff(&plain(), &now), world.diff(&plain(), &shuffled));
         prop_assert_eq!(states(&one), states(&two));
+        // Rows without a key are named by their place.
+        for invalid in one.summary.invalid.iter_mut().chain(&mut two.summary.invalid) {
+            invalid.keys.retain(|key| !key.starts_with("row "));
+        }
         prop_assert_eq!(one.summary, two.summary);
     }
 
