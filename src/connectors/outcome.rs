@@ -119,13 +119,9 @@ impl<'a> Reader<'a> {
                 (_, [only]) => self.put(*only, &judged),
                 // Somebody was refused, and nobody knows who.
                 (_, []) => self.stray |= judged.class != Class::Ok,
-                (_, several) => {
-                    for at in several {
-                        if let Some(slot) = self.each.get_mut(*at) {
-                            slot.get_or_insert(Each::Done(Outcome::Unverified));
-                        }
-                    }
-                }
+                // What is the matter with a name is the matter with all records of that name: several have the same only
+                // where each is kept beside the others, as events of one person are.
+                (_, several) => several.iter().for_each(|at| self.put(*at, &judged)),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A batch on its way: looked up where the mode wants it, sent, and each record's outcome found in the answer.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub(super) struct HttpWriter {
     pub matched: bool,
     /// Hash of the container, which is part of what a record is.
     pub container: u64,
+    /// What look-ups found for batches that could not go yet.
+    pub found: Mutex<HashMap<(u64, String), Found>>,
     warned: Mutex<HashSet<String>>,
     warnings: AtomicU64,
 }
@@ -99,6 +101,7 @@ impl HttpWriter {
             kinds,
             matched,
             container,
+            found: Mutex::default(),
             warned: Mutex::default(),
             warnings: AtomicU64::new(0),
         }
@@ -161,18 +164,30 @@ impl HttpWriter {
         }
         let mut slots =
             Slots { outcomes: vec![None; operations.len()], found: vec![None; operations.len()], again: None };
+        let mut kept: Vec<(u64, Found)> = Vec::new();
         for (name, must_be) in [(&step.find, true), (&step.absent, false)] {
             let Some(name) = name else { continue };
             let lookup = object.lookups.get(name).ok_or_else(|| gone(name))?;
-            let found = self.look_up(lookup, operations).await?;
+            let found = self.look_up(name, lookup, operations).await?;
+            if must_be {
+                // Who is there stays there: a request that fails has nobody looked up again.
+                kept = operations.iter().map(|operation| operation.ordinal).zip(found.iter().cloned()).collect();
+            }
             settle_found(found, must_be, operations, &mut slots);
         }
         let open: Vec<usize> =
             (0..operations.len()).filter(|at| matches!(slots.outcomes.get(*at), Some(None))).collect();
-        if let Some(handle) = self.act(operation, operations, open, &mut slots).await? {
+        let acted = self.act(operation, operations, open, &mut slots).await;
+        if let (Err(SendError::Transient { .. } | SendError::Lost { .. } | SendError::Unreachable { .. }), Some(name)) =
+            (&acted, &step.find)
+        {
+            self.remember(name, kept.into_iter());
+        }
+        if let Some(handle) = acted? {
             return Ok(Sent::Deferred { handle });
         }
-        if let (Some(then), None) = (&step.then, &slots.again) {
+        // Also where others must be sent again: what was only half done is not done.
+        if let Some(then) = &step.then {
             let then = object.operations.get(then).ok_or_else(|| gone(then))?;
             self.follow(then, operations, &mut slots).await?;
         }
