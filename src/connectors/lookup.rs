@@ -13,9 +13,9 @@ use super::expression::Scope;
 use super::outcome::name_hash;
 use super::record::RecordScope;
 use super::request::{Made, Records};
-use super::rules::Answer;
+use super::rules::{Answer, Verdict};
 use super::template::Layer;
-use super::writer::{HttpWriter, there};
+use super::writer::HttpWriter;
 use crate::destinations::{Operation, SendError};
 use crate::manifest::connector::api::Class;
 use crate::manifest::connector::operation::Several;
@@ -216,4 +216,16 @@ impl HttpWriter {
             })
             .collect()
     }
+}
+
+/// A plain 404 to a request for many records is not about one of them: there is no such address.
+pub(super) fn there(verdict: &Verdict, made: &Made) -> Result<(), SendError> {
+    if verdict.class != Class::NotFound || !verdict.common {
+        return Ok(());
+    }
+    let path = made.url.split('?').next().unwrap_or_default();
+    Err(SendError::Fatal {
+        message: format!("the destination has no `{path}`: {}", verdict.message),
+        help: Some("check the `connection` of the destination and the `options` of the sync".into()),
+    })
 }

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use super::account::{Account, CREDENTIALS, Counter, fatal};
 use super::compile::{self, Object};
 use super::expression::Scope;
-use super::lookup::Found;
+use super::lookup::{Found, there};
 use super::outcome::{Each, Reader, Subject, name_hash, single, warnings, whole};
 use super::record::{Layout, RecordScope};
 use super::request::{Made, Records};
@@ -523,18 +523,6 @@ fn settle_found(found: Vec<Found>, must_be: bool, operations: &[Operation], slot
             *slot = outcome;
         }
     }
-}
-
-/// A plain 404 to a request for many records is not about one of them: there is no such address.
-pub(super) fn there(verdict: &Verdict, made: &Made) -> Result<(), SendError> {
-    if verdict.class != Class::NotFound || !verdict.common {
-        return Ok(());
-    }
-    let path = made.url.split('?').next().unwrap_or_default();
-    Err(SendError::Fatal {
-        message: format!("the destination has no `{path}`: {}", verdict.message),
-        help: Some("check the `connection` of the destination and the `options` of the sync".into()),
-    })
 }
 
 /// What a verdict on a whole request means for its records.

@@ -31,11 +31,11 @@ pub fn source(version: u64) -> Vec<(&'static str, String)> {
         format!("{i},Upd{i}@Example.com,Ann,Person {i},{},{}", ["free", "premium"][i as usize % 2], seats(i, version))
     };
     let detail = |i: u64| {
-        let city = if i % 5 == 0 { String::new() } else { format!("City {i}") };
+        let city = if i.is_multiple_of(5) { String::new() } else { format!("City {i}") };
         format!(
             "{i},det{i}@example.com,{city},0{i:04},{}.5,{},2024-03-{:02}T08:30:00Z,{}",
             i,
-            i % 3 == 0,
+            i.is_multiple_of(3),
             1 + i % 28,
             seats(i, version)
         )
@@ -62,7 +62,7 @@ pub fn source(version: u64) -> Vec<(&'static str, String)> {
 }
 
 fn known(i: u64) -> bool {
-    i % 4 != 0
+    !i.is_multiple_of(4)
 }
 
 /// Who Iterable knows before anything is sent.

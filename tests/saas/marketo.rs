@@ -38,7 +38,7 @@ pub fn source(version: u64) -> Vec<(&'static str, String)> {
             "{i},Lead{i}@Example.com,Name {i},{},2024-03-{:02}T08:30:00Z,{}",
             seats(i, version),
             1 + i % 28,
-            i % 2 == 0
+            i.is_multiple_of(2)
         )
     };
     let activity = |i: u64| format!("{i},act{i}@example.com,2024-05-{:02}T10:00:00Z,premium,{i}", 1 + i % 28);
@@ -127,7 +127,7 @@ pub fn expected(version: u64, refused: &dyn Fn(&str) -> bool) -> Value {
     (1..=30).for_each(|i| put(format!("fre{i}@example.com"), json!({ "seats": i })));
     let gone = if version == 2 { 5 } else { 0 };
     (gone + 1..=20).for_each(|i| put(format!("fol{i}@example.com"), json!({ "seats": i })));
-    let there = |i: &u64| i % 10 != 0;
+    let there = |i: &u64| !i.is_multiple_of(10);
     let activity = |i: u64| {
         let at = format!("2024-05-{:02}T10:00:00Z", 1 + i % 28);
         let values = json!({ "score": i, "note": "n" });
