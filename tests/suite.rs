@@ -19,5 +19,6 @@ mod manifests;
 mod mirror;
 mod plan;
 mod refusals;
+mod saas;
 mod sandbox;
 mod sources;

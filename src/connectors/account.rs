@@ -1,7 +1,7 @@
 //! One account of an API: where it is, who we are, how fast it may be asked.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value as Json};
@@ -20,6 +20,8 @@ use crate::secret::{Redactor, Secret};
 
 /// A token is renewed so long before it expires.
 const MARGIN: Duration = Duration::from_secs(60);
+/// How often a token is renewed for one request: others may see to it that the new one ends at once, too.
+const RENEWALS: u32 = 3;
 /// Most pages of one answer.
 const MAX_PAGES: usize = 1000;
 
@@ -33,6 +35,12 @@ pub(super) struct Account {
     transport: Arc<dyn Transport>,
     limits: Limits,
     token: tokio::sync::Mutex<Option<Fetched>>,
+    /// The first request goes alone: credentials that are refused are refused once, not by all that are in flight.
+    first: tokio::sync::Mutex<()>,
+    /// The first request had an answer, or none.
+    known: AtomicBool,
+    /// Why nothing more is asked: who we are was refused before anything was taken.
+    barred: OnceLock<String>,
     /// Shared with the wire log, which so learns of access tokens, too.
     redactor: Redactor,
     /// Limits by day that were asked what is used.
@@ -103,6 +111,9 @@ impl Account {
             transport,
             limits,
             token: tokio::sync::Mutex::new(None),
+            first: tokio::sync::Mutex::new(()),
+            known: AtomicBool::new(false),
+            barred: OnceLock::new(),
             redactor,
             asked: tokio::sync::OnceCell::new(),
             containers: tokio::sync::Mutex::new(()),
@@ -148,7 +159,7 @@ impl Account {
     }
 
     /// Sends a request and says what the answer means: these rules, then those of the API. A token that is refused is
-    /// renewed once.
+    /// renewed.
     pub async fn call(
         &self,
         made: &Made,
@@ -157,8 +168,44 @@ impl Account {
         lost: LostClass,
         counter: &Counter,
     ) -> Result<Exchange, SendError> {
+        let known = || self.known.load(Ordering::Acquire);
+        // Those that waited for the first go together.
+        let _first = if known() { None } else { Some(self.first.lock().await).filter(|_| !known()) };
+        self.allowed()?;
+        let exchanged = self.converse(made, rules, scope, lost, counter).await;
+        if !self.known.load(Ordering::Acquire) {
+            match &exchanged {
+                Ok(Exchange { answer, verdict }) if verdict.class == Class::AuthFatal && answer.status == 401 => {
+                    self.bar(&verdict.message);
+                }
+                _ => self.known.store(true, Ordering::Release),
+            }
+        }
+        exchanged
+    }
+
+    fn allowed(&self) -> Result<(), SendError> {
+        match self.barred.get() {
+            Some(message) => Err(SendError::Fatal { message: message.clone(), help: Some(CREDENTIALS.into()) }),
+            None => Ok(()),
+        }
+    }
+
+    fn bar(&self, message: &str) {
+        // The first reason is as good as any other.
+        let _ = self.barred.set(message.to_owned());
+    }
+
+    async fn converse(
+        &self,
+        made: &Made,
+        rules: &[Rule],
+        scope: &dyn Scope,
+        lost: LostClass,
+        counter: &Counter,
+    ) -> Result<Exchange, SendError> {
         self.ask_used(counter).await;
-        let mut renewed = false;
+        let mut renewals = 0;
         loop {
             let fetched = self.token(counter).await?;
             let mut call = made.call(&self.base, self.compiled.manifest().api.timeout);
@@ -179,8 +226,8 @@ impl Account {
                 verdict.message = "the destination redirects, and redirects are not followed".into();
             }
             if verdict.class == Class::Reauth {
-                if let (false, Some(fetched)) = (renewed, fetched) {
-                    renewed = true;
+                if let (0..RENEWALS, Some(fetched)) = (renewals, fetched) {
+                    renewals += 1;
                     let mut held = self.token.lock().await;
                     // Unless another request has renewed it in the meantime.
                     if held.as_ref().is_some_and(|held| held.serial == fetched.serial) {
@@ -258,8 +305,13 @@ impl Account {
         if let Some(fetched) = held.as_ref().filter(|held| held.renew_at.is_none_or(|at| at > Instant::now())) {
             return Ok(Some(fetched.clone()));
         }
+        self.allowed()?;
         let serial = held.as_ref().map_or(0, |held| held.serial + 1);
-        let fetched = self.fetch(serial, counter).await?;
+        let fetched = self.fetch(serial, counter).await.inspect_err(|error| {
+            if let (SendError::Fatal { message, .. }, false) = (error, self.known.load(Ordering::Acquire)) {
+                self.bar(message);
+            }
+        })?;
         *held = Some(fetched.clone());
         Ok(Some(fetched))
     }

@@ -360,7 +360,6 @@ impl<'a> Checker<'a> {
             is: self.optional(list.is.as_ref(), &names(&[GLOBAL, RECORD]), pointer, "is"),
             code: self.optional(list.code.as_ref(), &item, pointer, "code"),
             message: self.optional(list.message.as_ref(), &item, pointer, "message"),
-            every: list.every,
             class: list.class,
             rules: self.rules(&list.rules, &["item", "code", "message"], &format!("{pointer}/rules")),
             label: label.into(),

@@ -97,7 +97,6 @@ pub(super) struct List {
     pub is: Option<Expression>,
     pub code: Option<Expression>,
     pub message: Option<Expression>,
-    pub every: bool,
     pub class: Class,
     pub rules: Vec<Rule>,
     /// Last name of `items`, to name the list in messages.

@@ -25,6 +25,7 @@ mod record;
 mod request;
 mod rules;
 mod settings;
+mod settled;
 mod template;
 mod value;
 mod writer;

@@ -116,17 +116,12 @@ impl<'a> Reader<'a> {
             let judged = judge(list, &scope);
             match (by, positions.as_slice()) {
                 (By::Whole | By::Order, all) => all.iter().for_each(|at| self.put(*at, &judged)),
-                (By::Key, all) if list.every && !all.is_empty() => all.iter().for_each(|at| self.put(*at, &judged)),
                 (_, [only]) => self.put(*only, &judged),
                 // Somebody was refused, and nobody knows who.
                 (_, []) => self.stray |= judged.class != Class::Ok,
-                (_, several) => {
-                    for at in several {
-                        if let Some(slot) = self.each.get_mut(*at) {
-                            slot.get_or_insert(Each::Done(Outcome::Unverified));
-                        }
-                    }
-                }
+                // What is the matter with a name is the matter with all records that bear it: no two of a request have the
+                // same identifiers, so it is a name such as that of a kind of event.
+                (_, several) => several.iter().for_each(|at| self.put(*at, &judged)),
             }
         }
     }

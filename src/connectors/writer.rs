@@ -1,6 +1,6 @@
 //! A batch on its way: looked up where the mode wants it, sent, and each record's outcome found in the answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use serde_json::{Value as Json, json};
 use super::account::{Account, Counter, fatal};
 use super::compile::{self, Object};
 use super::expression::Scope;
-use super::lookup::Found;
-use super::outcome::{Each, Reader, Subject, name_hash, single, warnings, whole};
+use super::lookup::{Found, there};
+use super::outcome::{Each, Reader, Subject, name_hash, warnings, whole};
 use super::record::{Layout, RecordScope};
 use super::request::{Made, Records};
-use super::rules::{ADDRESS, Verdict};
+use super::settled::{Slots, sent, settle_found, verdicts};
 use super::template::Layer;
 use crate::destinations::{Action, Batch, Operation, Outcome, SendError, Sent, Warning, Writer};
 use crate::manifest::connector::api::Class;
@@ -47,6 +47,8 @@ pub(super) struct HttpWriter {
     pub matched: bool,
     /// Hash of the container, which is part of what a record is.
     pub container: u64,
+    /// What look-ups found for batches that could not go yet.
+    pub found: Mutex<HashMap<(u64, String), Found>>,
     warned: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -57,16 +59,6 @@ struct Shot {
     group: Option<Json>,
     made: Made,
     records: Records,
-}
-
-/// What is known of the records of a batch so far.
-#[derive(Default)]
-struct Slots {
-    outcomes: Vec<Option<Outcome>>,
-    /// What looking up found.
-    found: Vec<Option<Json>>,
-    /// Why some have no outcome, and when to come back.
-    again: Option<(String, Option<Duration>)>,
 }
 
 /// How the request of a shot ended.
@@ -101,6 +93,7 @@ impl HttpWriter {
             kinds,
             matched,
             container,
+            found: Mutex::default(),
             warned: Mutex::default(),
         }
     }
@@ -162,18 +155,30 @@ impl HttpWriter {
         }
         let mut slots =
             Slots { outcomes: vec![None; operations.len()], found: vec![None; operations.len()], again: None };
+        let mut kept: Vec<(u64, Found)> = Vec::new();
         for (name, must_be) in [(&step.find, true), (&step.absent, false)] {
             let Some(name) = name else { continue };
             let lookup = object.lookups.get(name).ok_or_else(|| gone(name))?;
-            let found = self.look_up(lookup, operations).await?;
+            let found = self.look_up(name, lookup, operations).await?;
+            if must_be {
+                // Who is there stays there: a request that fails has nobody looked up again.
+                kept = operations.iter().map(|operation| operation.ordinal).zip(found.iter().cloned()).collect();
+            }
             settle_found(found, must_be, operations, &mut slots);
         }
         let open: Vec<usize> =
             (0..operations.len()).filter(|at| matches!(slots.outcomes.get(*at), Some(None))).collect();
-        if let Some(handle) = self.act(operation, operations, open, &mut slots).await? {
+        let acted = self.act(operation, operations, open, &mut slots).await;
+        if let (Err(SendError::Transient { .. } | SendError::Lost { .. } | SendError::Unreachable { .. }), Some(name)) =
+            (&acted, &step.find)
+        {
+            self.remember(name, kept.into_iter());
+        }
+        if let Some(handle) = acted? {
             return Ok(Sent::Deferred { handle });
         }
-        if let (Some(then), None) = (&step.then, &slots.again) {
+        // Also where others must be sent again: what was only half done is not done.
+        if let Some(then) = &step.then {
             let then = object.operations.get(then).ok_or_else(|| gone(then))?;
             self.follow(then, operations, &mut slots).await?;
         }
@@ -482,85 +487,6 @@ pub(super) fn identifier(kind: FieldType, value: &Value) -> Option<Value> {
 
 fn subject(operation: &Operation) -> Subject {
     Subject { in_doubt: operation.in_doubt, removal: operation.action != Action::Send }
-}
-
-/// What looking up settles. `must_be`: the record must be there; otherwise it must not.
-fn settle_found(found: Vec<Found>, must_be: bool, operations: &[Operation], slots: &mut Slots) {
-    for (at, (found, operation)) in found.into_iter().zip(operations).enumerate() {
-        let (Some(slot), Some(place)) = (slots.outcomes.get_mut(at), slots.found.get_mut(at)) else { continue };
-        let rejected = |code: &str, message: String| Some(Outcome::Rejected { code: code.into(), message });
-        let outcome = match found {
-            Found::Refused { code, message } => rejected(&code, message),
-            Found::Nothing if must_be && operation.action == Action::Send => Some(Outcome::NoMatch),
-            // What is not there needs no removal.
-            Found::Nothing if must_be => Some(Outcome::Succeeded),
-            Found::Nothing => None,
-            Found::Several if must_be => {
-                rejected("multiple_match", "the destination holds more than one such record".into())
-            }
-            Found::One(value) if must_be => {
-                *place = Some(value);
-                None
-            }
-            Found::One(_) | Found::Several if operation.in_doubt => Some(Outcome::Succeeded),
-            Found::One(_) | Found::Several => {
-                rejected("already_exists", "the destination holds the record already".into())
-            }
-        };
-        if slot.is_none() {
-            *slot = outcome;
-        }
-    }
-}
-
-/// A plain 404 to a request for many records is not about one of them: there is no such address.
-pub(super) fn there(verdict: &Verdict, made: &Made) -> Result<(), SendError> {
-    if verdict.class != Class::NotFound || !verdict.common {
-        return Ok(());
-    }
-    let path = made.url.split('?').next().unwrap_or_default();
-    Err(SendError::Fatal {
-        message: format!("the destination has no `{path}`: {}", verdict.message),
-        help: Some(ADDRESS.into()),
-    })
-}
-
-/// What a verdict on a whole request means for its records.
-fn verdicts(verdict: Verdict, subjects: &[Subject]) -> Result<Vec<Each>, SendError> {
-    let help = verdict.help();
-    let Verdict { class, code, message, wait, .. } = verdict;
-    let transient = |message| SendError::Transient { message, retry_after: wait };
-    match class {
-        Class::Ok | Class::Unverified => {
-            let outcome = if class == Class::Ok { Outcome::Succeeded } else { Outcome::Unverified };
-            Ok(vec![Each::Done(outcome); subjects.len()])
-        }
-        Class::RateLimited | Class::Transient => Err(transient(message)),
-        Class::QuotaExhausted => Err(SendError::Fatal {
-            message,
-            help: Some("the quota is used up: what is left is sent by the next run".into()),
-        }),
-        Class::Lost => Err(SendError::Lost { message }),
-        Class::Reauth | Class::AuthFatal => Err(SendError::Fatal { message, help: Some(help.into()) }),
-        Class::SplitBatch | Class::Permanent | Class::NotFound | Class::Conflict | Class::Duplicate => match subjects {
-            [only] => Ok(single(class, &code, &message, *only).into_iter().collect()),
-            _ => Err(SendError::Refused { code, message }),
-        },
-    }
-}
-
-/// The answer to the batch.
-fn sent(slots: Slots) -> Result<Sent, SendError> {
-    let Slots { outcomes, again, .. } = slots;
-    if outcomes.iter().all(Option::is_some) {
-        return Ok(Sent::Outcomes(outcomes.into_iter().flatten().collect()));
-    }
-    let (message, retry_after) =
-        again.unwrap_or_else(|| ("the destination has not done all of the records".into(), None));
-    if outcomes.iter().all(Option::is_none) {
-        return Err(SendError::Transient { message, retry_after });
-    }
-    Ok(Sent::Partly { outcomes, message, retry_after })
 }
 
 #[async_trait]

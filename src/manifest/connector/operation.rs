@@ -95,10 +95,6 @@ pub struct Results {
     pub at: Option<String>,
     /// With `by: key`: expression, over the record's `match`, `fields`, `key` and `dedupe_id`, that must equal `at`.
     pub is: Option<String>,
-    /// With `by: key`: true when an item is about all records that bear its name, such as a name of events that is not
-    /// allowed; without it, a name that two records bear says nothing of either.
-    #[serde(default)]
-    pub every: bool,
     /// Expression of the code shown to people, over `item`.
     pub code: Option<String>,
     /// Expression of the message shown to people, over `item`.
