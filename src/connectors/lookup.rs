@@ -13,7 +13,7 @@ use super::expression::Scope;
 use super::outcome::name_hash;
 use super::record::RecordScope;
 use super::request::{Made, Records};
-use super::rules::{Answer, Verdict};
+use super::rules::{ADDRESS, Answer, Verdict};
 use super::template::Layer;
 use super::writer::HttpWriter;
 use crate::destinations::{Operation, SendError};
@@ -226,6 +226,6 @@ pub(super) fn there(verdict: &Verdict, made: &Made) -> Result<(), SendError> {
     let path = made.url.split('?').next().unwrap_or_default();
     Err(SendError::Fatal {
         message: format!("the destination has no `{path}`: {}", verdict.message),
-        help: Some("check the `connection` of the destination and the `options` of the sync".into()),
+        help: Some(ADDRESS.into()),
     })
 }
