@@ -87,6 +87,9 @@ struct Lane<'a> {
     invalid: Tally,
 }
 
+/// What one thread has dealt out: a run a slice, the rows of each part, and those without a key.
+type Dealt = (Vec<Run>, BTreeMap<usize, u64>, Tally);
+
 /// Rows that have been hashed.
 struct Hashed<'a> {
     columns: &'a [ArrayRef],
@@ -353,7 +356,7 @@ impl Scan<'_> {
         &self,
         next: &(dyn Fn() -> Option<(usize, BatchStream)> + Sync),
         bounds: &[Hash],
-    ) -> Result<(Vec<Run>, BTreeMap<usize, u64>, Tally), DiffError> {
+    ) -> Result<Dealt, DiffError> {
         let nothing = Gauge::new(0);
         let mut slices: Vec<RunWriter<'_>> =
             (0..=bounds.len()).map(|_| RunWriter::new(self.scratch, &nothing)).collect();

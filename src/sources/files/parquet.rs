@@ -19,7 +19,7 @@ use super::part::{Batches, Part};
 use super::stamp::Stamp;
 use super::table::check_names;
 use crate::diagnostic::{Error, Result};
-use crate::sources::{BATCH_ROWS, BatchStream, TYPE_JSON, TYPE_KEY};
+use crate::sources::{BatchStream, TYPE_JSON, TYPE_KEY};
 
 /// A Parquet file whose footer was read.
 pub(super) struct ParquetFile {
@@ -28,6 +28,9 @@ pub(super) struct ParquetFile {
     /// To read columns as dictionaries that are nothing else in the file.
     encoded: ArrowReaderMetadata,
 }
+
+/// Rows of a batch: few enough that what was decoded is still in the cache when it is looked at.
+const ROWS: usize = 16_384;
 
 const BROKEN: &str = "the file is cut or damaged, or still being written; write it again";
 
@@ -163,7 +166,7 @@ pub(super) fn streams(
                 let input = stamp.open()?;
                 let build = || {
                     ParquetRecordBatchReaderBuilder::<File>::new_with_metadata(input, metadata)
-                        .with_batch_size(BATCH_ROWS)
+                        .with_batch_size(ROWS)
                         .with_projection(mask)
                         .with_row_groups(groups)
                         .build()
