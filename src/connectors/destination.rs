@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value as Json, json};
@@ -25,6 +26,11 @@ use crate::manifest::connector::operation::By;
 use crate::manifest::sync::{Mode, OnRemoved};
 use crate::mapping::Value;
 use crate::secret::{Connection, Redactor};
+
+/// How often the fields there are are asked for, where the answer is lost or put off.
+const FIELDS_TRIES: u32 = 4;
+/// The pause before the second of these; it grows.
+const FIELDS_PAUSE: Duration = Duration::from_millis(250);
 
 /// What a destination is opened with beside its connection.
 #[derive(Clone, Default)]
@@ -258,6 +264,14 @@ impl Destination for Http {
 
     async fn fields(&self, object: &str, options: &Options) -> Result<Option<Discovered>, SendError> {
         let (object, globals) = self.asking(object, options)?;
+        for attempt in 1..FIELDS_TRIES {
+            match ask::fields(&self.account, object, &globals, &Counter::default()).await {
+                Err(SendError::Transient { retry_after, .. }) if self.account.patient => {
+                    tokio::time::sleep(retry_after.unwrap_or(FIELDS_PAUSE * attempt)).await;
+                }
+                answer => return answer,
+            }
+        }
         ask::fields(&self.account, object, &globals, &Counter::default()).await
     }
 

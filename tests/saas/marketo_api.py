@@ -144,6 +144,10 @@ class Marketo:
                 return self.member_fields(request, int(number))
             case ("POST", "programs", number, "members", "delete"):
                 return self.leave(request, int(number))
+            case ("GET", "customobjects", name, "describe") if name in self.objects:
+                fields = [{"name": field, "displayName": field, "dataType": "string", "updateable": True}
+                          for field in self.objects[name]["names"]]
+                return self.good([{"name": name, "dedupeFields": self.objects[name]["dedupe"], "fields": fields}])
             case ("POST", "customobjects", name):
                 return self.custom(request, name)
             case ("GET", "stats", "usage"):

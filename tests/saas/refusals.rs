@@ -24,7 +24,7 @@ fn refused_credentials_end_a_run_after_a_couple_of_requests() {
 #[test]
 fn one_wrongly_typed_field_costs_its_own_record_alone() {
     let world: World = iterable::world();
-    // The project knows `ratio` as a text; all but one of the rows have none.
+    // Since the plan asked for the fields, somebody has made `ratio` a text; all but one of the rows have none.
     let source = iterable::source(1);
     let details = source[1].1.lines().map(|line| {
         let mut cells: Vec<&str> = line.split(',').collect();
@@ -34,6 +34,8 @@ fn one_wrongly_typed_field_costs_its_own_record_alone() {
         cells.join(",")
     });
     world.project.write("data/details.csv", &details.collect::<Vec<_>>().join("\n"));
+    let planned = world.command(&["plan", "--select", "details"]).output().expect("the binary runs");
+    assert_eq!(planned.status.code(), Some(0), "{}", String::from_utf8_lossy(&planned.stderr));
     world.iterable_field("ratio", "string");
     let ran = world.apply(&["--select", "details"]).code(4).json();
     assert_eq!((number(of(&ran, "details"), "/rejected"), number(of(&ran, "details"), "/succeeded/added")), (1, 129));
