@@ -7,9 +7,10 @@
 //! ```text
 //!  files ──► manifest ──► project ──► sources ──► mapping ──► diff ──► plan ──► deliver ──► destinations
 //!            (spans)      (linked)    (Arrow)     (records)   (states)  (JSON)  (journal)   (outcomes)
-//!               │            │                                  ▲         │         │
-//!             render       secret                             state ◄─────┼─────────┘
-//!                                                     (snapshot, runs)  report ──► a person, a CI, a merge request
+//!               │            │                                  ▲         │         │            │
+//!             render       secret                             state ◄─────┼─────────┘       connectors (YAML)
+//!                                                     (snapshot, runs)    │                      │
+//!                                                                      report                  http ──► an API, the sandbox
 //! ```
 
 #![forbid(unsafe_op_in_unsafe_fn)]
