@@ -126,13 +126,6 @@ impl Account {
         self.redactor.redact(text)
     }
 
-    /// How fast requests that count in these limits may go, a second.
-    pub fn rate(&self, limits: &[String]) -> Option<f64> {
-        const MANY: u64 = 1000;
-        let seconds = self.limits.estimate(limits, MANY);
-        (seconds > 0.0).then(|| MANY as f64 / seconds)
-    }
-
     /// The least seconds that requests take, counted by the limit they count in; what the day has not got left is passed
     /// over, as apply says so.
     pub fn seconds(&self, requests: &std::collections::BTreeMap<&str, u64>) -> f64 {

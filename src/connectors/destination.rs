@@ -209,20 +209,10 @@ impl Destination for Http {
         let mut on_removed = vec![OnRemoved::Keep];
         on_removed.extend(steps.clear.is_some().then_some(OnRemoved::Clear));
         on_removed.extend(steps.delete.is_some().then_some(OnRemoved::Delete));
-        let step = steps.send.as_ref().or(steps.added.as_ref()).or(steps.changed.as_ref());
-        let operation = step.and_then(|step| object.operations.get(&step.operation));
         // Row states may have requests of their own; the smaller ones are cut to size by the writer.
         let all = [&steps.send, &steps.added, &steps.changed].into_iter().flatten();
         let all = all.filter_map(|step| object.operations.get(&step.operation));
         let most = all.map(|operation| operation.most).max().unwrap_or(1);
-        let mut rate = operation.and_then(|operation| self.account.rate(&operation.request.limits));
-        let lookups = step.into_iter().flat_map(|step| [&step.find, &step.absent]).flatten();
-        for lookup in lookups.filter_map(|name| object.lookups.get(name)) {
-            let requests = most.div_ceil(lookup.most.max(1)) as f64;
-            if let Some(own) = self.account.rate(&lookup.request.limits) {
-                rate = Some(rate.unwrap_or(f64::INFINITY).min(own / requests));
-            }
-        }
         Ok(Capabilities {
             modes: object.words.modes.keys().copied().collect(),
             on_removed,
@@ -234,7 +224,6 @@ impl Destination for Http {
             },
             batch_size: u32::try_from(most).unwrap_or(u32::MAX),
             concurrency: self.compiled().manifest().api.concurrency,
-            batches_per_second: rate,
             always_opened: false,
             by_state: steps.added.is_some() || steps.changed.is_some(),
             matched: !object.words.append,

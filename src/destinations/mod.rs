@@ -221,8 +221,6 @@ pub struct Capabilities {
     pub batch_size: u32,
     /// Batches in flight unless the manifest says otherwise.
     pub concurrency: u32,
-    /// Most batches per second; `None` where there is no limit. Estimates use it.
-    pub batches_per_second: Option<f64>,
     /// True when a run without changes still leaves something there, e.g. the three empty files of `content: diff`.
     pub always_opened: bool,
     /// True when added and changed rows are sent in different ways, so that a batch holds only the one or the other.

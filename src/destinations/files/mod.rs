@@ -59,7 +59,6 @@ impl Destination for Files {
             class: if mode == Mode::Insert { Class::C } else { Class::A },
             batch_size: 10_000,
             concurrency: 1,
-            batches_per_second: None,
             always_opened: true,
             by_state: false,
             matched: true,

@@ -41,7 +41,6 @@ impl Destination for Postgres {
             class: if mode == Mode::Insert { Class::C } else { Class::A },
             batch_size: 5_000,
             concurrency: 2,
-            batches_per_second: None,
             always_opened: false,
             by_state: false,
             matched: true,

@@ -44,7 +44,6 @@ impl Destination for Sqlite {
             class: if mode == Mode::Insert { Class::C } else { Class::A },
             batch_size: 10_000,
             concurrency: 1, // one writer is all a SQLite file takes
-            batches_per_second: None,
             always_opened: false,
             by_state: false,
             matched: true,
