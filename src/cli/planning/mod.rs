@@ -1,0 +1,172 @@
+//! From a project and its state to a plan on disk: what `plan` and `apply` do alike.
+
+mod planner;
+mod remarks;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::{Format, Selection, progress::Progress, terminal};
+use crate::diagnostic::{Error, Result, closest};
+use crate::diff::HashKey;
+use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
+use crate::plan::{Notice, Plan, ProjectInfo, SyncPlan, Totals, guards};
+use crate::project::{Project, ResolvedSync, tree};
+use crate::report::{self, Masked};
+use crate::state::Reading;
+use planner::Planner;
+
+/// What is asked of a plan.
+pub(super) struct Request<'a> {
+    pub selection: &'a Selection,
+    /// Samples per row state.
+    pub samples: usize,
+    /// Where plan and operations are written; a new folder.
+    pub folder: &'a Path,
+}
+
+/// A plan, on disk, and the syncs that could not be planned.
+pub(super) struct Planned {
+    pub plan: Plan,
+    pub folder: PlanFolder,
+    pub failures: Vec<(String, Error)>,
+}
+
+/// Plans the selected syncs. Faults of manifests against the model's columns end it with all of them listed; a source
+/// that fails takes only its own syncs along.
+pub(super) fn make(
+    project: &Project,
+    key: &HashKey,
+    state: &Reading,
+    request: &Request,
+    progress: &Progress,
+) -> Result<Planned> {
+    let selected = project.select(&request.selection.select)?;
+    known_syncs(project, request.selection)?;
+    let now = jiff::Timestamp::now();
+    let folder = PlanFolder::new(request.folder);
+    let mut planner = Planner::new(project, key, state, request, &folder, now);
+    let mut plan = Plan {
+        format_version: FORMAT_VERSION.into(),
+        plan_id: uuid::Uuid::now_v7().to_string(),
+        digest: project.digest.clone(),
+        created_at: planner.started_at.clone(),
+        environment: project.environment.name.clone(),
+        project: ProjectInfo { name: project.name.clone(), commit: tree::commit(&project.root), against: None },
+        complete: selected.len() == project.syncs.len(),
+        ..Plan::default()
+    };
+    let (mut failures, mut faults) = (Vec::new(), Vec::new());
+    for name in project.order().into_iter().filter(|name| selected.contains(name)) {
+        let Some(sync) = project.syncs.get(&name) else { continue };
+        progress.begin(&format!("planning {name}"));
+        match planner.sync(sync) {
+            Ok(part) => {
+                plan.refusals.extend(guards::refusals(&part, |guard| place(sync, &format!("/guards/{guard}"))));
+                plan.syncs.push(part);
+            }
+            Err(Error::Invalid(diagnostics)) => faults.extend(diagnostics),
+            Err(Error::Refused { message, help }) => {
+                let place = place(sync, "/model");
+                plan.refusals.push(Notice { code: "key_changed".into(), sync: Some(name), message, help, place });
+            }
+            Err(error) => failures.push((name, error)),
+        }
+    }
+    progress.end();
+    if !faults.is_empty() {
+        return Err(Error::Invalid(faults));
+    }
+    plan.complete &= failures.is_empty();
+    plan.warnings = planner.warnings;
+    plan.warnings.append(&mut planner.discoverer.warnings);
+    for (name, error) in &failures {
+        plan.warnings.push(Notice {
+            code: "not_planned".into(),
+            sync: Some(name.clone()),
+            message: format!("`{name}` could not be planned: {error}"),
+            help: error.help().map(str::to_owned),
+            place: None,
+        });
+    }
+    plan.totals = totals(&plan.syncs);
+    budget(project, &mut plan);
+    // Before it is written: what was allowed and reviewed is what `apply FILE` does.
+    guards::allow(&mut plan, &request.selection.allow);
+    let bound = Bound {
+        format_version: FORMAT_VERSION.into(),
+        tool_version: env!("CARGO_PKG_VERSION").into(),
+        plan_id: plan.plan_id.clone(),
+        digest: plan.digest.clone(),
+        environment: plan.environment.clone(),
+        lineage: state.lineage().to_owned(),
+        serial: state.serial(),
+        syncs: planner.frozen,
+    };
+    folder.write(&plan, &bound)?;
+    Ok(Planned { plan, folder, failures })
+}
+
+/// The counts of several syncs together.
+pub(super) fn totals(syncs: &[SyncPlan]) -> Totals {
+    let sum = |count: fn(&SyncPlan) -> u64| syncs.iter().map(count).sum();
+    Totals {
+        added: sum(|s| s.counts.added),
+        changed: sum(|s| s.counts.changed),
+        removed: sum(|s| s.counts.removed),
+        invalid: sum(|s| s.counts.invalid),
+    }
+}
+
+/// A plan that alone reads more than the month allows is over the budget whatever was read before.
+fn budget(project: &Project, plan: &mut Plan) {
+    use crate::manifest::project::OnExceed;
+    let Some(budget) = &project.usage.monthly_queried_records else { return };
+    let per_model: HashMap<&str, u64> =
+        plan.syncs.iter().map(|s| (s.model.as_str(), s.estimate.queried_records)).collect();
+    let queried: u64 = per_model.values().sum();
+    if queried <= budget.limit {
+        return;
+    }
+    let notice = Notice {
+        code: "budget".into(),
+        sync: None,
+        message: format!("this plan reads {queried} distinct records; the monthly budget is {}", budget.limit),
+        help: Some("narrow the models, or raise `usage.monthly_queried_records.limit`".into()),
+        place: None,
+    };
+    match budget.on_exceed {
+        OnExceed::Warn => plan.warnings.push(notice),
+        OnExceed::Refuse => plan.refusals.push(notice),
+    }
+}
+
+/// A misspelt sync in `--allow` would be found only when its guard refuses.
+fn known_syncs(project: &Project, selection: &Selection) -> Result<()> {
+    let Some(unknown) = selection.allow.iter().find(|allowance| !project.syncs.contains_key(&allowance.sync)) else {
+        return Ok(());
+    };
+    let help = match closest(&unknown.sync, project.syncs.keys().map(String::as_str)) {
+        Some(guess) => format!("did you mean `{guess}`?"),
+        None => "write --allow SYNC:GUARD=N with the name of a sync of this project".into(),
+    };
+    Err(Error::failed_help(format!("--allow: there is no sync `{}`", unknown.sync), help))
+}
+
+pub(super) fn place(sync: &ResolvedSync, pointer: &str) -> Option<String> {
+    let place = sync.place(pointer)?;
+    let (line, column) = place.line_column();
+    Some(format!("{}:{line}:{column}", place.source.path.display()))
+}
+
+/// The faces of a plan. Values of personal data are shown to a person at a terminal or who asks for them, and masked
+/// everywhere else.
+pub(super) fn face(plan: &Plan, format: Format, show_values: bool) -> Result<String> {
+    let masked = if show_values { Masked::shown_on_request(plan) } else { Masked::new(plan) };
+    match format {
+        Format::Text => Ok(report::plan_text(plan, &terminal::style(show_values))),
+        Format::Json => report::json::plan_json(masked.plan()),
+        Format::Markdown => Ok(report::plan_markdown(&masked, report::markdown::DEFAULT_BUDGET)),
+        Format::Html => report::plan_html(&masked),
+    }
+}

@@ -1,0 +1,276 @@
+//! One sync: its model is read and compared with the state, and its operations are frozen.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::super::discovering::{self, Discoverer};
+use super::super::watching::Watch;
+use super::{Request, remarks};
+use crate::connectors::Setup;
+use crate::destinations::{self, Load};
+use crate::diagnostic::{Error, Result};
+use crate::diff::{self, HashKey, snapshot::Layout};
+use crate::manifest::sync::{Mode, OnRemoved};
+use crate::mapping::{Mapping, Used, columns_of};
+use crate::plan::collect::{Collector, Rules};
+use crate::plan::file::{FrozenSync, PlanFolder};
+use crate::plan::former::Left;
+use crate::plan::identities::{Namer, Normalise, Observed, Records};
+use crate::plan::{Estimate, Notice, SyncPlan, guards, operations};
+use crate::project::{Project, ResolvedModel, ResolvedSync};
+use crate::sources::{self, Source};
+use crate::state::formers::{self, Former};
+use crate::state::{Reading, SyncView};
+
+/// Bytes of memory a diff stays within.
+const MEMORY: usize = 512 * 1024 * 1024;
+
+/// Plans one sync after another; what they have in common is opened once.
+pub(super) struct Planner<'a> {
+    project: &'a Project,
+    key: &'a HashKey,
+    state: &'a Reading,
+    request: &'a Request<'a>,
+    folder: &'a PlanFolder,
+    pub started_at: String,
+    sources: HashMap<String, Box<dyn Source>>,
+    pub discoverer: Discoverer<'a>,
+    /// What decides the records of each sync planned so far.
+    pub frozen: IndexMap<String, FrozenSync>,
+    pub warnings: Vec<Notice>,
+}
+
+impl<'a> Planner<'a> {
+    pub fn new(
+        project: &'a Project,
+        key: &'a HashKey,
+        state: &'a Reading,
+        request: &'a Request<'a>,
+        folder: &'a PlanFolder,
+        now: jiff::Timestamp,
+    ) -> Self {
+        Self {
+            project,
+            key,
+            state,
+            request,
+            folder,
+            started_at: format!("{now:.0}"),
+            sources: HashMap::new(),
+            discoverer: Discoverer::new(project, state),
+            frozen: IndexMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Planner<'_> {
+    pub fn sync(&mut self, sync: &ResolvedSync) -> Result<SyncPlan> {
+        let model = self.project.models.get(&sync.model).ok_or_else(|| Error::failed("its model is gone"))?;
+        self.open_source(&model.source)?;
+        let destination: Arc<dyn destinations::Destination> = Arc::from(self.destination(sync)?);
+        let capabilities = destination.capabilities(&sync.sync.object, sync.sync.mode, &sync.sync.options)?;
+        let source = self.sources.get(&model.source).ok_or_else(|| Error::failed("its source is gone"))?;
+        let origin = origin(self.project, model);
+        let schema = source.schema(&model.query).map_err(|e| e.context(&origin))?;
+        let schema = sources::with_unknown(schema, || needed(sync, model));
+        let faults = sync.mapping.check(&schema, &model.columns);
+        if !faults.is_empty() {
+            return Err(Error::Invalid(self.project.mapping_faults(sync, &faults)));
+        }
+        discovering::check(&mut self.discoverer, self.project, sync, &schema)?;
+        let used =
+            sync.mapping.columns().map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
+        let columns: Option<Vec<String>> = match used {
+            Used::Columns(columns) => Some(columns.into_iter().collect()),
+            Used::All => None,
+        };
+        let names = columns.clone().unwrap_or_else(|| schema.fields().iter().map(|f| f.name().clone()).collect());
+        let layout = Layout::new(&schema, &names, &model.primary_key).map_err(|e| diff_failed(sync, &origin, e))?;
+        let mapping = Mapping::new(&sync.mapping, &layout.schema, &self.started_at)
+            .map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
+
+        let view = self.state.view(&sync.name, sync.sync.moved_from.as_deref())?;
+        let acknowledged = view.snapshot.as_ref().map_or(0, |s| s.rows());
+        let rules = Rules {
+            mode: sync.sync.mode,
+            on_removed: sync.on_removed,
+            samples: self.request.samples,
+            open_fields: open_fields(sync, model),
+        };
+        let operations = operations::Writer::create(&self.folder.operations(&sync.name))?;
+        let removes = sync.on_removed != OnRemoved::Keep;
+        let shares = matches!(sync.sync.mode, Mode::Update | Mode::Upsert | Mode::Mirror);
+        let matched = capabilities.matched && formers::can_change(&sync.mapping) && (removes || shares);
+        let namer = matched
+            .then(|| Namer::new(self.key, &sync.mapping, normalise(Arc::clone(&destination), &sync.sync.object)));
+        let watch = watch(sync, model, &view, namer.clone());
+        let records = watch.identifiers.as_ref().map(|(_, namer, observed)| {
+            Records::new(namer.clone(), observed.clone(), removes, view.formers.0.values().map(Former::key_hash))
+        });
+        let mut collector = Collector::new(rules, &mapping, operations).watching(records);
+        let scratch = tempfile::tempdir_in(self.folder.path())
+            .map_err(|e| Error::failed(format!("cannot write to `{}`: {e}", self.folder.path().display())))?;
+        let options = diff::Options {
+            memory: MEMORY,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            scratch: scratch.path().to_owned(),
+            retry: self.request.selection.retry,
+            full_refresh: self.request.selection.full_refresh,
+            started_at: self.started_at.clone(),
+        };
+        let rows = source.read(&model.query, columns.as_deref()).map_err(|e| e.context(&origin))?;
+        let summary = diff::diff(
+            watch.over(rows),
+            &layout,
+            &mapping,
+            view.snapshot.as_ref(),
+            view.doubt.as_ref(),
+            &view.held,
+            self.key,
+            &options,
+            &mut |batch| Ok(collector.take(&batch)?),
+        )
+        .map_err(|e| diff_failed(sync, &origin, e))?;
+        let queried = summary.keys;
+        let again = options.retry || options.full_refresh;
+        collector.take_left(left(sync, &view, again))?;
+        collector.forget_held(watch.left())?;
+        let (mut part, said) = collector.finish(summary)?;
+        part.sync = sync.name.clone();
+        part.model = sync.model.clone();
+        part.destination = sync.destination.clone();
+        part.object = sync.sync.object.clone();
+        part.mode = sync.sync.mode.word().into();
+        part.key_open = !model.primary_key.iter().any(|key| is_sensitive(model, key));
+        part.guards = guards::evaluate(&sync.guards, &part.counts, acknowledged, view.first_run);
+        let batch = u64::from(sync.sync.delivery.batch_size.unwrap_or(capabilities.batch_size).max(1));
+        let operations = &part.operations;
+        let added = part.counts.added.min(operations.send);
+        let load = Load {
+            added,
+            changed: operations.send - added,
+            clear: operations.clear,
+            delete: operations.delete,
+            batch_size: batch,
+        };
+        let cost = destination.cost(&sync.sync.object, sync.sync.mode, &sync.sync.options, &load)?;
+        part.estimate = Estimate { requests: cost.requests, seconds: cost.seconds, queried_records: queried };
+        remarks::warn(&mut self.warnings, sync, &part, &said, matched && removes);
+        // The types of an empty model are a guess; what the state has stays true.
+        let key = match &view.snapshot {
+            Some(snapshot) if part.counts.rows == 0 => snapshot.meta().key.clone(),
+            _ => layout.key_types(),
+        };
+        let frozen = FrozenSync { key, mapping: sync.mapping.clone(), started_at: self.started_at.clone() };
+        self.frozen.insert(sync.name.clone(), frozen);
+        Ok(part)
+    }
+
+    /// The destination, to ask what it offers. Its secrets are not needed for that: a plan is made where the source can
+    /// be read, and that apply will miss them is a warning.
+    fn destination(&mut self, sync: &ResolvedSync) -> Result<Box<dyn destinations::Destination>> {
+        let (kind, connection) = match self.project.destination_connection(&sync.destination) {
+            Ok(found) => found,
+            Err(error) => {
+                self.warnings.push(Notice {
+                    code: "destination_not_ready".into(),
+                    sync: Some(sync.name.clone()),
+                    message: format!("`{}` can be planned, but not applied from here: {error}", sync.name),
+                    help: error.help().map(str::to_owned),
+                    place: None,
+                });
+                self.project.destination_offline(&sync.destination)?
+            }
+        };
+        destinations::open(&kind, &connection, &Setup::default())
+    }
+
+    fn open_source(&mut self, name: &str) -> Result<()> {
+        if !self.sources.contains_key(name) {
+            let (kind, connection) = self.project.source_connection(name)?;
+            let opened = sources::open(kind, &connection).map_err(|e| e.context(source_text(self.project, name)))?;
+            self.sources.insert(name.to_owned(), opened);
+        }
+        Ok(())
+    }
+}
+
+fn normalise(destination: Arc<dyn destinations::Destination>, object: &str) -> Normalise {
+    let object = object.to_owned();
+    Arc::new(move |name, value| destination.normalise(&object, name, value))
+}
+
+/// What is looked for in the rows of a model; nothing where its rows are matched by their key and none is held.
+fn watch(sync: &ResolvedSync, model: &ResolvedModel, view: &SyncView, namer: Option<Namer>) -> Watch {
+    let columns: Vec<String> = sync.mapping.matching.values().cloned().collect();
+    Watch {
+        identifiers: namer.map(|namer| (columns, namer, Observed::default())),
+        held: (!view.waiting.is_empty()).then(|| (model.primary_key.clone(), Arc::new(view.waiting.clone()))),
+        ..Watch::default()
+    }
+}
+
+/// Records earlier runs left behind. Those the destination has refused to remove are tried when all is tried again, and
+/// those that had other identifiers cannot be named.
+fn left(sync: &ResolvedSync, view: &SyncView, again: bool) -> Vec<Left> {
+    let formers = view.formers.0.iter().filter(|(_, former)| again || !former.refused);
+    let left = formers.filter_map(|(name, former)| {
+        let matching = formers::identifiers(&sync.mapping, name)?;
+        Some(Left { key: former.key.clone(), key_hash: former.key_hash(), matching })
+    });
+    left.collect()
+}
+
+/// Fields and identifiers that show no personal data: constants, and those made only of columns declared
+/// `sensitive: false`.
+fn open_fields(sync: &ResolvedSync, model: &ResolvedModel) -> HashSet<String> {
+    let open = |columns: Used| match columns {
+        Used::Columns(columns) => columns.iter().all(|column| !is_sensitive(model, column)),
+        Used::All => false,
+    };
+    let fields = sync.mapping.fields.iter().filter(|(_, field)| open(columns_of(field)));
+    let identifiers = sync.mapping.matching.iter().filter(|(_, column)| !is_sensitive(model, column));
+    fields.map(|(name, _)| name.clone()).chain(identifiers.map(|(name, _)| name.clone())).collect()
+}
+
+fn is_sensitive(model: &ResolvedModel, column: &str) -> bool {
+    model.columns.get(column).and_then(|c| c.sensitive).unwrap_or(true)
+}
+
+/// A source and the manifest that says how it is reached.
+fn source_text(project: &Project, name: &str) -> String {
+    let file = project.sources.get(name).map(|source| format!(" ({})", source.file().display()));
+    format!("source `{name}`{}", file.unwrap_or_default())
+}
+
+/// Where the rows of a model come from, in front of what went wrong with them. Which sync it is, is said by whoever
+/// speaks of more than one.
+fn origin(project: &Project, model: &ResolvedModel) -> String {
+    format!("{}, model `{}`", source_text(project, &model.source), model.name)
+}
+
+/// The columns a sync and its model name.
+fn needed(sync: &ResolvedSync, model: &ResolvedModel) -> Vec<String> {
+    let used = match sync.mapping.columns() {
+        Ok(Used::Columns(columns)) => columns,
+        // A template of the whole row names none; a faulty one is reported with all other faults.
+        Ok(Used::All) | Err(_) => sync.mapping.matching.values().cloned().collect(),
+    };
+    used.into_iter().chain(model.primary_key.iter().cloned()).chain(model.columns.keys().cloned()).collect()
+}
+
+fn diff_failed(sync: &ResolvedSync, origin: &str, error: diff::DiffError) -> Error {
+    if let diff::DiffError::KeyChanged { .. } = error {
+        let name = &sync.name;
+        return Error::Refused {
+            message: format!("sync `{name}`: the key changed: {error}; every row would be sent again"),
+            help: Some(format!(
+                "keep what was acknowledged: `syncline state move {name} --rekey`; or start anew: `syncline state forget {name}`"
+            )),
+        };
+    }
+    Error::from(error).context(origin)
+}

@@ -1,0 +1,111 @@
+//! What must be said of a sync beside its numbers.
+
+use crate::plan::collect::Remarks;
+use crate::plan::{Notice, SyncPlan};
+use crate::project::ResolvedSync;
+use crate::report;
+
+/// The warnings of one sync. `leaves`: records are removed from under the identifiers they had before.
+pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, remarks: &Remarks, leaves: bool) {
+    let nameless = remarks.nameless;
+    let mut warn = |code: &str, message: String, help: &str, place: Option<String>| {
+        let help = Some(help.to_owned());
+        out.push(Notice { code: code.into(), sync: Some(sync.name.clone()), message, help, place });
+    };
+    if nameless > 0 {
+        warn(
+            "nameless_removed",
+            format!("`{}`: {nameless} removed rows stay at the destination: their values were not kept", sync.name),
+            "use `state: { values: full }` for syncs that delete or clear",
+            None,
+        );
+    }
+    for identifier in sync.mapping.matching.keys().filter(|_| !leaves) {
+        let Some(rows) = part.fields.get(identifier).filter(|_| part.operations.send > 0) else { continue };
+        let (rows, them) = if *rows == 1 { ("1 row".to_owned(), "it") } else { (format!("{rows} rows"), "them") };
+        warn(
+            "identifier_changed",
+            format!(
+                "`{}`: {rows} will be matched by another `{identifier}`; what was sent for {them} before stays at the \
+                 destination",
+                sync.name
+            ),
+            "make the identifier the model's primary key, and the old record is removed as the sync says",
+            None,
+        );
+    }
+    if remarks.nameless_former > 0 {
+        warn(
+            "nameless_former",
+            format!(
+                "`{}`: it is not known what {} changed rows were matched by before; if that has changed, their old \
+                 records stay at the destination",
+                sync.name, remarks.nameless_former
+            ),
+            "use `state: { values: full }` for syncs that delete or clear",
+            None,
+        );
+    }
+    if remarks.in_use > 0 {
+        let records = if remarks.in_use == 1 { "1 record" } else { "records" };
+        let count = if remarks.in_use == 1 { String::new() } else { format!("{} ", remarks.in_use) };
+        warn(
+            "identifier_in_use",
+            format!(
+                "`{}`: {count}{records} of rows that left or changed {} left alone, as other rows of the model have \
+                 the same {}",
+                sync.name,
+                if remarks.in_use == 1 { "is" } else { "are" },
+                identifiers(sync)
+            ),
+            "a row that has taken over a record and did not change itself is sent again with --full-refresh",
+            None,
+        );
+    }
+    if remarks.shared > 0 {
+        let keys: Vec<String> = remarks.sharing.iter().map(|key| shown_key(part, key)).collect();
+        let keys = if keys.is_empty() { String::new() } else { format!(", e.g. {}", keys.join(", ")) };
+        warn(
+            "duplicate_match",
+            format!(
+                "`{}`: {} rows of the model share their {} with another{keys}; of rows that write the same record, \
+                 the last one sent wins",
+                sync.name,
+                remarks.shared,
+                identifiers(sync)
+            ),
+            "make the identifiers unique in the model, or make them its primary key",
+            None,
+        );
+    }
+    let held = part.held.rejected + part.held.no_match + part.held.in_doubt;
+    if held > 0 {
+        warn(
+            "held",
+            format!(
+                "`{}`: {held} rows are held back: {} rejected, {} without a match, {} in doubt",
+                sync.name, part.held.rejected, part.held.no_match, part.held.in_doubt
+            ),
+            "they are sent again when they change, or with --retry; see `syncline runs rejected`",
+            None,
+        );
+    }
+    if part.unknown_before > 0 {
+        warn(
+            "unknown_before",
+            format!("`{}`: the old values of {} changed rows are unknown", sync.name, part.unknown_before),
+            "the state keeps fingerprints, or an answer was lost; which fields differ cannot be said",
+            None,
+        );
+    }
+}
+
+/// The identifiers of a sync, for messages.
+fn identifiers(sync: &ResolvedSync) -> String {
+    sync.mapping.matching.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
+}
+
+/// A key as a message of the plan shows it: messages go wherever the plan goes.
+fn shown_key(part: &SyncPlan, key: &str) -> String {
+    if part.key_open { key.to_owned() } else { report::mask::key(key) }
+}
