@@ -59,6 +59,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "the project comes first",
     ),
     ("deliver", &["crate::cli", "crate::project", "crate::report"], "delivery carries out a plan, whoever made it"),
+    (
+        "notify",
+        &["crate::cli", "crate::project", "crate::plan", "crate::deliver", "crate::report"],
+        "who carries a message does not choose it",
+    ),
     ("state", &["crate::cli", "crate::report", "crate::sources"], "the state is below the commands"),
     (
         "sandbox",

@@ -17,6 +17,7 @@ mod html;
 mod http;
 mod manifests;
 mod mirror;
+mod notifications;
 mod plan;
 mod refusals;
 mod saas;

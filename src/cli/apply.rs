@@ -7,7 +7,9 @@ use clap::Args;
 
 use super::interrupt::Interrupt;
 use super::narrowing::{Narrowing, Shares};
-use super::{Format, Global, Selection, delivering, planning, progress::Progress, runs, scratch::Scratch, terminal};
+use super::{
+    Format, Global, Selection, delivering, notifying, planning, progress::Progress, runs, scratch::Scratch, terminal,
+};
 use crate::diagnostic::{Error, Result};
 use crate::plan::file::PlanFolder;
 use crate::plan::{Plan, guards};
@@ -65,7 +67,14 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
     }
     let mut prepared = match &options.file {
         Some(file) => from_file(&project, &locked, file, folder.path())?,
-        None => fresh(&project, &state, &locked, &options, folder.path())?,
+        None => match fresh(&project, &state, &locked, &options, folder.path()) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let syncs = project.select(&options.selection.select).unwrap_or_default();
+                notifying::tell(&project, &locked, &unplanned(&project, &syncs, &error));
+                return Err(error);
+            }
+        },
     };
     guards::allow(&mut prepared.plan, &options.selection.allow);
     // Who applies a file has seen it, but not that it is refused.
@@ -73,7 +82,7 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
         terminal::out(&planning::face(&prepared.plan, Format::Text, options.show_values)?)?;
     }
     if !prepared.plan.refusals.is_empty() {
-        return refuse(&prepared.plan, &options);
+        return refuse(&project, &locked, &prepared, &options);
     }
     let shares = options.narrowing.narrow(&prepared.plan, &prepared.folder)?;
     if options.narrowing.is_set() {
@@ -87,6 +96,10 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
     drop(interrupt);
     let Prepared { plan, folder, failures } = prepared;
     let run = delivering::deliver(&project, &locked, &plan, &shares, &folder, failures, options.wire_log.as_deref())?;
+    // What one record did says nothing of its sync.
+    if !options.narrowing.is_set() {
+        notifying::tell(&project, &locked, &run);
+    }
     finish(&run, &options)
 }
 
@@ -150,25 +163,22 @@ fn adopt_new_names(project: &Project, locked: &Locked) -> Result<()> {
     Ok(())
 }
 
-fn refuse(plan: &Plan, options: &Options) -> Result<ExitCode> {
+fn refuse(project: &Project, locked: &Locked, prepared: &Prepared, options: &Options) -> Result<ExitCode> {
+    let plan = &prepared.plan;
     let refused = |sync: &crate::plan::SyncPlan| SyncRun {
         sync: sync.sync.clone(),
         status: Status::Refused,
         planned: delivering::planned(sync),
         ..SyncRun::default()
     };
-    let now = jiff::Timestamp::now().to_string();
     let run = Run {
-        format_version: "1.0".into(),
-        run_id: uuid::Uuid::now_v7().to_string(),
         plan_id: plan.plan_id.clone(),
-        environment: plan.environment.clone(),
         status: Status::Refused,
-        started_at: now.clone(),
-        finished_at: Some(now),
         syncs: plan.syncs.iter().map(refused).collect(),
         error: plan.refusals.first().map(|refusal| refusal.message.clone()),
+        ..ended(project)
     };
+    notifying::tell(project, locked, &notifying::refused(&run, plan, &prepared.failures));
     write_report(&run, options)?;
     if options.format == Format::Json {
         terminal::out(&runs::face(&runs::value(&run)?, options.format, options.show_values)?)?;
@@ -178,6 +188,30 @@ fn refuse(plan: &Plan, options: &Options) -> Result<ExitCode> {
         message: format!("nothing was sent: {}", reasons.join("; ")),
         help: plan.refusals.iter().find_map(|refusal| refusal.help.clone()),
     })
+}
+
+/// A run that ends as it begins.
+fn ended(project: &Project) -> Run {
+    let now = jiff::Timestamp::now().to_string();
+    Run {
+        format_version: "1.0".into(),
+        run_id: uuid::Uuid::now_v7().to_string(),
+        environment: project.environment.name.clone(),
+        started_at: now.clone(),
+        finished_at: Some(now),
+        ..Run::default()
+    }
+}
+
+/// What is told where no plan could be made.
+fn unplanned(project: &Project, syncs: &[String], error: &Error) -> Run {
+    let failed = |sync: &String| SyncRun {
+        sync: sync.clone(),
+        status: Status::Failed,
+        error: Some(format!("no plan could be made: {error}")),
+        ..SyncRun::default()
+    };
+    Run { status: Status::Failed, syncs: syncs.iter().map(failed).collect(), ..ended(project) }
 }
 
 fn finish(run: &Run, options: &Options) -> Result<ExitCode> {

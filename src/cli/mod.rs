@@ -8,6 +8,7 @@ mod doctor;
 mod init;
 mod interrupt;
 mod narrowing;
+mod notifying;
 mod outside;
 mod plan;
 mod planning;

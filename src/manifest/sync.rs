@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::secret::Secret;
+
 /// A sync: which model goes to which destination object, and how.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -387,27 +389,50 @@ pub enum OnDoubt {
     Skip,
 }
 
-/// Who is told about a run.
+/// Who is told about a run: a `webhook`, or a `slack` channel.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Notify {
     /// Address a JSON message is posted to.
     pub webhook: Option<String>,
-    /// On which results.
+    /// Key that messages to the `webhook` are signed with (HMAC-SHA256). Never written here: `{{ env.NAME }}`.
+    pub secret: Option<Secret>,
+    /// Address of an incoming webhook of Slack. It is a credential, so never written here: `{{ env.NAME }}`.
+    pub slack: Option<Secret>,
+    /// On which results; on all of them when absent.
     #[serde(default)]
     pub on: Vec<NotifyOn>,
+}
+
+impl Notify {
+    /// Whether this result is one to be told of.
+    pub fn wants(&self, result: NotifyOn) -> bool {
+        self.on.is_empty() || self.on.contains(&result)
+    }
 }
 
 /// Results someone is told about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotifyOn {
-    /// The run failed.
+    /// Nothing could be done.
     Failed,
-    /// Some records were rejected or are in doubt.
+    /// Some records were rejected, are in doubt or were not reached.
     Partial,
-    /// A guard refused.
+    /// A guard refused; nothing was sent.
     Refused,
-    /// The run succeeded after one that did not.
+    /// It succeeded after one of the others.
     Recovered,
+}
+
+impl NotifyOn {
+    /// The word in manifests and messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            NotifyOn::Failed => "failed",
+            NotifyOn::Partial => "partial",
+            NotifyOn::Refused => "refused",
+            NotifyOn::Recovered => "recovered",
+        }
+    }
 }

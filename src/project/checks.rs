@@ -41,7 +41,7 @@ pub(super) fn sync(file: &File, offer: Option<&Offer<'_>>, out: &mut Vec<Diagnos
     fields(file, out);
     schedule(file, out);
     repeated(file, "/tags", "the tag", out);
-    inert(file, "/notify", "nobody is notified by this version", out);
+    notify(file, out);
 }
 
 /// Something that is read and not carried out: who wrote it must not rely on it.
@@ -51,6 +51,34 @@ fn inert(file: &File, pointer: &str, message: &str, out: &mut Vec<Diagnostic>) {
             Diagnostic::warning("not-carried-out", message, file.key_place(pointer))
                 .with_help("it may stay here; it has no effect yet"),
         );
+    }
+}
+
+/// Each entry of `notify` names one receiver.
+fn notify(file: &File, out: &mut Vec<Diagnostic>) {
+    let entries = file.value.get("notify").and_then(Value::as_array);
+    for (at, entry) in entries.into_iter().flatten().enumerate() {
+        let given = |key: &str| entry.get(key).is_some_and(|value| !value.is_null());
+        let place = || file.place(&format!("/notify/{at}"));
+        match (given("webhook"), given("slack")) {
+            (true, true) => out.push(
+                Diagnostic::error("exclusive-keys", "`webhook` and `slack` exclude each other", place())
+                    .with_help("write an entry for each"),
+            ),
+            (false, false) => out.push(
+                Diagnostic::error("missing-key", "this entry of `notify` names nobody to tell", place())
+                    .with_help("write `webhook` or `slack`"),
+            ),
+            (false, true) if given("secret") => out.push(
+                Diagnostic::error(
+                    "exclusive-keys",
+                    "`secret` goes only with `webhook`",
+                    file.key_place(&format!("/notify/{at}/secret")),
+                )
+                .with_help("Slack checks no signature: leave `secret` out"),
+            ),
+            _ => {}
+        }
     }
 }
 

@@ -124,6 +124,16 @@ pub(super) fn connect(document: &Document, scope: &Scope, root: &Path, outside: 
     live.finish(values)
 }
 
+/// One entry of `notify`, with everything in it.
+///
+/// # Errors
+/// A variable that is not set, or a file that cannot be read, with its place.
+pub(super) fn receiver(document: &Document, entry: usize, scope: &Scope, root: &Path) -> Result<Connection> {
+    let mut live = Live::new(document, scope, root, Outside::real(root));
+    let values = live.values_at(&format!("/notify/{entry}"));
+    live.finish(values)
+}
+
 /// The connection of an API: defaults are filled in, and what came from outside as text is what the setting takes.
 /// `settings` is `None` where any key may stand.
 ///
@@ -212,8 +222,12 @@ impl<'a> Live<'a> {
     }
 
     fn values(&mut self) -> Map<String, Value> {
-        let found = self.document.root.find("/connection");
-        match found.map(|(node, _)| rendered(node, "/connection", &mut |text, pointer| self.scalar(text, pointer))) {
+        self.values_at("/connection")
+    }
+
+    fn values_at(&mut self, pointer: &str) -> Map<String, Value> {
+        let found = self.document.root.find(pointer);
+        match found.map(|(node, _)| rendered(node, pointer, &mut |text, pointer| self.scalar(text, pointer))) {
             Some(Value::Object(values)) => values,
             _ => Map::new(),
         }

@@ -200,6 +200,14 @@ impl Project {
         Ok((source.kind, connect::connect(&source.document, &self.scope, &self.root, Outside::real(&self.root))?))
     }
 
+    /// An entry of a sync's `notify`, rendered with the environment of this process.
+    ///
+    /// # Errors
+    /// A variable that is not set or a file that cannot be read, with `file:line:column`.
+    pub fn receiver(&self, sync: &ResolvedSync, entry: usize) -> Result<Connection> {
+        connect::receiver(&sync.document, entry, &self.scope, &self.root)
+    }
+
     /// Kind of a destination and a connection that leads nowhere: enough to ask what it offers, where its secrets are
     /// not at hand.
     ///

@@ -6,6 +6,7 @@
 //!                           /snapshots/       rows as last acknowledged          (immutable files)
 //!                           /held/            rows not taken, rows in doubt      (immutable files)
 //!                           /discovered/      fields destinations said they have (a cache)
+//!                           /notified/        what receivers of messages were told last
 //!                           /runs/<run id>/   run.json, plan/, journal, rows/    (history)
 //!                           /lock.json        who is writing, until when
 //! ```
@@ -27,6 +28,7 @@ pub mod lease;
 mod leaving;
 pub mod local;
 pub mod marks;
+pub mod notified;
 mod reading;
 mod recover;
 mod retention;

@@ -99,7 +99,7 @@ options: { create: true }
 schedule: { every: 24h }
 guards: { max_removed: 5%, max_changed: 50%, min_rows: 1000 }
 delivery: { batch_size: 1000, on_doubt: hold }
-notify: [ { webhook: "{{ env.SLACK_URL }}", on: [failed, partial, refused] } ]
+notify: [ { slack: "{{ env.SLACK_URL }}", on: [failed, partial, refused, recovered] } ]
 tags: [marketing]
 "#
         }
