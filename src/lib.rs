@@ -30,6 +30,7 @@ pub mod report;
 pub mod sandbox;
 pub mod sources;
 pub mod state;
+pub mod sync_test;
 
 pub mod diagnostic;
 pub mod http;

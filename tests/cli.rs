@@ -7,6 +7,7 @@ fn a_new_project_works_at_once() {
     let project = Project::new(&[]);
     project.run(&["init", "mine"]).code(0);
     project.run(&["-C", "mine", "validate"]).code(0);
+    project.run(&["-C", "mine", "test"]).code(0);
     project.run(&["-C", "mine", "apply", "--auto-approve"]).code(0);
     assert_eq!(
         project.rows("mine/out/local.db", "select first_name from contacts order by email"),
@@ -21,6 +22,38 @@ fn a_new_project_works_at_once() {
 fn the_example_at_the_root_is_valid() {
     let project = Project::new(&[]);
     project.run(&["-C", env!("CARGO_MANIFEST_DIR"), "validate"]).code(0);
+}
+
+#[test]
+fn the_tests_of_the_example_hold() {
+    let project = Project::new(&[]);
+    let ran = project.run(&["-C", env!("CARGO_MANIFEST_DIR"), "test"]).code(0);
+    assert!(ran.stdout.contains("iterable_production"), "{}", ran.stdout);
+    let ran = project.run(&["-C", env!("CARGO_MANIFEST_DIR"), "test", "--env", "prod", "marketo_activities"]).code(0);
+    assert!(!ran.stdout.contains("iterable"), "{}", ran.stdout);
+}
+
+#[test]
+fn shells_complete_every_command_and_each_has_its_manual_page() {
+    let project = Project::new(&[]);
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let text = project.run(&["completions", shell]).code(0).stdout;
+        for word in ["validate", "apply", "graph", "--auto-approve"] {
+            assert!(text.contains(word.trim_start_matches('-')), "{shell}: {word}");
+        }
+    }
+    // Where a bash is at hand, it must take what is made for it, and offer a command by its first letters.
+    let completions = project.run(&["completions", "bash"]).code(0).stdout;
+    project.write("completions.bash", &completions);
+    let script = "source completions.bash && COMP_WORDS=(syncline val) COMP_CWORD=1 && _syncline syncline val syncline \
+                  && echo \"${COMPREPLY[@]}\"";
+    if let Ok(bash) = std::process::Command::new("bash").args(["-c", script]).current_dir(project.root()).output() {
+        assert_eq!(String::from_utf8_lossy(&bash.stdout), "validate\n", "{}", String::from_utf8_lossy(&bash.stderr));
+    }
+    project.run(&["man", "pages"]).code(0);
+    let page = project.read("pages/syncline-plan.1");
+    assert!(page.contains("detailed\\-exitcode") || page.contains("detailed-exitcode"), "{page}");
+    assert!(project.read("pages/syncline.1").contains("syncline\\-doctor"), "{}", project.read("pages/syncline.1"));
 }
 
 #[test]

@@ -23,6 +23,7 @@ const FILES: &[(&str, &str)] = &[
     ("models/contacts.yaml", include_str!("init/model.yaml")),
     ("destinations/local.yaml", include_str!("init/destination.yaml")),
     ("syncs/contacts_to_local.yaml", include_str!("init/sync.yaml")),
+    ("tests/contacts_to_local.yaml", include_str!("init/test.yaml")),
     ("data/contacts.csv", include_str!("init/contacts.csv")),
     (".gitignore", "/.syncline/\n/out/\n*.slplan\n"),
 ];

@@ -1,10 +1,12 @@
 //! One file a command; wiring only. Here: the command line, and the way from an error to an exit code.
 
 mod apply;
+mod completions;
 mod connectors;
 mod delivering;
 mod discovering;
 mod doctor;
+mod graph;
 mod init;
 mod interrupt;
 mod narrowing;
@@ -20,6 +22,7 @@ mod scratch;
 mod show;
 mod state;
 mod terminal;
+mod test;
 mod validate;
 mod watching;
 
@@ -111,10 +114,18 @@ enum Command {
     Doctor(doctor::Options),
     /// The APIs syncs can go to: their objects, modes, fields and limits
     Connectors(connectors::Options),
+    /// Run the tests of syncs in `tests/`, and the cases of the connectors they use
+    Test(test::Options),
+    /// Show how sources, models, syncs and destinations hang together
+    Graph(graph::Options),
     /// Run a local Iterable and Marketo to try syncs against
     Sandbox(sandbox::Options),
     /// Write the JSON Schemas that editors and CI use
     Schema(schema::Options),
+    /// Print completions for a shell
+    Completions(completions::Options),
+    /// Write manual pages
+    Man(completions::ManOptions),
 }
 
 /// The faces of a plan or run.
@@ -165,8 +176,12 @@ pub fn main() -> ExitCode {
         Command::State(options) => state::run(&cli.global, options),
         Command::Doctor(options) => doctor::run(&cli.global, &options),
         Command::Connectors(options) => connectors::run(&cli.global, &options),
+        Command::Test(options) => test::run(&cli.global, &options),
+        Command::Graph(options) => graph::run(&cli.global, &options),
         Command::Sandbox(options) => sandbox::run(options),
         Command::Schema(options) => schema::run(&options),
+        Command::Completions(options) => completions::run(&options),
+        Command::Man(options) => completions::man(&options),
     };
     match result {
         Ok(code) => code,

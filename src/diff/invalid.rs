@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Invalid;
 use crate::mapping::{Reason, Unmappable};
 
-/// Keys named per reason.
-const NAMED: usize = 10;
+/// Keys named per reason: of more invalid rows than this, only the first ones can be told by name.
+pub const NAMED: usize = 10;
 
 /// Invalid rows by reason. The order is fixed: by reason, field and message.
 #[derive(Debug, Default)]

@@ -47,6 +47,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mapping::Record;
 pub use error::DiffError;
+pub use invalid::NAMED;
 pub use layout::{Layout, logical_type, stored_type};
 pub use merge::{Acknowledged, Entry, Kind, merge};
 pub use rekey::rekey;

@@ -12,6 +12,7 @@ pub mod project;
 pub mod schema;
 pub mod source;
 pub mod sync;
+pub mod test;
 
 /// The kinds of manifest, in data order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,12 +29,14 @@ pub enum Kind {
     Sync,
     /// `connectors/NAME.yaml`
     Connector,
+    /// `tests/NAME.yaml`
+    Test,
 }
 
 impl Kind {
     /// All kinds, in data order; last what few projects have.
-    pub const ALL: [Kind; 6] =
-        [Kind::Project, Kind::Source, Kind::Model, Kind::Destination, Kind::Sync, Kind::Connector];
+    pub const ALL: [Kind; 7] =
+        [Kind::Project, Kind::Source, Kind::Model, Kind::Destination, Kind::Sync, Kind::Connector, Kind::Test];
 
     /// The word used in messages and file names of schemas: `project`, `source`, …
     pub fn word(self) -> &'static str {
@@ -44,6 +47,7 @@ impl Kind {
             Kind::Destination => "destination",
             Kind::Sync => "sync",
             Kind::Connector => "connector",
+            Kind::Test => "test",
         }
     }
 
@@ -56,6 +60,7 @@ impl Kind {
             Kind::Destination => Some("destinations"),
             Kind::Sync => Some("syncs"),
             Kind::Connector => Some("connectors"),
+            Kind::Test => Some("tests"),
         }
     }
 }

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::{Kind, connection, connector, destination, model, project, source, sync};
+use super::{Kind, connection, connector, destination, model, project, source, sync, test};
 use crate::diagnostic::{Error, Result};
 pub use faults::{faults, typed};
 
@@ -80,6 +80,7 @@ fn generate(kind: Kind) -> Value {
         Kind::Destination => shape::<destination::Destination>(),
         Kind::Sync => shape::<sync::Sync>(),
         Kind::Connector => shape::<connector::Connector>(),
+        Kind::Test => shape::<test::Test>(),
     };
     if matches!(kind, Kind::Connector | Kind::Destination) {
         mode_names(&mut schema);
@@ -256,8 +257,8 @@ mod tests {
     fn generated_files_are_the_same_every_time_and_found_stale_when_changed() {
         assert_eq!(files(), Kind::ALL.map(|_| ()).map(|()| files())[0]);
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(check(dir.path()).len(), 7);
-        assert_eq!(write(dir.path()).unwrap().len(), 7);
+        assert_eq!(check(dir.path()).len(), 8);
+        assert_eq!(write(dir.path()).unwrap().len(), 8);
         assert!(check(dir.path()).is_empty());
         std::fs::write(dir.path().join("schemas/sync.schema.json"), "{}").unwrap();
         assert_eq!(check(dir.path()), [PathBuf::from("schemas/sync.schema.json")]);

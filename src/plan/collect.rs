@@ -212,7 +212,8 @@ impl<'a> Collector<'a> {
 /// What stands for the key of a row of which only fingerprints are known.
 const UNKNOWN_KEY: &str = "unknown";
 
-fn keys(batch: &ChangeBatch, primary_key: &[String]) -> Result<Vec<String>> {
+/// Keys of the rows of a batch, as shown to people.
+pub fn keys(batch: &ChangeBatch, primary_key: &[String]) -> Result<Vec<String>> {
     let rows = batch.rows.num_rows();
     if batch.rows.num_columns() == 0 && batch.changes.iter().all(|change| change.state == RowState::Removed) {
         return Ok(vec![UNKNOWN_KEY.to_owned(); rows]);

@@ -181,7 +181,7 @@ pub(super) fn template_fault(document: &Document, pointer: &str, fault: render::
 fn block_of(kind: Kind, pointer: &str) -> Option<Block> {
     let mut parts = pointer.split('/').skip(1);
     let (first, second, third) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
-    if pointer == "/name" || pointer.ends_with("/description") {
+    if pointer == "/name" || pointer.ends_with("/description") || (kind == Kind::Test && is_case_name(pointer)) {
         return None;
     }
     Some(match (kind, first) {
@@ -192,6 +192,12 @@ fn block_of(kind: Kind, pointer: &str) -> Option<Block> {
         (Kind::Sync, "fields") if second.is_some() && third == Some("template") => Block::Row,
         _ => Block::Plain,
     })
+}
+
+/// True for `/cases/N/name`.
+fn is_case_name(pointer: &str) -> bool {
+    let rest = pointer.strip_prefix("/cases/").and_then(|rest| rest.strip_suffix("/name"));
+    rest.is_some_and(|at| !at.contains('/'))
 }
 
 /// The value of a node, its templates rendered by `scalar`, which is given each text and its pointer.

@@ -17,6 +17,7 @@ pub(super) struct Files {
     pub destinations: Vec<File>,
     pub syncs: Vec<File>,
     pub connectors: Vec<File>,
+    pub tests: Vec<File>,
 }
 
 impl Files {
@@ -28,6 +29,7 @@ impl Files {
             Kind::Destination => &self.destinations,
             Kind::Sync => &self.syncs,
             Kind::Connector => &self.connectors,
+            Kind::Test => &self.tests,
         }
     }
 
@@ -45,7 +47,7 @@ impl Files {
 
 /// Checks all names and references.
 pub(super) fn check(files: &Files, environment: Option<&EnvironmentInfo>, out: &mut Vec<Diagnostic>) {
-    for kind in [Kind::Source, Kind::Model, Kind::Destination, Kind::Sync, Kind::Connector] {
+    for kind in [Kind::Source, Kind::Model, Kind::Destination, Kind::Sync, Kind::Connector, Kind::Test] {
         names(files.of(kind), out);
     }
     let swap = |kind: Kind, name: &str| -> String {
@@ -62,6 +64,9 @@ pub(super) fn check(files: &Files, environment: Option<&EnvironmentInfo>, out: &
         for at in 0..after {
             reference(files, sync, &format!("/schedule/after/{at}"), Kind::Sync, &|_, name| name.to_owned(), out);
         }
+    }
+    for test in &files.tests {
+        reference(files, test, "/sync", Kind::Sync, &|_, name| name.to_owned(), out);
     }
     swaps(files, out);
     moves(files, out);

@@ -14,6 +14,7 @@ mod queries;
 mod resolve;
 mod select;
 mod spoken;
+mod sync_tests;
 pub mod tree;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use crate::manifest::model::Column;
 use crate::manifest::project::Usage;
 use crate::manifest::source::SourceType;
 use crate::manifest::sync::{Guards, OnRemoved, Sync};
+use crate::manifest::test::Test;
 use crate::mapping::{self, MappingSpec};
 use crate::render::{Outside, Scope};
 use crate::secret::Connection;
@@ -66,6 +68,8 @@ pub struct Project {
     pub sources: IndexMap<String, ResolvedSource>,
     /// Destinations by name, sorted; also those that this environment swaps away.
     pub destinations: IndexMap<String, ResolvedDestination>,
+    /// Tests of syncs by name, sorted.
+    pub tests: IndexMap<String, ResolvedTest>,
     /// `sha256:` over all manifests as rendered without secrets, their SQL and the environment. Comments, formatting and
     /// the order of files and keys do not count.
     pub digest: String,
@@ -120,6 +124,8 @@ pub struct ResolvedModel {
     pub source: String,
     /// What is read.
     pub query: Query,
+    /// The models it is made of by `ref`, sorted.
+    pub refs: Vec<String>,
     /// The columns that identify a row.
     pub primary_key: Vec<String>,
     /// What is promised about columns.
@@ -160,6 +166,26 @@ impl ResolvedSync {
     /// The place of the value at a JSON pointer in its manifest, or of the nearest value above it.
     pub fn place(&self, pointer: &str) -> Option<Place> {
         Some(self.document.place(pointer))
+    }
+}
+
+/// A test of a sync.
+#[derive(Debug)]
+pub struct ResolvedTest {
+    /// The manifest, rendered.
+    pub test: Test,
+    document: Arc<Document>,
+}
+
+impl ResolvedTest {
+    /// The place of the value at a JSON pointer in its manifest, or of the nearest value above it.
+    pub fn place(&self, pointer: &str) -> Place {
+        self.document.place(pointer)
+    }
+
+    /// The place of the key at a JSON pointer in its manifest.
+    pub fn key_place(&self, pointer: &str) -> Place {
+        self.document.key_place(pointer)
     }
 }
 

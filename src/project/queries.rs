@@ -1,6 +1,6 @@
 //! Models → queries: SQL files read, `ref`s followed, templates rendered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::files::{File, read_text, template_fault};
@@ -17,6 +17,8 @@ use crate::sources::Query;
 pub(super) struct Rendered {
     pub query: Query,
     pub stable: String,
+    /// The models it is made of, sorted.
+    pub refs: Vec<String>,
 }
 
 /// Where a model's statement is written.
@@ -60,7 +62,7 @@ pub(super) fn render_all(
     for model in files.models.iter().filter(|model| model.document.is_some()) {
         if let Some(table) = form(model, out).and_then(|form| origin(tree, model, form, &mut statements, out)) {
             let stable = format!("{table:?}");
-            done.insert(model.stem.clone(), Rendered { query: table, stable });
+            done.insert(model.stem.clone(), Rendered { query: table, stable, refs: Vec::new() });
         }
     }
     let Some(scope) = scope else { return done };
@@ -99,7 +101,9 @@ pub(super) fn render_all(
             let Some(statement) = statements.get(name) else { continue };
             match (render_one(&statement.text, &scope), render_one(&statement.text, &fixed)) {
                 (Ok(sql), Ok(stable)) => {
-                    done.insert(name.to_owned(), Rendered { query: Query::Sql(sql), stable });
+                    let refs = graph.get(name).into_iter().flatten().map(|(to, _)| to.clone());
+                    let refs = refs.collect::<BTreeSet<_>>().into_iter().collect();
+                    done.insert(name.to_owned(), Rendered { query: Query::Sql(sql), stable, refs });
                 }
                 (Err(faults), _) | (_, Err(faults)) => {
                     out.extend(faults.into_iter().map(|fault| statement.diagnostic(fault)));

@@ -17,8 +17,8 @@ use super::queries::{self, Rendered};
 use super::spoken::{self, Spoken};
 use super::tree::Tree;
 use super::{
-    Loaded, Project, ResolvedDestination, ResolvedModel, ResolvedSource, ResolvedSync, checks, connect, digest,
-    parameters,
+    Loaded, Project, ResolvedDestination, ResolvedModel, ResolvedSource, ResolvedSync, ResolvedTest, checks, connect,
+    digest, parameters, sync_tests,
 };
 use crate::destinations::DestinationKind;
 use crate::diagnostic::{self, Diagnostic};
@@ -26,6 +26,7 @@ use crate::manifest::destination::Destination;
 use crate::manifest::model::Model;
 use crate::manifest::source::Source;
 use crate::manifest::sync::{Guards, Mode, OnRemoved, Origin, Sync};
+use crate::manifest::test::Test;
 use crate::manifest::{self, Kind, schema};
 use crate::mapping::MappingSpec;
 use crate::render::{self, Block, Outside, Scope};
@@ -54,11 +55,12 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         destinations: read_kind(tree, Kind::Destination, out),
         syncs: read_kind(tree, Kind::Sync, out),
         connectors: super::connectors::read(tree, out),
+        tests: read_kind(tree, Kind::Test, out),
     };
     misplaced(tree, out);
     let scope = environment.as_ref().map(|environment| scope(environment, &files));
-    let Files { sources, models, destinations, syncs, connectors, .. } = &mut files;
-    for file in sources.iter_mut().chain(models).chain(destinations).chain(syncs).chain(connectors) {
+    let Files { sources, models, destinations, syncs, connectors, tests, .. } = &mut files;
+    for file in sources.iter_mut().chain(models).chain(destinations).chain(syncs).chain(connectors).chain(tests) {
         file.render(scope.as_ref(), out);
     }
     links::check(&files, environment.as_ref(), out);
@@ -80,6 +82,10 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     let models: Vec<Option<Model>> = files.models.iter().map(|file| self::typed(file, out)).collect();
     let destinations: Vec<Option<Destination>> = files.destinations.iter().map(|file| self::typed(file, out)).collect();
     let syncs: Vec<Option<Sync>> = files.syncs.iter().map(|file| self::typed(file, out)).collect();
+    let tests: Vec<Option<Test>> = files.tests.iter().map(|file| self::typed(file, out)).collect();
+    for (file, test) in files.tests.iter().zip(&tests) {
+        sync_tests::check(&files, file, test.as_ref(), out);
+    }
     if diagnostic::has_errors(out) {
         return None;
     }
@@ -92,6 +98,8 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         root: root.canonicalize().unwrap_or_else(|_| root.to_owned()),
         syncs: resolved_syncs,
         models: linker.models(models),
+        tests: linker
+            .collect(&files.tests, tests, |test, document| (test.name.clone(), ResolvedTest { test, document })),
         sources: linker.collect(&files.sources, sources, |source, document| {
             (source.name, ResolvedSource { kind: source.kind, document })
         }),
@@ -158,6 +166,7 @@ fn misplaced(tree: &dyn Tree, out: &mut Vec<Diagnostic>) {
             () if has("model") && has("destination") => "syncs",
             () if has("api") && has("objects") && !has("type") => "connectors",
             () if has("primary_key") => "models",
+            () if has("sync") && has("cases") => "tests",
             () if has("type") && has("connection") => "sources` or `destinations",
             () => continue,
         };
@@ -236,6 +245,7 @@ impl Linker<'_> {
                 let resolved = ResolvedModel {
                     source: swapped(Some(self.environment), Kind::Source, &model.source).to_owned(),
                     query: self.queries.get(&file.stem)?.query.clone(),
+                    refs: self.queries.get(&file.stem)?.refs.clone(),
                     primary_key: model.primary_key,
                     columns: model.columns,
                     document: file.document.clone()?,

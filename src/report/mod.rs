@@ -12,12 +12,14 @@
 pub mod connectors;
 pub mod diagnostics;
 pub mod doctor;
+pub mod graph;
 pub mod html;
 pub mod json;
 pub mod markdown;
 pub mod mask;
 pub mod run;
 pub mod sarif;
+pub mod sync_test;
 pub mod terminal;
 
 mod diff;

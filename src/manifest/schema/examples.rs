@@ -78,6 +78,27 @@ objects:
       mirror: { send: put, delete: remove }
 "#
         }
+        Kind::Test => {
+            r#"# yaml-language-server: $schema=../schemas/test.schema.json
+name: users
+sync: users
+cases:
+  - name: a new person is sent with a hashed address
+    rows:
+      - { email: " Ada@example.com", first_name: Ada, last_name: lovelace, plan: free, seats: null, stage: lead }
+    expect:
+      - row: 1
+        state: added
+        operation: send
+        record: { full_name: Ada Lovelace, plan: free }
+        absent: [seats]
+  - name: who has left the model stays at the destination
+    previous:
+      - { email: ada@example.com, first_name: Ada, last_name: Lovelace, plan: free, seats: 1, stage: lead }
+    expect:
+      - { key: ada@example.com, state: removed, operation: none }
+"#
+        }
         Kind::Sync => {
             r#"# yaml-language-server: $schema=../schemas/sync.schema.json
 name: users

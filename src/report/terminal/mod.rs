@@ -1,6 +1,6 @@
 //! A plan on a terminal: at most 100 columns; symbols always with words; colour only doubles what words say.
 
-mod paint;
+pub(in crate::report) mod paint;
 mod sync;
 
 pub(super) use paint::{Paint, Role};

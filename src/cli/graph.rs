@@ -1,0 +1,79 @@
+//! `syncline graph`: how sources, models, syncs and destinations hang together.
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::{Global, terminal};
+use crate::diagnostic::Result;
+use crate::project::Project;
+use crate::report;
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// How it is written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A tree for a person.
+    #[default]
+    Text,
+    /// For Graphviz.
+    Dot,
+    /// For a Markdown page.
+    Mermaid,
+    /// Nodes and edges for a program.
+    Json,
+}
+
+pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
+    let graph = facts(&super::load(global)?);
+    terminal::out(&match options.format {
+        Format::Text => report::graph::text(&graph),
+        Format::Dot => report::graph::dot(&graph),
+        Format::Mermaid => report::graph::mermaid(&graph),
+        Format::Json => format!("{graph:#}\n"),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Nodes and edges, in an order that depends on names alone.
+fn facts(project: &Project) -> Value {
+    let node = |kind: &str, name: &str| json!({ "id": format!("{kind}:{name}"), "kind": kind, "name": name });
+    let edge = |kind: &str, from: String, to: String| json!({ "kind": kind, "from": from, "to": to });
+    let mut nodes: Vec<Value> = project.sources.keys().map(|name| node("source", name)).collect();
+    let mut edges = Vec::new();
+    for (name, model) in &project.models {
+        nodes.push(node("model", name));
+        edges.push(edge("reads", format!("source:{}", model.source), format!("model:{name}")));
+        edges.extend(model.refs.iter().map(|other| edge("ref", format!("model:{other}"), format!("model:{name}"))));
+    }
+    for (name, sync) in &project.syncs {
+        let mut node = node("sync", name);
+        node["mode"] = sync.sync.mode.word().into();
+        node["object"] = sync.sync.object.clone().into();
+        nodes.push(node);
+        edges.push(edge("rows", format!("model:{}", sync.model), format!("sync:{name}")));
+        edges.push(edge("records", format!("sync:{name}"), format!("destination:{}", sync.destination)));
+        let after = sync.sync.schedule.as_ref().and_then(|schedule| schedule.after.as_ref());
+        edges.extend(
+            after.into_iter().flatten().map(|other| edge("after", format!("sync:{other}"), format!("sync:{name}"))),
+        );
+    }
+    for (name, destination) in &project.destinations {
+        let mut node = node("destination", name);
+        node["sandbox"] = destination.sandbox.into();
+        nodes.push(node);
+    }
+    json!({
+        "format_version": "1.0",
+        "project": project.name,
+        "environment": project.environment.name,
+        "nodes": nodes,
+        "edges": edges,
+    })
+}
