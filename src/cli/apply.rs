@@ -13,7 +13,7 @@ use super::{
 use crate::diagnostic::{Error, Result};
 use crate::plan::file::PlanFolder;
 use crate::plan::{Plan, guards};
-use crate::project::Project;
+use crate::project::{Project, Sets};
 use crate::state::runs::{Run, Status, SyncRun};
 use crate::state::{LockRequest, Locked, PlanUse, State};
 
@@ -70,7 +70,7 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
         None => match fresh(&project, &state, &locked, &options, folder.path()) {
             Ok(prepared) => prepared,
             Err(error) => {
-                let syncs = project.select(&options.selection.select).unwrap_or_default();
+                let syncs = project.select(&options.selection.select, &Sets::default()).unwrap_or_default();
                 notifying::tell(&project, &locked, &unplanned(&project, &syncs, &error));
                 return Err(error);
             }
@@ -116,7 +116,7 @@ fn fresh(
     options: &Options,
     folder: &std::path::Path,
 ) -> Result<Prepared> {
-    let request = planning::Request { selection: &options.selection, samples: SAMPLES, folder };
+    let request = planning::Request { selection: &options.selection, samples: SAMPLES, folder, against: None };
     let planned = planning::make(project, state.hash_key(), &locked.read()?, &request, &Progress::new())?;
     Ok(Prepared { plan: planned.plan, folder: planned.folder, failures: planned.failures })
 }

@@ -1,6 +1,7 @@
 //! Models → queries: SQL files read, `ref`s followed, templates rendered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::files::{File, read_text, template_fault};
@@ -19,6 +20,8 @@ pub(super) struct Rendered {
     pub stable: String,
     /// The models it is made of, sorted.
     pub refs: Vec<String>,
+    /// The file the statement is in, when it is not the manifest.
+    pub sql_file: Option<PathBuf>,
 }
 
 /// Where a model's statement is written.
@@ -35,6 +38,13 @@ struct Statement<'a> {
 }
 
 impl Statement<'_> {
+    fn file(&self) -> Option<PathBuf> {
+        match &self.origin {
+            Text::Manifest(_) => None,
+            Text::File(source) => Some(source.path.clone()),
+        }
+    }
+
     fn diagnostic(&self, fault: render::Fault) -> Diagnostic {
         match &self.origin {
             Text::Manifest(file) => match &file.document {
@@ -62,7 +72,7 @@ pub(super) fn render_all(
     for model in files.models.iter().filter(|model| model.document.is_some()) {
         if let Some(table) = form(model, out).and_then(|form| origin(tree, model, form, &mut statements, out)) {
             let stable = format!("{table:?}");
-            done.insert(model.stem.clone(), Rendered { query: table, stable, refs: Vec::new() });
+            done.insert(model.stem.clone(), Rendered { query: table, stable, refs: Vec::new(), sql_file: None });
         }
     }
     let Some(scope) = scope else { return done };
@@ -103,7 +113,10 @@ pub(super) fn render_all(
                 (Ok(sql), Ok(stable)) => {
                     let refs = graph.get(name).into_iter().flatten().map(|(to, _)| to.clone());
                     let refs = refs.collect::<BTreeSet<_>>().into_iter().collect();
-                    done.insert(name.to_owned(), Rendered { query: Query::Sql(sql), stable, refs });
+                    done.insert(
+                        name.to_owned(),
+                        Rendered { query: Query::Sql(sql), stable, refs, sql_file: statement.file() },
+                    );
                 }
                 (Err(faults), _) | (_, Err(faults)) => {
                     out.extend(faults.into_iter().map(|fault| statement.diagnostic(fault)));

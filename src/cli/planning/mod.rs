@@ -1,7 +1,9 @@
 //! From a project and its state to a plan on disk: what `plan` and `apply` do alike.
 
+pub(super) mod against;
 mod planner;
 mod remarks;
+mod spool;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,12 +11,15 @@ use std::path::Path;
 use super::{Format, Selection, progress::Progress, terminal};
 use crate::diagnostic::{Error, Result, closest};
 use crate::diff::HashKey;
+use crate::manifest::project::Usage;
 use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
+use crate::plan::footprint::Comparing;
 use crate::plan::{Notice, Plan, ProjectInfo, SyncPlan, Totals, guards};
-use crate::project::{Project, ResolvedSync, tree};
+use crate::project::{Project, ResolvedSync, Sets, tree};
 use crate::report::{self, Masked};
 use crate::state::Reading;
-use planner::Planner;
+use against::{Aside, Before, Comparison};
+use planner::{Ask, Planner};
 
 /// What is asked of a plan.
 pub(super) struct Request<'a> {
@@ -23,6 +28,8 @@ pub(super) struct Request<'a> {
     pub samples: usize,
     /// Where plan and operations are written; a new folder.
     pub folder: &'a Path,
+    /// What the configuration is compared with.
+    pub against: Option<&'a Comparison>,
 }
 
 /// A plan, on disk, and the syncs that could not be planned.
@@ -41,11 +48,15 @@ pub(super) fn make(
     request: &Request,
     progress: &Progress,
 ) -> Result<Planned> {
-    let selected = project.select(&request.selection.select)?;
+    let sets = Sets { changed: request.against.map(Comparison::touched), due: None };
+    let selected = project.select(&request.selection.select, &sets)?;
     known_syncs(project, request.selection)?;
     let now = jiff::Timestamp::now();
     let folder = PlanFolder::new(request.folder);
     let mut planner = Planner::new(project, key, state, request, &folder, now);
+    let aside = request.against.map(|_| Aside::new(request)).transpose()?;
+    let before = request.against.zip(aside.as_ref());
+    let mut before = before.map(|(against, aside)| Before::new(against, aside, key, state, request, now));
     let mut plan = Plan {
         format_version: FORMAT_VERSION.into(),
         plan_id: uuid::Uuid::now_v7().to_string(),
@@ -59,8 +70,17 @@ pub(super) fn make(
     let (mut failures, mut faults) = (Vec::new(), Vec::new());
     for name in project.order().into_iter().filter(|name| selected.contains(name)) {
         let Some(sync) = project.syncs.get(&name) else { continue };
+        if let Some(refusal) = request.against.and_then(|against| against.unapproved(sync)) {
+            plan.refusals.push(refusal);
+            plan.complete = false;
+            continue;
+        }
         progress.begin(&format!("planning {name}"));
-        match planner.sync(sync) {
+        let planned = match &mut before {
+            Some(before) => before.sync(project, sync, &mut planner),
+            None => planner.sync(sync, Ask { guards: sync.guards.clone(), comparing: Comparing::Alone, rows: None }),
+        };
+        match planned {
             Ok(part) => {
                 plan.refusals.extend(guards::refusals(&part, |guard| place(sync, &format!("/guards/{guard}"))));
                 plan.syncs.push(part);
@@ -80,6 +100,11 @@ pub(super) fn make(
     plan.complete &= failures.is_empty();
     plan.warnings = planner.warnings;
     plan.warnings.append(&mut planner.discoverer.warnings);
+    drop(before);
+    drop(aside);
+    if let Some(against) = request.against {
+        against.describe(&mut plan);
+    }
     for (name, error) in &failures {
         plan.warnings.push(Notice {
             code: "not_planned".into(),
@@ -90,7 +115,7 @@ pub(super) fn make(
         });
     }
     plan.totals = totals(&plan.syncs);
-    budget(project, &mut plan);
+    budget(&request.against.map_or_else(|| project.usage.clone(), |a| a.usage(project)), &mut plan);
     // Before it is written: what was allowed and reviewed is what `apply FILE` does.
     guards::allow(&mut plan, &request.selection.allow);
     let bound = Bound {
@@ -119,9 +144,9 @@ pub(super) fn totals(syncs: &[SyncPlan]) -> Totals {
 }
 
 /// A plan that alone reads more than the month allows is over the budget whatever was read before.
-fn budget(project: &Project, plan: &mut Plan) {
+fn budget(usage: &Usage, plan: &mut Plan) {
     use crate::manifest::project::OnExceed;
-    let Some(budget) = &project.usage.monthly_queried_records else { return };
+    let Some(budget) = &usage.monthly_queried_records else { return };
     let per_model: HashMap<&str, u64> =
         plan.syncs.iter().map(|s| (s.model.as_str(), s.estimate.queried_records)).collect();
     let queried: u64 = per_model.values().sum();
