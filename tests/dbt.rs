@@ -12,10 +12,7 @@ use crate::project::{Project, Ran, number};
 
 /// The dbt project: a seed, a staging model, a mart with a contract, one that is ephemeral, one that is disabled.
 const DBT: &[(&str, &str)] = &[
-    (
-        "dbt/dbt_project.yml",
-        "name: shop\nversion: '1.0'\nprofile: shop\nmodels: { shop: { +materialized: table } }\n",
-    ),
+    ("dbt/dbt_project.yml", "name: shop\nversion: '1.0'\nprofile: shop\nmodels: { shop: { +materialized: table } }\n"),
     (
         "dbt/profiles.yml",
         "shop:\n  target: dev\n  outputs:\n    dev: { type: postgres, host: 127.0.0.1, port: \"{{ env_var('PG_PORT') | int }}\", \
@@ -24,10 +21,7 @@ const DBT: &[(&str, &str)] = &[
     ),
     ("dbt/seeds/raw_contacts.csv", "id,email,plan,seats\n1,ann@x.io,free,1\n2,bob@x.io,premium,20\n3,cy@x.io,free,3\n"),
     ("dbt/macros/clean.sql", "{% macro clean(column) %}lower(trim({{ column }})){% endmacro %}\n"),
-    (
-        "dbt/models/stage.sql",
-        "select id, {{ clean('email') }} as email, plan, seats from {{ ref('raw_contacts') }}\n",
-    ),
+    ("dbt/models/stage.sql", "select id, {{ clean('email') }} as email, plan, seats from {{ ref('raw_contacts') }}\n"),
     ("dbt/models/contacts.sql", "select id, email, plan, seats from {{ ref('stage') }}\n"),
     ("dbt/models/inline.sql", "{{ config(materialized='ephemeral') }} select 1 as id\n"),
     ("dbt/models/retired.sql", "{{ config(enabled=false) }} select 1 as id\n"),
@@ -161,13 +155,22 @@ fn what_dbt_has_built_is_planned_applied_and_shown_in_its_lineage() {
     assert!(tree.contains("└─ model people (dbt model.shop.contacts)\n"), "{tree}");
     let ran = project.run(&["graph", "--dbt-exposures", "dbt/models/syncline.yml"]).code(0);
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
-    let listed = scene.dbt(&["ls", "--resource-type", "exposure", "--output", "json", "--output-keys",
-        "name label description depends_on owner config"]);
+    let listed = scene.dbt(&[
+        "ls",
+        "--resource-type",
+        "exposure",
+        "--output",
+        "json",
+        "--output-keys",
+        "name label description depends_on owner config",
+    ]);
     assert!(!listed.contains("Deprecat") && !listed.contains("WARN"), "{listed}");
     let listed: Vec<Value> = listed.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let shown: Vec<String> = listed
         .iter()
-        .map(|e| format!("{} | {} | {} | {}", e["name"], e["description"], e["depends_on"]["nodes"], e["owner"]["email"]))
+        .map(|e| {
+            format!("{} | {} | {} | {}", e["name"], e["description"], e["depends_on"]["nodes"], e["owner"]["email"])
+        })
         .collect();
     let expected = [
         r#""large_ones" | "" | ["model.shop.contacts"] | "mops@example.com""#,
@@ -189,7 +192,8 @@ fn what_changes_in_dbt_is_noticed_at_the_line_that_names_it() {
         ("retired", "dbt-disabled: `model.shop.retired` is disabled in dbt: it is not built any more"),
         ("contact", "dbt-unknown: dbt has no model, seed, snapshot or source table `contact`"),
     ] {
-        project.write("models/people.yaml", &format!("name: people\nsource: warehouse\ndbt: {name}\nprimary_key: [id]\n"));
+        project
+            .write("models/people.yaml", &format!("name: people\nsource: warehouse\ndbt: {name}\nprimary_key: [id]\n"));
         let said = scene.validate(1);
         assert_eq!(said.first(), Some(&format!("models/people.yaml:3:6 {expected}")), "{said:?}");
     }

@@ -134,7 +134,10 @@ impl Manifest {
         let disabled = disabled.filter_map(|(id, all)| Some((id.clone(), all.into_iter().next()?.node(id))));
         let of = |on: Option<DependsOn>| on.and_then(|on| on.macros).unwrap_or_default();
         let macros = raw.macros.into_iter().map(|(id, raw)| {
-            (id, Macro { package: raw.package_name, sql: raw.macro_sql.unwrap_or_default(), macros: of(raw.depends_on) })
+            (
+                id,
+                Macro { package: raw.package_name, sql: raw.macro_sql.unwrap_or_default(), macros: of(raw.depends_on) },
+            )
         });
         Ok(Self {
             adapter: head.metadata.adapter_type.unwrap_or_default(),

@@ -77,9 +77,12 @@ fn a_name_means_one_thing_or_is_refused() {
         ("events", "dbt-ambiguous: write the one that is meant: `model.shop.events`, `model.tracking.events`"),
         ("contcats", "dbt-unknown: did you mean `contacts`?"),
         ("model.shop.contact", "dbt-unknown: did you mean `model.shop.contacts`?"),
-        ("plans.v3", "dbt-unknown: dbt knows `model.shop.contacts`, `model.shop.cte`, `model.shop.events`, \
+        (
+            "plans.v3",
+            "dbt-unknown: dbt knows `model.shop.contacts`, `model.shop.cte`, `model.shop.events`, \
              `model.shop.plans.v1`, `model.shop.plans.v2`, `model.shop.unborn`, …; if it is new, run `dbt parse` so \
-             that the manifest has it"),
+             that the manifest has it",
+        ),
         ("retired", "dbt-disabled: enable it in dbt (`enabled: true`), or read another model"),
         ("model.shop.retired", "dbt-disabled: enable it in dbt (`enabled: true`), or read another model"),
         ("cte", "dbt-no-rows: set `materialized: view` (or `table`) in dbt, or read a model that is made of it"),
@@ -99,7 +102,10 @@ fn a_change_upstream_changes_the_lineage() {
     let change = |at: &str, key: &str, value: Value| {
         let base = [
             ("source.shop.crm.raw", Value::Null),
-            ("model.shop.stage", json!({ "depends_on": { "nodes": ["source.shop.crm.raw"], "macros": ["macro.shop.cents"] } })),
+            (
+                "model.shop.stage",
+                json!({ "depends_on": { "nodes": ["source.shop.crm.raw"], "macros": ["macro.shop.cents"] } }),
+            ),
             ("model.shop.mart", json!({ "depends_on": { "nodes": ["model.shop.stage", "model.shop.gone"] } })),
             ("model.shop.other", Value::Null),
         ];

@@ -13,7 +13,7 @@ pub fn data_type(word: &str) -> DataType {
         _ => word,
     };
     let micros = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
-    match bare.trim() {
+    match bare.split_whitespace().collect::<Vec<_>>().join(" ").as_str() {
         "text" | "string" | "varchar" | "character varying" | "char" | "character" | "nvarchar" | "bpchar" => {
             DataType::Utf8
         }

@@ -40,11 +40,8 @@ impl DbtModel {
     /// Puts what dbt's properties say of columns below what the model's manifest says.
     pub(super) fn describe(&self, columns: &mut IndexMap<String, Column>) {
         for (name, known) in &self.columns {
-            let known = Column {
-                description: known.description.clone(),
-                sensitive: known.sensitive,
-                ..Column::default()
-            };
+            let known =
+                Column { description: known.description.clone(), sensitive: known.sensitive, ..Column::default() };
             let column = columns.entry(name.clone()).or_default();
             column.description = column.description.take().or(known.description);
             column.sensitive = column.sensitive.or(known.sensitive);
@@ -113,9 +110,8 @@ impl<'a> Manifests<'a> {
             out.push(Diagnostic::error("dbt-adapter", message, source.place("/dbt/manifest")).with_help(help));
             return None;
         }
-        let fault = |fault: dbt::Fault| {
-            Diagnostic::error(fault.code, fault.message, model.place("/dbt")).with_help(fault.help)
-        };
+        let fault =
+            |fault: dbt::Fault| Diagnostic::error(fault.code, fault.message, model.place("/dbt")).with_help(fault.help);
         let node = manifest.find(wanted).map_err(|found| out.push(fault(found))).ok()?;
         out.extend(other_key(model, node));
         let query = query(node, kind);

@@ -170,7 +170,8 @@ fn form<'f>(model: &'f File, out: &mut Vec<Diagnostic>) -> Option<&'f str> {
                 let message = "the model does not say where its rows come from";
                 let place = model.key_place("/name");
                 out.push(
-                    Diagnostic::error("missing-key", message, place).with_help("add one of `sql`, `sql_file`, `table`, `dbt`"),
+                    Diagnostic::error("missing-key", message, place)
+                        .with_help("add one of `sql`, `sql_file`, `table`, `dbt`"),
                 );
             }
             None

@@ -51,7 +51,8 @@ pub fn exposures(graph: &Value) -> (String, Vec<String>) {
 fn meta(graph: &Value, node: &Value) -> Value {
     let mut meta = Map::new();
     meta.insert("tool".into(), "syncline".into());
-    for key in ["project", "environment"] {
+    // A project without environments has none to name.
+    for key in ["project", "environment"].into_iter().filter(|key| !word(graph, key).is_empty()) {
         meta.insert(key.into(), word(graph, key).into());
     }
     meta.insert("sync".into(), word(node, "name").into());
