@@ -127,7 +127,10 @@ pub(super) fn cause_words(sync: &SyncPlan) -> Vec<String> {
     ]);
     let mut words = if words.len() > 1 || c.configuration > 0 || c.retry > 0 { words } else { Vec::new() };
     if sync.without_change > 0 {
-        words.push(format!("{} no longer", count(sync.without_change, "row that would change does", "rows that would change do")));
+        words.push(format!(
+            "{} no longer",
+            count(sync.without_change, "row that would change does", "rows that would change do")
+        ));
     }
     words
 }

@@ -110,13 +110,21 @@ impl Tree for Commit {
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, Fault> {
+        self.artifact(path, MAX_BYTES)
+    }
+
+    fn artifact(&self, path: &str, most: usize) -> Result<Vec<u8>, Fault> {
+        // Outside of the repository there is no past.
+        if path.starts_with('/') {
+            return Err(Fault::Missing);
+        }
         let (id, kind) = self.find(path, MAX_LINKS)?;
         if kind != Some(ObjectType::Blob) {
             return Err(Fault::Failed("it is not a file".into()));
         }
         let blob = self.repository.find_blob(id).map_err(failed)?;
         let content = blob.content();
-        Ok(content.get(..MAX_BYTES + 1).unwrap_or(content).to_vec())
+        Ok(content.get(..most.saturating_add(1)).unwrap_or(content).to_vec())
     }
 }
 
