@@ -23,5 +23,6 @@ mod plan;
 mod refusals;
 mod saas;
 mod sandbox;
+mod schedules;
 mod sources;
 mod sync_tests;

@@ -18,7 +18,8 @@ impl Timetable {
             When::Cron { cron, written, zone_name, .. } => {
                 let said = cron.describe();
                 let said = said.trim_end_matches('.');
-                let mut said = said.strip_prefix("At ").filter(|rest| rest.starts_with("every")).unwrap_or(said).chars();
+                let mut said =
+                    said.strip_prefix("At ").filter(|rest| rest.starts_with("every")).unwrap_or(said).chars();
                 let first = said.next().map(|c| c.to_lowercase().to_string()).unwrap_or_default();
                 format!("{first}{}, {zone_name} (`{written}`)", said.as_str())
             }
