@@ -75,11 +75,9 @@ impl Board {
             Some(at) if !due => at,
             _ => timetable.next(self.now, Some(self.now)),
         };
-        let next_words = next.map(|next| moment(next, &zone, self.now));
-        let state = match (why, next_words) {
-            (Some(why), Some(next)) => format!("{why}; then {next}"),
-            (Some(why), None) => why,
-            (None, Some(next)) => format!("next {next}"),
+        let state = match (why, next) {
+            (Some(why), _) => why,
+            (None, Some(next)) => format!("next {}", moment(next, &zone, self.now)),
             (None, None) => "never again".into(),
         };
         Said { due, next, text: format!("{}; {state}", timetable.words()), held_up: None, zone }
@@ -116,14 +114,12 @@ impl Board {
         let times = upstream.iter().filter_map(|name| self.syncs.get(name).map(|said| (said.next, said)));
         let first = times.filter_map(|(next, said)| Some((next?, said))).min_by_key(|(next, _)| *next);
         let next = first.map(|(next, _)| next);
-        let then = first.map(|(next, said)| moment(next, &said.zone, self.now));
         let due = why.is_some() && held_up.is_none();
         let zone = first.map_or(TimeZone::UTC, |(_, said)| said.zone.clone());
-        let state = match (&held_up, why, then) {
+        let state = match (&held_up, why, first) {
             (Some(held_up), ..) => format!("held up: {held_up}"),
-            (None, Some(why), Some(then)) => format!("{why}; then {then}"),
-            (None, Some(why), None) => why,
-            (None, None, Some(then)) => format!("next {then}"),
+            (None, Some(why), _) => why,
+            (None, None, Some((next, said))) => format!("next {}", moment(next, &said.zone, self.now)),
             (None, None, None) => "when that has run".into(),
         };
         Said { due, next, text: format!("{}; {state}", timetable.words()), held_up, zone }

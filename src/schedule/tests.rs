@@ -33,20 +33,20 @@ const EACH_QUARTER: &str = r#"{"cron": "*/15 * * * *", "timezone": "Europe/Berli
 const CLOCK: &[Clock] = &[
     // A span: so long after the last run began, to the second.
     (EVERY_DAY, "-", "2026-03-10T08:00:00Z", "2026-03-11T08:00:00Z",
-     "every 24 hours; due now: it has not run yet; then Wed 11 Mar 2026, 08:00 UTC (in 1 day)"),
+     "every 24 hours; due now: it has not run yet"),
     (EVERY_DAY, "2026-03-10T08:00:00Z whole", "2026-03-11T07:59:59Z", "2026-03-11T08:00:00Z",
      "every 24 hours; next Wed 11 Mar 2026, 08:00 UTC (in 1 min)"),
     (EVERY_DAY, "2026-03-10T08:00:00Z whole", "2026-03-11T08:00:00Z", "2026-03-12T08:00:00Z",
-     "every 24 hours; due now; then Thu 12 Mar 2026, 08:00 UTC (in 1 day)"),
+     "every 24 hours; due now"),
     // A failed run has begun, too: it is not tried again before its time.
     (EVERY_DAY, "2026-03-10T08:00:00Z failed", "2026-03-10T12:30:00Z", "2026-03-11T08:00:00Z",
      "every 24 hours; next Wed 11 Mar 2026, 08:00 UTC (in 19 h 30 min)"),
     // One that was interrupted goes on at once.
     (EVERY_DAY, "2026-03-10T08:00:00Z unended", "2026-03-10T08:05:00Z", "2026-03-11T08:05:00Z",
-     "every 24 hours; due now: its last run was interrupted; then Wed 11 Mar 2026, 08:05 UTC (in 1 day)"),
+     "every 24 hours; due now: its last run was interrupted"),
     // After a gap of three days it is due once, and then a day later.
     (EVERY_DAY, "2026-03-10T08:00:00Z whole", "2026-03-13T09:00:00Z", "2026-03-14T09:00:00Z",
-     "every 24 hours; due now, since Wed 11 Mar 2026, 08:00 UTC; then Sat 14 Mar 2026, 09:00 UTC (in 1 day)"),
+     "every 24 hours; due now, since Wed 11 Mar 2026, 08:00 UTC"),
     (r#"{"every": "15m"}"#, "2026-03-10T08:00:00Z whole", "2026-03-10T08:14:00Z", "2026-03-10T08:15:00Z",
      "every 15 minutes; next Tue 10 Mar 2026, 08:15 UTC (in 1 min)"),
     (r#"{"every": "1mo"}"#, "2026-01-31T08:00:00Z whole", "2026-02-01T08:00:00Z", "2026-02-28T08:00:00Z",
@@ -57,11 +57,11 @@ const CLOCK: &[Clock] = &[
 
     // A calendar: six o'clock in Berlin is five in winter and four in summer.
     (AT_SIX, "-", "2026-01-10T12:00:00Z", "2026-01-11T05:00:00Z",
-     "at 06:00, Europe/Berlin (`0 6 * * *`); due now: it has not run yet; then Sun 11 Jan 2026, 06:00 CET (in 17 h)"),
+     "at 06:00, Europe/Berlin (`0 6 * * *`); due now: it has not run yet"),
     (AT_SIX, "2026-01-10T05:00:00Z whole", "2026-01-10T05:05:00Z", "2026-01-11T05:00:00Z",
      "at 06:00, Europe/Berlin (`0 6 * * *`); next Sun 11 Jan 2026, 06:00 CET (in 23 h 55 min)"),
     (AT_SIX, "2026-01-10T05:00:00Z whole", "2026-01-11T05:00:00Z", "2026-01-12T05:00:00Z",
-     "at 06:00, Europe/Berlin (`0 6 * * *`); due now; then Mon 12 Jan 2026, 06:00 CET (in 1 day)"),
+     "at 06:00, Europe/Berlin (`0 6 * * *`); due now"),
     (AT_SIX, "2026-07-10T04:00:00Z whole", "2026-07-10T04:05:00Z", "2026-07-11T04:00:00Z",
      "at 06:00, Europe/Berlin (`0 6 * * *`); next Sat 11 Jul 2026, 06:00 CEST (in 23 h 55 min)"),
     // Begun by hand in the afternoon: the morning is not made up for.
@@ -69,7 +69,7 @@ const CLOCK: &[Clock] = &[
      "at 06:00, Europe/Berlin (`0 6 * * *`); next Sun 11 Jan 2026, 06:00 CET (in 13 h 55 min)"),
     // Four mornings were missed: it runs once.
     (AT_SIX, "2026-01-10T05:00:30Z whole", "2026-01-14T12:00:00Z", "2026-01-15T05:00:00Z",
-     "at 06:00, Europe/Berlin (`0 6 * * *`); due now, since Sun 11 Jan 2026, 06:00 CET; then Thu 15 Jan 2026, 06:00 CET (in 17 h)"),
+     "at 06:00, Europe/Berlin (`0 6 * * *`); due now, since Sun 11 Jan 2026, 06:00 CET"),
     (AT_SIX, "2026-01-14T12:00:20Z whole", "2026-01-14T12:05:00Z", "2026-01-15T05:00:00Z",
      "at 06:00, Europe/Berlin (`0 6 * * *`); next Thu 15 Jan 2026, 06:00 CET (in 16 h 55 min)"),
 
@@ -129,16 +129,16 @@ type Chain = (&'static str, &'static [&'static str], &'static str, &'static str,
 const CHAIN: &[Chain] = &[
     ("nothing has run: the first runs, and what follows it follows",
      &[], "2026-03-10T08:00:00Z", "a c d lazy",
-     "after `a` or `b`; due now, once `a` has run; then Wed 11 Mar 2026, 08:00 UTC (in 1 day)"),
+     "after `a` or `b`; due now, once `a` has run"),
     ("all ran together: nothing is due",
      &["a 2026-03-10T08:00:00Z whole", "c =", "d =", "lazy ="], "2026-03-10T09:00:00Z", "",
      "after `a` or `b`; next Wed 11 Mar 2026, 08:00 UTC (in 23 h)"),
     ("only the first ran: the rest follows",
      &["a 2026-03-10T08:00:00Z whole"], "2026-03-10T09:00:00Z", "c d lazy",
-     "after `a` or `b`; due now: `a` has run on Tue 10 Mar 2026, 08:00 UTC; then Wed 11 Mar 2026, 08:00 UTC (in 23 h)"),
+     "after `a` or `b`; due now: `a` has run on Tue 10 Mar 2026, 08:00 UTC"),
     ("the one by hand ran later: what waits for it follows",
      &["a 2026-03-10T08:00:00Z whole", "c =", "d =", "lazy =", "b 2026-03-10T08:30:00Z whole"], "2026-03-10T09:00:00Z", "c d",
-     "after `a` or `b`; due now: `b` has run on Tue 10 Mar 2026, 08:30 UTC; then Wed 11 Mar 2026, 08:00 UTC (in 23 h)"),
+     "after `a` or `b`; due now: `b` has run on Tue 10 Mar 2026, 08:30 UTC"),
     ("the first failed: what may not go on is held up, and what follows that is not due",
      &["a 2026-03-10T08:00:00Z failed"], "2026-03-10T09:00:00Z", "lazy",
      "after `a` or `b`; held up: the last run of `a` failed"),
@@ -147,13 +147,13 @@ const CHAIN: &[Chain] = &[
      "after `a` or `b`; held up: the last run of `b` failed"),
     ("records rejected: no failure",
      &["a 2026-03-10T08:00:00Z rejected"], "2026-03-10T09:00:00Z", "c d lazy",
-     "after `a` or `b`; due now: `a` has run on Tue 10 Mar 2026, 08:00 UTC; then Wed 11 Mar 2026, 08:00 UTC (in 23 h)"),
+     "after `a` or `b`; due now: `a` has run on Tue 10 Mar 2026, 08:00 UTC"),
     ("the failed one is due again: who delivers sees how it ends",
      &["a 2026-03-10T08:00:00Z failed", "c =", "d =", "lazy ="], "2026-03-11T08:00:00Z", "a c d lazy",
-     "after `a` or `b`; due now, once `a` has run; then Thu 12 Mar 2026, 08:00 UTC (in 1 day)"),
+     "after `a` or `b`; due now, once `a` has run"),
     ("the second was interrupted: it goes on",
      &["a 2026-03-10T08:00:00Z whole", "lazy =", "c 2026-03-10T08:00:00Z unended"], "2026-03-10T08:05:00Z", "c d",
-     "after `a` or `b`; due now: its last run was interrupted; then Wed 11 Mar 2026, 08:00 UTC (in 23 h 55 min)"),
+     "after `a` or `b`; due now: its last run was interrupted"),
 ];
 
 #[test]

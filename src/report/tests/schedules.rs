@@ -24,7 +24,7 @@ fn every_face_says_when_syncs_run() {
     let text = plan_markdown(&Masked::new(&plan()), markdown::DEFAULT_BUDGET);
     assert!(text.contains("Schedule: 2 syncs, 1 due now</summary>"), "{text}");
     assert!(text.contains(&format!("| `users` | {WORDS} |\n| `quiet` | {WORDS} |\n")), "{text}");
-    let short = plan_markdown(&Masked::new(&plan()), 900);
+    let short = plan_markdown(&Masked::new(&plan()), 600);
     assert!(!short.contains("06:00") && short.contains("schedules"), "{short}");
 
     let page = plan_html(&Masked::new(&plan())).unwrap();
