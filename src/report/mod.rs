@@ -21,6 +21,7 @@ pub mod run;
 pub mod sarif;
 pub mod sync_test;
 pub mod terminal;
+pub mod usage;
 
 mod diff;
 mod escape;
@@ -39,4 +40,5 @@ pub use html::plan_html;
 pub use markdown::plan_markdown;
 pub use mask::{Masked, MaskedRun};
 pub use run::{run_html, run_markdown, run_text};
+pub use numbers::group as number;
 pub use terminal::{Style, plan_text};
