@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 use super::{Global, terminal};
 use crate::diagnostic::Result;
 use crate::project::Project;
-use crate::report::usage::{ModelStatement, Statement, percent, usage_text};
 use crate::report;
+use crate::report::usage::{ModelStatement, Statement, percent, usage_text};
 use crate::usage::{Ledger, Month};
 
 #[derive(Args)]

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::diff::{Line, changed_lines, lines};
 use super::escape::visible;
-use super::facts::{budget, 
-    by_state, cause_words, changes, estimate_words, held_words, invalid_reason, is_first_run, is_quiet, notice_text,
-    operation_words, pick, refusals, refused_line, short_commit, symbol, unknown_words, verdict,
+use super::facts::{
+    budget, by_state, cause_words, changes, estimate_words, held_words, invalid_reason, is_first_run, is_quiet,
+    notice_text, operation_words, pick, refusals, refused_line, short_commit, symbol, unknown_words, verdict,
 };
 use super::mask::Masked;
 use super::numbers::{count, percent};

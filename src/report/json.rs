@@ -60,7 +60,12 @@ pub fn usage_json(statement: &Statement) -> crate::diagnostic::Result<String> {
 /// The generated files of this module: path and text.
 pub fn schema_files() -> Vec<(String, String)> {
     let file = |name: &str, schema: Value| (format!("schemas/{name}.schema.json"), format!("{schema:#}\n"));
-    vec![file("plan", plan_schema()), file("run", run_schema()), file("doctor", doctor_schema()), file("usage", usage_schema())]
+    vec![
+        file("plan", plan_schema()),
+        file("run", run_schema()),
+        file("doctor", doctor_schema()),
+        file("usage", usage_schema()),
+    ]
 }
 
 #[cfg(test)]

@@ -39,6 +39,6 @@ pub use doctor::{Examination, Status as ExaminationStatus, Subject, doctor_text}
 pub use html::plan_html;
 pub use markdown::plan_markdown;
 pub use mask::{Masked, MaskedRun};
-pub use run::{run_html, run_markdown, run_text};
 pub use numbers::group as number;
+pub use run::{run_html, run_markdown, run_text};
 pub use terminal::{Style, plan_text};

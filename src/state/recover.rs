@@ -108,8 +108,7 @@ pub(super) fn note(
     entry.rows_in_doubt = folded.rows_in_doubt;
     entry.key.clone_from(&record.key);
     entry.mapping = folded.mapping;
-    entry.last_run =
-        Some(LastRun { run_id: run_id.into(), status: folded.run.status, finished_at: now.to_string() });
+    entry.last_run = Some(LastRun { run_id: run_id.into(), status: folded.run.status, finished_at: now.to_string() });
     files
 }
 
