@@ -29,9 +29,11 @@ pub mod project;
 pub mod render;
 pub mod report;
 pub mod sandbox;
+pub mod schedule;
 pub mod sources;
 pub mod state;
 pub mod sync_test;
+pub mod usage;
 
 pub mod diagnostic;
 pub mod http;

@@ -17,12 +17,14 @@ mod planning;
 mod progress;
 mod runs;
 mod sandbox;
+mod scheduling;
 mod schema;
 mod scratch;
 mod show;
 mod state;
 mod terminal;
 mod test;
+mod usage;
 mod validate;
 mod watching;
 
@@ -110,6 +112,8 @@ enum Command {
     Runs(runs::Options),
     /// What is remembered of each sync
     State(state::Options),
+    /// Queried records and API calls of a month, by model
+    Usage(usage::Options),
     /// Connect to everything and say what is wrong
     Doctor(doctor::Options),
     /// The APIs syncs can go to: their objects, modes, fields and limits
@@ -145,7 +149,7 @@ enum Format {
 /// Which syncs, and how guards and remembered answers are treated; the same for `plan` and `apply`.
 #[derive(Args, Clone, Default)]
 struct Selection {
-    /// Syncs by name, glob, `tag:x`, `model:x`, `destination:x`; comma is or, leading `!` is not
+    /// Syncs by name, glob, `tag:x`, `model:x`, `destination:x`, `due`; comma is or, leading `!` is not
     #[arg(long, value_name = "SEL", value_delimiter = ',')]
     select: Vec<String>,
     /// Also send records again that were rejected, not matched or held in doubt
@@ -157,6 +161,12 @@ struct Selection {
     /// Let a guard pass once, up to the number named: `users:max_removed=104`
     #[arg(long, value_name = "SYNC:GUARD=N")]
     allow: Vec<Allowance>,
+    /// The time it is, for tests
+    #[arg(long, value_name = "RFC3339", hide = true)]
+    now: Option<jiff::Timestamp>,
+    /// Of those selected, only the syncs that are due.
+    #[arg(skip)]
+    due: bool,
 }
 
 /// Parses the command line, runs the command and gives its exit code.
@@ -174,6 +184,7 @@ pub fn main() -> ExitCode {
         Command::Show(options) => show::run(&cli.global, &options),
         Command::Runs(options) => runs::run(&cli.global, options),
         Command::State(options) => state::run(&cli.global, options),
+        Command::Usage(options) => usage::run(&cli.global, &options),
         Command::Doctor(options) => doctor::run(&cli.global, &options),
         Command::Connectors(options) => connectors::run(&cli.global, &options),
         Command::Test(options) => test::run(&cli.global, &options),

@@ -40,6 +40,9 @@ pub struct Plan {
     pub syncs: Vec<SyncPlan>,
     /// Sums over all syncs.
     pub totals: Totals,
+    /// What this plan adds to the records queried in the month.
+    #[serde(default)]
+    pub usage: PlanUsage,
     /// What should be read before applying.
     pub warnings: Vec<Notice>,
     /// Why `apply` refuses this plan; empty when it does not.
@@ -132,6 +135,21 @@ pub struct SyncPlan {
     pub guards: Vec<Guard>,
     /// What applying costs.
     pub estimate: Estimate,
+    /// When it runs by itself; absent when it is run by hand alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Scheduled>,
+}
+
+/// What the schedule of a sync says at the time of the plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Scheduled {
+    /// In words: what the schedule is, whether it is due, and when next.
+    pub text: String,
+    /// RFC 3339, UTC: when it is due next, or after this time when it is due now. Null when that hangs on a sync that has
+    /// no time of its own.
+    pub next: Option<String>,
+    /// True when `apply --due` would run it now.
+    pub due: bool,
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -240,6 +258,33 @@ pub struct Estimate {
     pub seconds: u64,
     /// Distinct primary keys this plan reads (the measure of the monthly budget).
     pub queried_records: u64,
+}
+
+/// What a plan adds to the records queried in the calendar month: different primary keys per model, whether anything of
+/// them is sent or not. They are counted when the plan is applied.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanUsage {
+    /// The month of UTC, like `2026-11`.
+    pub month: String,
+    /// Records that runs of this month have queried, of all models.
+    pub queried_so_far: u64,
+    /// Records when this plan has been applied.
+    pub after_this_run: u64,
+    /// The most the project allows.
+    pub limit: Option<u64>,
+    /// The models of this plan, the one with most records first.
+    pub models: Vec<ModelUsage>,
+}
+
+/// What a plan adds to the records queried of one model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelUsage {
+    /// Name of the model.
+    pub model: String,
+    /// Records that runs of this month have queried.
+    pub queried_so_far: u64,
+    /// Records this plan is the first of the month to query.
+    pub new: u64,
 }
 
 /// Sums over all syncs.

@@ -67,6 +67,8 @@ pub struct Project {
     pub owner: Option<Owner>,
     /// Budgets.
     pub usage: Usage,
+    /// `file:line:column` of them in `syncline.yaml`.
+    pub usage_place: Option<String>,
     /// Syncs by name, sorted.
     pub syncs: IndexMap<String, ResolvedSync>,
     /// Models by name, sorted.
@@ -327,8 +329,8 @@ impl Project {
 
     /// The syncs that selectors name, in the order they run; all when there are no selectors.
     ///
-    /// A selector is a name, a glob, `tag:x`, `model:x` or `destination:x`; commas and several selectors mean *or*, a
-    /// leading `!` takes away. What `changed` and `due` mean is in `sets`; they may name nothing.
+    /// A selector is a name, a glob, `tag:x`, `model:x`, `destination:x`, `changed` or `due`; commas and several selectors
+    /// mean *or*, a leading `!` takes away. What `changed` and `due` mean is in `sets`; they may name nothing.
     ///
     /// # Errors
     /// A selector that names nothing.

@@ -1,7 +1,7 @@
 //! What a plan says, in words: shared by all faces, so that they cannot disagree.
 
 use super::numbers::{count, duration, group};
-use crate::plan::{Counts, Notice, Plan, Sample, SyncPlan};
+use crate::plan::{Counts, Notice, Plan, Sample, Scheduled, SyncPlan};
 
 /// The five row states with their symbols. A symbol never stands without its word.
 pub(super) const STATES: [(&str, char); 5] =
@@ -51,6 +51,19 @@ pub(super) fn verdict(plan: &Plan) -> String {
         text.push_str(&format!(", {} invalid", group(t.invalid)));
     }
     text
+}
+
+/// What the plan makes of the month's records, where the project has a limit.
+pub(super) fn budget(plan: &Plan) -> Option<String> {
+    let usage = &plan.usage;
+    let limit = usage.limit.filter(|_| !usage.models.is_empty())?;
+    let share = super::usage::share(usage.after_this_run, limit);
+    Some(format!(
+        "queried records of the month: {} after this run, {share} of {} ({} so far)",
+        group(usage.after_this_run),
+        group(limit),
+        group(usage.queried_so_far)
+    ))
 }
 
 fn no_changes(plan: &Plan) -> String {
@@ -114,6 +127,11 @@ pub(super) fn notice_text(notice: &Notice) -> String {
 pub(super) fn held_words(sync: &SyncPlan) -> Vec<String> {
     let h = &sync.held;
     present([("rejected", h.rejected), ("no match", h.no_match), ("in doubt", h.in_doubt)])
+}
+
+/// The schedules of a plan's syncs, by sync.
+pub(super) fn schedules(plan: &Plan) -> Vec<(&str, &Scheduled)> {
+    plan.syncs.iter().filter_map(|sync| Some((sync.sync.as_str(), sync.schedule.as_ref()?))).collect()
 }
 
 /// Causes, when there is more than one or the configuration is among them; otherwise nothing needs saying.

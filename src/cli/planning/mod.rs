@@ -1,23 +1,24 @@
 //! From a project and its state to a plan on disk: what `plan` and `apply` do alike.
 
 pub(super) mod against;
+mod metering;
 mod planner;
 mod remarks;
 mod spool;
 
-use std::collections::HashMap;
 use std::path::Path;
 
+use super::scheduling::{self, Schedules, Selected};
 use super::{Format, Selection, progress::Progress, terminal};
 use crate::diagnostic::{Error, Result, closest};
 use crate::diff::HashKey;
-use crate::manifest::project::Usage;
 use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
 use crate::plan::footprint::Comparing;
 use crate::plan::{Notice, Plan, ProjectInfo, SyncPlan, Totals, guards};
 use crate::project::{Project, ResolvedSync, Sets, tree};
 use crate::report::{self, Masked};
 use crate::state::Reading;
+use crate::usage::Month;
 use against::{Aside, Before, Comparison};
 use planner::{Ask, Planner};
 
@@ -37,6 +38,8 @@ pub(super) struct Planned {
     pub plan: Plan,
     pub folder: PlanFolder,
     pub failures: Vec<(String, Error)>,
+    /// When only what is due was asked for and nothing is: what comes next.
+    pub nothing_due: Option<String>,
 }
 
 /// Plans the selected syncs. Faults of manifests against the model's columns end it with all of them listed; a source
@@ -48,10 +51,12 @@ pub(super) fn make(
     request: &Request,
     progress: &Progress,
 ) -> Result<Planned> {
+    let now = request.selection.now.unwrap_or_else(jiff::Timestamp::now);
+    let schedules = Schedules::new(project, state, now)?;
     let sets = Sets { changed: request.against.map(Comparison::touched), due: None };
-    let selected = project.select(&request.selection.select, &sets)?;
+    let Selected { syncs: selected, nothing_due } = schedules.select(request.selection, sets)?;
+    let board = schedules.board(&project.order());
     known_syncs(project, request.selection)?;
-    let now = jiff::Timestamp::now();
     let folder = PlanFolder::new(request.folder);
     let mut planner = Planner::new(project, key, state, request, &folder, now);
     let aside = request.against.map(|_| Aside::new(request)).transpose()?;
@@ -81,7 +86,8 @@ pub(super) fn make(
             None => planner.sync(sync, Ask { guards: sync.guards.clone(), comparing: Comparing::Alone, rows: None }),
         };
         match planned {
-            Ok(part) => {
+            Ok(mut part) => {
+                part.schedule = board.syncs.get(&name).map(scheduling::scheduled);
                 plan.refusals.extend(guards::refusals(&part, |guard| place(sync, &format!("/guards/{guard}"))));
                 plan.syncs.push(part);
             }
@@ -115,7 +121,8 @@ pub(super) fn make(
         });
     }
     plan.totals = totals(&plan.syncs);
-    budget(&request.against.map_or_else(|| project.usage.clone(), |a| a.usage(project)), &mut plan);
+    let usage = request.against.map_or_else(|| project.usage.clone(), |against| against.usage(project));
+    planner.meter.finish(project, &usage, state, &folder, Month::of(now), &mut plan)?;
     // Before it is written: what was allowed and reviewed is what `apply FILE` does.
     guards::allow(&mut plan, &request.selection.allow);
     let bound = Bound {
@@ -129,7 +136,7 @@ pub(super) fn make(
         syncs: planner.frozen,
     };
     folder.write(&plan, &bound)?;
-    Ok(Planned { plan, folder, failures })
+    Ok(Planned { plan, folder, failures, nothing_due })
 }
 
 /// The counts of several syncs together.
@@ -140,29 +147,6 @@ pub(super) fn totals(syncs: &[SyncPlan]) -> Totals {
         changed: sum(|s| s.counts.changed),
         removed: sum(|s| s.counts.removed),
         invalid: sum(|s| s.counts.invalid),
-    }
-}
-
-/// A plan that alone reads more than the month allows is over the budget whatever was read before.
-fn budget(usage: &Usage, plan: &mut Plan) {
-    use crate::manifest::project::OnExceed;
-    let Some(budget) = &usage.monthly_queried_records else { return };
-    let per_model: HashMap<&str, u64> =
-        plan.syncs.iter().map(|s| (s.model.as_str(), s.estimate.queried_records)).collect();
-    let queried: u64 = per_model.values().sum();
-    if queried <= budget.limit {
-        return;
-    }
-    let notice = Notice {
-        code: "budget".into(),
-        sync: None,
-        message: format!("this plan reads {queried} distinct records; the monthly budget is {}", budget.limit),
-        help: Some("narrow the models, or raise `usage.monthly_queried_records.limit`".into()),
-        place: None,
-    };
-    match budget.on_exceed {
-        OnExceed::Warn => plan.warnings.push(notice),
-        OnExceed::Refuse => plan.refusals.push(notice),
     }
 }
 

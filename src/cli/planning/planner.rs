@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::super::discovering::{self, Discoverer};
 use super::super::watching::Watch;
+use super::metering::Meter;
 use super::spool::{Keep, Spool};
 use super::{Request, remarks};
 use crate::connectors::Setup;
@@ -42,6 +43,7 @@ pub(super) struct Planner<'a> {
     /// What decides the records of each sync planned so far.
     pub frozen: IndexMap<String, FrozenSync>,
     pub warnings: Vec<Notice>,
+    pub meter: Meter,
 }
 
 impl<'a> Planner<'a> {
@@ -64,6 +66,7 @@ impl<'a> Planner<'a> {
             discoverer: Discoverer::new(project, state),
             frozen: IndexMap::new(),
             warnings: Vec::new(),
+            meter: Meter::new(folder.path()),
         }
     }
 }
@@ -156,6 +159,7 @@ impl Planner<'_> {
             retry: self.request.selection.retry,
             full_refresh: self.request.selection.full_refresh,
             started_at: self.started_at.clone(),
+            queried: Some(scratch.path().join("queried")),
         };
         let read = |columns: Option<&[String]>| source.read(&model.query, columns).map_err(|e| e.context(&origin));
         let rows = match (ask.rows, kept) {
@@ -180,6 +184,9 @@ impl Planner<'_> {
         )
         .map_err(|e| diff_failed(sync, &origin, e))?;
         let queried = summary.keys;
+        if let Some(keys) = &options.queried {
+            self.meter.take(&model.name, keys)?;
+        }
         let again = options.retry || options.full_refresh;
         collector.take_left(left(sync, &view, again))?;
         collector.forget_held(watch.left())?;

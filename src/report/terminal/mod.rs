@@ -7,7 +7,7 @@ pub(super) use paint::{Paint, Role};
 
 use super::diff::{Line, changed_lines, lines};
 use super::escape::{cut, pad, visible, width, wrap, wrap_words};
-use super::facts::{is_quiet, notice_text, refusals, refused_line, short_commit, symbol, verdict};
+use super::facts::{budget, is_quiet, notice_text, refusals, refused_line, schedules, short_commit, symbol, verdict};
 use super::mask::Masked;
 use super::numbers::count;
 use crate::plan::{ConfigurationChange, Notice, Plan};
@@ -82,6 +82,9 @@ impl Page {
         let verdict = verdict(plan);
         self.prose(0, "", &verdict, Some(Role::Strong));
         self.prose(0, "", &project_line(plan), Some(Role::Faint));
+        if let Some(budget) = budget(plan) {
+            self.prose(0, "", &budget, Some(Role::Faint));
+        }
         if let Some(refused) = refused_line(plan) {
             self.prose(0, "", &refused, Some(Role::Bad));
         }
@@ -92,6 +95,7 @@ impl Page {
             }
         }
         self.syncs(plan);
+        self.schedules(plan);
         self.notices("Warnings", &plan.warnings, Role::Warn);
         let refusals = refusals(plan);
         self.notices("Refusals", &refusals, Role::Bad);
@@ -156,6 +160,19 @@ impl Page {
             for line in wrap(&names, ", ", self.style.columns() - 8) {
                 self.line(format!("        {line}"));
             }
+        }
+    }
+
+    fn schedules(&mut self, plan: &Plan) {
+        let all = schedules(plan);
+        if all.is_empty() {
+            return;
+        }
+        self.heading("Schedule");
+        let columns = all.iter().map(|(name, _)| width(&visible(name))).max().unwrap_or(0).min(32);
+        for (name, schedule) in all {
+            let name = pad(&cut(&visible(name), columns), columns);
+            self.prose(2, &format!("{name}  "), &schedule.text, None);
         }
     }
 
