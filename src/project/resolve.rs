@@ -112,6 +112,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         owner: typed.owner,
         usage: typed.usage,
         usage_place,
+        policy: typed.policy,
         environment,
         scope,
     };
@@ -451,6 +452,7 @@ impl Linker<'_> {
             "state": format!("{:?}", environment.state),
             "guards": format!("{guards:?}"),
             "usage": format!("{:?}", project.usage),
+            "policy": format!("{:?}", project.policy),
             "swaps": { "sources": environment.sources, "destinations": environment.destinations },
             "sources": all(&self.files.sources, &|file| self.meaning(file)),
             "models": all(&self.files.models, &|file| self.model_meaning(file)),
