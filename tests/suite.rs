@@ -5,6 +5,7 @@ mod project;
 
 mod against;
 mod apply;
+mod canaries;
 mod careful;
 mod cli;
 mod crash;
