@@ -64,6 +64,20 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         &["crate::cli", "crate::project", "crate::plan", "crate::deliver", "crate::report"],
         "who carries a message does not choose it",
     ),
+    (
+        "forge",
+        &[
+            "crate::project",
+            "crate::plan",
+            "crate::cli",
+            "crate::state",
+            "crate::deliver",
+            "crate::report",
+            "crate::notify",
+            "crate::render",
+        ],
+        "who posts a comment does not know what it says",
+    ),
     ("state", &["crate::cli", "crate::report", "crate::sources"], "the state is below the commands"),
     (
         "sandbox",

@@ -12,6 +12,7 @@ mod datasette;
 mod destinations;
 mod doctor;
 mod faults;
+mod forge;
 mod graph;
 mod house;
 mod html;

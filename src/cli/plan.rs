@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Format, Global, Selection, planning, progress::Progress, scratch::Scratch, terminal};
+use super::{Format, Global, Selection, planning, progress::Progress, scratch::Scratch, terminal, writing::Written};
 use crate::diagnostic::Result;
 
 /// Exit code of a plan with changes under `--detailed-exitcode`.
@@ -23,6 +23,9 @@ pub(super) struct Options {
     /// How the plan is written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Also write the plan in this format to this file; may be repeated: `--write html=plan.html`
+    #[arg(long, value_name = "FORMAT=FILE")]
+    write: Vec<Written>,
     /// Sample records per sync and row state
     #[arg(long, value_name = "N", default_value_t = 3)]
     samples: usize,
@@ -41,6 +44,9 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let request = planning::Request { selection: &options.selection, samples: options.samples, folder: folder.path() };
     let planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
     terminal::out(&planning::face(&planned.plan, options.format, options.show_values)?)?;
+    for written in &options.write {
+        written.write(&planning::face(&planned.plan, written.format, options.show_values)?)?;
+    }
     let whole = planned.failures.is_empty();
     // Half a plan would be applied as if it were the whole one.
     if let Some(out) = options.out.as_ref().filter(|_| whole) {

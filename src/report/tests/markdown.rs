@@ -48,7 +48,9 @@ fn things_go_in_a_fixed_order_and_never_silently() {
         assert!(text.len() <= budget, "{} bytes for a budget of {budget}", text.len());
         assert!(text.len() <= last, "less budget, more text");
         last = text.len();
-        for kept in ["<!-- syncline plan sandbox -->", "### Plan for `sandbox`:", "the WARNING", "the REFUSAL"] {
+        for kept in
+            ["<!-- syncline:plan:sandbox:acme-marketing -->", "### Plan for `sandbox`:", "the WARNING", "the REFUSAL"]
+        {
             assert!(text.contains(kept), "{budget}: no {kept}");
         }
         let left_out = text.lines().last().filter(|l| l.starts_with("<sub>Left out")).unwrap_or("nothing").to_owned();
