@@ -32,7 +32,8 @@ fn many(syncs: usize, environment: &str) -> String {
         json!({
             "sync": format!("sync_{n:03}"), "model": "people", "destination": "crm", "object": "people", "mode": "upsert",
             "counts": { "rows": 1000, "added": 0, "changed": 7, "removed": 0, "unchanged": 993, "invalid": 0 },
-            "operations": { "send": 7 }, "causes": { "data": 7 }, "fields": { "field_0": 7, "field_1": 7 },
+            "operations": { "send": 7, "delete": 0, "clear": 0, "none": 0 },
+            "causes": { "data": 7, "configuration": 0, "first_run": 0, "retry": 0 }, "fields": { "field_0": 7, "field_1": 7 },
             "samples": (0..6).map(sample).collect::<Vec<_>>(), "invalid": [],
             "guards": [ { "name": "max_changed", "limit": "50%", "actual": 7, "ok": true } ],
             "estimate": { "requests": 1, "seconds": 1, "queried_records": 1000 },

@@ -15,6 +15,7 @@ mod gitlab;
 mod target;
 mod wait;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -203,7 +204,7 @@ impl Poster {
 
     /// All comments that begin with the marker, oldest first. One that quotes it begins otherwise.
     async fn marked(&self, marker: &str) -> Result<Vec<Found>, Trouble> {
-        let mut found = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
         let mut page = 1;
         loop {
             let (url, size) = match self.target.forge {
@@ -214,6 +215,11 @@ impl Poster {
             let Ok(Value::Array(items)) = serde_json::from_slice(&reply.body) else {
                 return Err(self.odd("the list of comments is no list"));
             };
+            // What gives the same page for every number has no more of them, whatever it says.
+            let ids = items.iter().filter_map(|item| item.get("id")?.as_u64());
+            if ids.fold(true, |known, id| !seen.insert(id) && known) {
+                return Ok(found);
+            }
             for item in &items {
                 if item.get("body").and_then(Value::as_str).is_some_and(|body| body.lines().next() == Some(marker)) {
                     found.extend(match self.target.forge {

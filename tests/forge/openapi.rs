@@ -79,8 +79,11 @@ async fn requests_are_what_github_describes() {
     assert!(!old.new && old.url.is_some_and(|url| url.contains("#issuecomment-1")));
     // And the description is looked at: what it does not allow is refused.
     let wrong = r#"{"text":"no body"}"#;
-    let head = format!("POST /repos/octocat/Hello-World/issues/1347/comments HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
-                        Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", wrong.len());
+    let head = format!(
+        "POST /repos/octocat/Hello-World/issues/1347/comments HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+                        Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        wrong.len()
+    );
     let mut stream = TcpStream::connect(prism.url.trim_start_matches("http://")).expect("a connection");
     write!(stream, "{head}{wrong}").expect("a request");
     let mut answer = String::new();
