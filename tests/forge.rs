@@ -1,6 +1,7 @@
 //! `comment` against stand-ins of GitHub's and GitLab's API: one comment for each environment, nobody else's touched, within
 //! the limits, patient with limits, clear about refusals, and the token nowhere.
 
+mod action;
 mod github;
 mod gitlab;
 mod openapi;
