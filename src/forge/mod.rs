@@ -10,8 +10,10 @@
 //! `github` and `gitlab` know how their API is spoken and nothing of when.
 
 mod answer;
+mod author;
 mod github;
 mod gitlab;
+mod refusal;
 mod target;
 mod wait;
 
@@ -26,6 +28,7 @@ use crate::http::{Body, Call, CallError, Client, Reply, Settings, Transport};
 use crate::manifest::connector::api::Method;
 use crate::secret::{Redactor, Secret};
 use answer::{next_page, quote};
+use author::{Author, Found, Me};
 pub use target::{Asked, Target, job_url};
 use wait::Waiting;
 
@@ -89,52 +92,6 @@ pub struct Posted {
     pub new: bool,
     /// Where a person finds it.
     pub url: Option<String>,
-}
-
-/// Whose token it is, as far as the forge tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Me {
-    /// A user of this name.
-    Named(String),
-    /// An app; its name is told only where there is one.
-    App(Option<String>),
-    /// This server does not say.
-    Unknown,
-}
-
-/// Who wrote a comment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Author {
-    Named {
-        name: String,
-        human: bool,
-    },
-    /// An account that is no more.
-    Gone,
-    /// The server does not say.
-    Untold,
-}
-
-/// A comment that begins with the marker.
-#[derive(Debug, Clone)]
-struct Found {
-    id: u64,
-    author: Author,
-}
-
-impl Me {
-    /// Whether a comment of this author is ours.
-    fn wrote(&self, author: &Author) -> bool {
-        let bare = |name: &str| name.trim_end_matches("[bot]").to_ascii_lowercase();
-        match (self, author) {
-            (_, Author::Gone) => false,
-            (_, Author::Untold) | (Me::Unknown, _) => true,
-            (Me::Named(me), Author::Named { name, .. }) => me.eq_ignore_ascii_case(name),
-            // Whether `[bot]` belongs to the name differs between the interfaces.
-            (Me::App(Some(me)), Author::Named { name, human }) => !human && bare(me) == bare(name),
-            (Me::App(None), Author::Named { human, .. }) => !human,
-        }
-    }
 }
 
 /// Why an attempt ended without a comment.
@@ -333,99 +290,12 @@ impl Poster {
         self.redactor.redact(&quote(reply))
     }
 
+    fn refusal(&self, reply: &Reply) -> Error {
+        refusal::refusal(&self.target, reply, &self.said(reply))
+    }
+
     fn odd(&self, what: &str) -> Trouble {
         let help = "check --api-url: it is the address of the API, e.g. `https://gitlab.example.com/api/v4`";
         Trouble::Final(Error::failed_help(format!("{what} at `{}`", self.target.api), help))
-    }
-
-    /// What an answer that is no success means, and what to do.
-    fn refusal(&self, reply: &Reply) -> Error {
-        let Target { forge, repository, number, .. } = &self.target;
-        let (request, mark) = forge.request();
-        let place = format!("{request} {mark}{number} of `{repository}`");
-        let variable = forge.token_variable();
-        let said = self.said(reply);
-        match reply.status {
-            300..=399 => {
-                let to = answer::header(reply, "location").and_then(|to| reqwest::Url::parse(to).ok());
-                let to = to.map_or_else(
-                    || "another address".into(),
-                    |url| format!("`{}`", url.origin().ascii_serialization()),
-                );
-                Error::failed_help(
-                    format!(
-                        "{} redirects to {to} ({}), which is not followed: the token would go along",
-                        forge.name(),
-                        reply.status
-                    ),
-                    "name the address it has today with --api-url, and a repository that was renamed with --repo",
-                )
-            }
-            401 => Error::failed_help(
-                format!("{} does not accept the token in `{variable}` ({said})", forge.name()),
-                match forge {
-                    Forge::GitHub => "pass the token of the job: `GITHUB_TOKEN: ${{ github.token }}`",
-                    Forge::GitLab => {
-                        "it may have expired: make a project access token with scope `api` and put it into the variable"
-                    }
-                },
-            ),
-            403 => {
-                let fork =
-                    if self.target.fork { ": it comes from a fork, and forks get no right to write" } else { "" };
-                Error::failed_help(
-                    format!("the token may not comment on {place}{fork} ({said})"),
-                    match (forge, self.target.fork) {
-                        (Forge::GitHub, true) => {
-                            "the plan is in the job summary (`--summary \"$GITHUB_STEP_SUMMARY\"`); leave the comment out for forks"
-                        }
-                        (Forge::GitHub, false) => {
-                            "give the job `permissions: { pull-requests: write }`; a pull request from a fork never has it, and then the plan is in the job summary (`--summary \"$GITHUB_STEP_SUMMARY\"`)"
-                        }
-                        (Forge::GitLab, true) => {
-                            "the plan is in the widget and the artifacts of the pipeline; leave the note out for forks"
-                        }
-                        (Forge::GitLab, false) => {
-                            "the token needs scope `api` and the role Reporter or above in the project"
-                        }
-                    },
-                )
-            }
-            404 => Error::failed_help(
-                format!("there is no {place} that the token in `{variable}` can see ({said})"),
-                "check --repo, --pr and --api-url, and that the token belongs to this project",
-            ),
-            _ => Error::failed_help(
-                format!("the comment on {place} is refused ({said})"),
-                format!("the answer is in the words of {}", forge.name()),
-            ),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_own_comments_are_ours() {
-        let named = |name: &str, human| Author::Named { name: name.into(), human };
-        let app = |name: &str| Me::App(Some(name.into()));
-        for (me, author, ours) in [
-            (Me::Named("Ada".into()), named("ada", true), true),
-            (Me::Named("ada".into()), named("grace", true), false),
-            (Me::Named("ada".into()), Author::Untold, true),
-            (Me::Named("ada".into()), Author::Gone, false),
-            (app("github-actions[bot]"), named("github-actions[bot]", false), true),
-            (app("github-actions"), named("github-actions[bot]", false), true),
-            (app("github-actions[bot]"), named("renovate[bot]", false), false),
-            (app("github-actions[bot]"), named("github-actions", true), false),
-            (Me::App(None), named("renovate[bot]", false), true),
-            (Me::App(None), named("ada", true), false),
-            (Me::Unknown, named("ada", true), true),
-            (Me::Unknown, Author::Gone, false),
-        ] {
-            assert_eq!(me.wrote(&author), ours, "{me:?} {author:?}");
-        }
     }
 }
