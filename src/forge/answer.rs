@@ -93,7 +93,9 @@ mod tests {
     fn limits_are_told_from_refusals() {
         let seconds = |n| Some(Some(Duration::from_secs(n)));
         let secondary = r#"{"message":"You have exceeded a secondary rate limit."}"#;
-        let cases: &[(u16, &[(&str, &str)], &str, Option<Option<Duration>>)] = &[
+        /// Status, headers, body; whether it is a limit and what it asks for.
+        type Case<'c> = (u16, &'c [(&'c str, &'c str)], &'c str, Option<Option<Duration>>);
+        let cases: &[Case] = &[
             (429, &[("retry-after", "7")], "", seconds(7)),
             (429, &[], "", Some(None)),
             (403, &[("retry-after", "30")], secondary, seconds(30)),
@@ -113,7 +115,9 @@ mod tests {
     fn pages_are_counted_however_they_are_told() {
         let next = "<https://elsewhere.example/x?page=9>; rel=\"next\", <https://a.example/x?page=30>; rel=\"last\"";
         let last = "<https://a.example/x?page=1>; rel=\"first\"";
-        let cases: &[(&[(&str, &str)], usize, Option<u32>)] = &[
+        /// Headers, items on the page; the next page.
+        type Case<'c> = (&'c [(&'c str, &'c str)], usize, Option<u32>);
+        let cases: &[Case] = &[
             (&[("link", next)], 100, Some(4)),
             (&[("link", next)], 1, Some(4)),
             (&[("link", last)], 100, None),

@@ -173,8 +173,9 @@ impl Poster {
                 return Err(self.odd("the list of comments is no list"));
             };
             // What gives the same page for every number has no more of them, whatever it says.
-            let ids = items.iter().filter_map(|item| item.get("id")?.as_u64());
-            if ids.fold(true, |known, id| !seen.insert(id) && known) {
+            let before = seen.len();
+            seen.extend(items.iter().filter_map(|item| item.get("id")?.as_u64()));
+            if seen.len() == before {
                 return Ok(found);
             }
             for item in &items {
