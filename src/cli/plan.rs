@@ -44,6 +44,9 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let request = planning::Request { selection: &options.selection, samples: options.samples, folder: folder.path() };
     let planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
     terminal::out(&planning::face(&planned.plan, options.format, options.show_values)?)?;
+    if let Some(nothing_due) = &planned.nothing_due {
+        terminal::note(nothing_due);
+    }
     for written in &options.write {
         written.write(&planning::face(&planned.plan, written.format, options.show_values)?)?;
     }
