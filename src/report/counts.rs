@@ -30,10 +30,11 @@ fn terraform(create: u64, update: u64, delete: u64) -> String {
 /// Lines `NAME=value`. The digest is what `apply --approved` is given.
 pub fn plan_dotenv(plan: &Plan) -> String {
     let totals = &plan.totals;
-    let verdict = match (plan.refusals.is_empty(), totals.added + totals.changed + totals.removed) {
+    let same = totals.added + totals.changed + totals.removed == 0 && plan.configuration.is_empty();
+    let verdict = match (plan.refusals.is_empty(), same) {
         (false, _) => "refused",
-        (true, 0) => "unchanged",
-        (true, _) => "changes",
+        (true, true) => "unchanged",
+        (true, false) => "changes",
     };
     lines(&[
         ("PLAN_ID", &plan.plan_id),
