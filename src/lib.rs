@@ -36,5 +36,6 @@ pub mod sync_test;
 pub mod diagnostic;
 pub mod http;
 pub mod postgres;
+pub mod process;
 pub mod secret;
 pub mod tls;

@@ -253,6 +253,11 @@ impl Project {
         let keys = match destination.kind {
             DestinationKind::Postgres => ["host", "user"].as_slice(),
             DestinationKind::Sqlite | DestinationKind::Files => &["path"],
+            DestinationKind::Command | DestinationKind::Singer => {
+                let nowhere = [("command".to_owned(), serde_json::json!(["/offline"]))];
+                let connection = Connection::new(nowhere.into_iter().collect(), Vec::new());
+                return Ok((destination.kind.clone(), connection));
+            }
             DestinationKind::Connector(_) => return self.destination_connection_at(name, NOWHERE),
         };
         let nowhere = keys.iter().map(|key| ((*key).to_owned(), serde_json::Value::from("/offline")));
