@@ -92,7 +92,8 @@ fn api() -> String {
                 true => format!(r#"{{"items":[{},{}],"next":"{own}/people?page=2"}}"#, row(1), row(2)),
                 false => format!(r#"{{"items":[{}],"next":null}}"#, row(3)),
             };
-            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let answer =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
             stream.write_all(answer.as_bytes()).expect("an answer");
         }
     });
@@ -154,7 +155,10 @@ fn an_output_that_is_not_whole_removes_nobody() {
         (r#"echo '["end", 10]'; exit 3"#, "after 10 rows it ended with exit code 3"),
         (r#"echo '["end", 10]'; echo '{}'"#, "it prints more after `end`"),
         (r#"printf '{"id": 1'"#, "line 11 of its output, the last, is not complete"),
-        (r#"printf '{"id": 1'; echo "no $CRM_TOKEN" >&2; kill -9 $$"#, "after 10 rows it was killed by signal 9; it said: no [secret]"),
+        (
+            r#"printf '{"id": 1'; echo "no $CRM_TOKEN" >&2; kill -9 $$"#,
+            "after 10 rows it was killed by signal 9; it said: no [secret]",
+        ),
         (r#"echo '["error", "quota of '$CRM_TOKEN' used up", "wait a day"]'"#, "quota of [secret] used up"),
         ("echo hello", "line 11 of its output is no row: row 11 would be a JSON object"),
         ("echo '{\"id\": 1,}'", "output of `sh print.sh`, line 11: column 10: trailing comma"),
@@ -165,7 +169,8 @@ fn an_output_that_is_not_whole_removes_nobody() {
             "sources/crm.yaml",
             &format!("name: crm\ntype: command\nconnection:\n{SCRIPT}  silence: 2\n  env: {{ CRM_TOKEN: \"{{{{ env.CRM_TOKEN }}}}\" }}\n"),
         );
-        let then = if then.starts_with("echo '{\"id\"") { format!("{then}; echo '[\"end\", 11]'") } else { then.to_owned() };
+        let then =
+            if then.starts_with("echo '{\"id\"") { format!("{then}; echo '[\"end\", 11]'") } else { then.to_owned() };
         script(&project, &printing(10, &then));
         let ran = run(&project, &["apply", "--auto-approve"], &[]).code(1);
         assert!(ran.stderr.contains(expected), "{then}: {}", ran.stderr);
@@ -247,8 +252,12 @@ fn applied(project: &Project, code: i32) -> Value {
 
 #[test]
 fn every_outcome_is_what_it_says() {
-    let outcome = |words: &str| format!("case $n in 0) echo '{{\"n\":0,\"outcome\":\"succeeded\"}}';; 1) echo '{{\"n\":1,{words}}}';; \
-        *) echo \"{{\\\"n\\\":$n,\\\"outcome\\\":\\\"unverified\\\"}}\";; esac");
+    let outcome = |words: &str| {
+        format!(
+            "case $n in 0) echo '{{\"n\":0,\"outcome\":\"succeeded\"}}';; 1) echo '{{\"n\":1,{words}}}';; \
+        *) echo \"{{\\\"n\\\":$n,\\\"outcome\\\":\\\"unverified\\\"}}\";; esac"
+        )
+    };
     for (words, expected) in [
         (r#""outcome":"no_match""#, [1, 0, 1, 2]),
         (r#""outcome":"rejected","code":"odd","message":"not this one""#, [1, 1, 0, 2]),
@@ -278,9 +287,21 @@ fn a_record_that_is_not_done_yet_is_sent_again() {
 
 #[test]
 fn what_a_dying_program_leaves_is_in_doubt_or_sent_again() {
-    let dying = |word: &str| format!("if [ $n = 2 ] && ! [ -e dead ]; then touch dead; {word}; fi; \
-                         echo \"{{\\\"n\\\":$n,\\\"outcome\\\":\\\"succeeded\\\"}}\"");
-    for word in ["kill -9 $$", "exit 0", "exit 1", "echo nonsense", "echo '{\"n\":0,\"outcome\":\"succeeded\"}'", "echo '{\"n\":9,\"outcome\":\"succeeded\"}'", "sleep 600"] {
+    let dying = |word: &str| {
+        format!(
+            "if [ $n = 2 ] && ! [ -e dead ]; then touch dead; {word}; fi; \
+                         echo \"{{\\\"n\\\":$n,\\\"outcome\\\":\\\"succeeded\\\"}}\""
+        )
+    };
+    for word in [
+        "kill -9 $$",
+        "exit 0",
+        "exit 1",
+        "echo nonsense",
+        "echo '{\"n\":0,\"outcome\":\"succeeded\"}'",
+        "echo '{\"n\":9,\"outcome\":\"succeeded\"}'",
+        "sleep 600",
+    ] {
         let project = taking(&dying(word), true);
         let run = applied(&project, 0);
         assert_eq!(number(&run, "/succeeded/added"), 4, "{word}: {run}");
@@ -305,7 +326,9 @@ fn a_stopped_command_leaves_no_program_behind() {
     let mut child = project.command(&["plan"]).spawn().expect("the binary runs");
     let deadline = Instant::now() + Duration::from_secs(30);
     let pid = loop {
-        if let Some(pid) = std::fs::read_to_string(project.path("pid")).ok().and_then(|text| text.trim().parse::<i32>().ok()) {
+        if let Some(pid) =
+            std::fs::read_to_string(project.path("pid")).ok().and_then(|text| text.trim().parse::<i32>().ok())
+        {
             break pid;
         }
         assert!(Instant::now() < deadline, "the program was not started");
@@ -325,9 +348,11 @@ fn a_stopped_command_leaves_no_program_behind() {
 
 #[test]
 fn a_secret_that_is_written_out_and_an_unknown_key_are_faults_at_their_place() {
-    let project = project("  command: [sh, print.sh]\n  env: { CRM_TOKEN: abcdefgh }\n  shell: true\n", SQLITE, "upsert");
+    let project =
+        project("  command: [sh, print.sh]\n  env: { CRM_TOKEN: abcdefgh }\n  shell: true\n", SQLITE, "upsert");
     let ran = project.run(&["validate", "--format", "json"]).code(1);
-    let codes: Vec<String> = ran.json()["diagnostics"].as_array().unwrap().iter().map(|d| format!("{} {}", d["line"], d["code"])).collect();
+    let codes: Vec<String> =
+        ran.json()["diagnostics"].as_array().unwrap().iter().map(|d| format!("{} {}", d["line"], d["code"])).collect();
     assert_eq!(codes, [r#"5 "literal-secret""#, r#"6 "unknown-key""#], "{}", ran.stdout);
     assert!(!ran.stdout.contains("abcdefgh"));
 }

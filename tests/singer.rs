@@ -21,18 +21,30 @@ fn programs() -> Option<&'static Path> {
         );
         let has = |folder: &PathBuf| {
             let works = |name: &str| {
-                let ran = Command::new(folder.join(name)).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+                let ran = Command::new(folder.join(name))
+                    .arg("--version")
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .status();
                 ran.is_ok_and(|status| status.success())
             };
             folder.join("tap-postgres").is_file() && works("tap-postgres") && works("target-csv")
         };
         let found = folders.into_iter().find(has);
-        assert!(found.is_some() || named.is_none(), "SYNCLINE_SINGER has no working tap-postgres and target-csv: {named:?}");
+        assert!(
+            found.is_some() || named.is_none(),
+            "SYNCLINE_SINGER has no working tap-postgres and target-csv: {named:?}"
+        );
         found
     });
     if found.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "Singer programs are not installed, and CI must not skip their tests");
-        eprintln!("SKIPPED: `tap-postgres` and `target-csv` are neither in PATH nor in the folder SYNCLINE_SINGER names");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "Singer programs are not installed, and CI must not skip their tests"
+        );
+        eprintln!(
+            "SKIPPED: `tap-postgres` and `target-csv` are neither in PATH nor in the folder SYNCLINE_SINGER names"
+        );
     }
     found.as_deref()
 }
@@ -76,7 +88,10 @@ fn a_real_tap_is_read_like_the_database_behind_it() {
     let run = |arguments: &[&str]| {
         let mut command = project.command(arguments);
         let ran = Ran::new(command.env("PG_PASSWORD", &server.password).output().expect("the binary runs"));
-        assert!(!ran.stdout.contains(&server.password) && !ran.stderr.contains(&server.password), "the password is printed");
+        assert!(
+            !ran.stdout.contains(&server.password) && !ran.stderr.contains(&server.password),
+            "the password is printed"
+        );
         ran
     };
     let plan = run(&["plan", "--format", "json", "--show-values"]).code(0).json();
@@ -103,7 +118,8 @@ fn a_real_tap_is_read_like_the_database_behind_it() {
 fn a_real_target_confirms_what_it_has_written() {
     let Some(folder) = programs() else { return };
     let target = folder.join("target-csv").display().to_string();
-    let destination = format!("type: singer\nconnection: {{ command: [\"{target}\"], config: {{ output_path: out }} }}\n");
+    let destination =
+        format!("type: singer\nconnection: {{ command: [\"{target}\"], config: {{ output_path: out }} }}\n");
     let project = project(FILES, &destination, "people");
     project.edit("syncs/people.yaml", "fields:", "delivery: { batch_size: 2 }\nfields:");
     let run = applied(&project, 0);
@@ -131,7 +147,11 @@ fn tap(then: &str) -> Project {
         SQLITE,
         "people",
     );
-    project.edit("syncs/people.yaml", "mode: upsert", "mode: mirror\noptions: { create: true }\nguards: { max_removed: 100% }");
+    project.edit(
+        "syncs/people.yaml",
+        "mode: upsert",
+        "mode: mirror\noptions: { create: true }\nguards: { max_removed: 100% }",
+    );
     project.write("token", "canary-token-77aa");
     told(&project, then);
     project
@@ -154,7 +174,8 @@ fn told(project: &Project, then: &str) {
 #[test]
 fn a_tap_that_does_not_come_to_its_end_removes_nobody() {
     let all = "for i in 1 2 3 4 5 6; do record $i; done; echo '{\"type\": \"STATE\", \"value\": {}}'";
-    let project = tap(&format!("echo '{{\"type\": \"RECORD\", \"stream\": \"orders\", \"record\": {{\"id\": 9}}}}'; {all}"));
+    let project =
+        tap(&format!("echo '{{\"type\": \"RECORD\", \"stream\": \"orders\", \"record\": {{\"id\": 9}}}}'; {all}"));
     project.apply(&[]).code(0);
     let held = || project.rows("out/crm.db", "select count(*), max(seats) from people");
     assert_eq!(held(), ["6|9007199254740993"]);
@@ -165,7 +186,10 @@ fn a_tap_that_does_not_come_to_its_end_removes_nobody() {
     for (then, expected) in [
         ("record 1; exit 2", "after 1 records it ended with exit code 2"),
         ("record 1; kill -9 $$", "after 1 records it was killed by signal 9"),
-        ("record 1; printf '{\"type\"'; echo \"token $(cat token)\" >&2; exit 1", "it ended with exit code 1; it said: token [secret]"),
+        (
+            "record 1; printf '{\"type\"'; echo \"token $(cat token)\" >&2; exit 1",
+            "it ended with exit code 1; it said: token [secret]",
+        ),
         ("record 1; echo hello", "line 3 is no message"),
         ("echo '{\"type\": \"RECORD\", \"stream\": \"people\"}'", "line 2 is a RECORD without one"),
         ("record 1; sleep 600", "it was silent for too long, and was stopped"),
@@ -187,8 +211,11 @@ fn a_target_that_dies_leaves_in_doubt_what_it_has_not_confirmed() {
     let script = "read schema; echo \"$schema\" >> schemas\nwhile read line; do\ncase \"$line\" in\n\
         *STATE*) echo '{\"syncline\": '$(echo \"$line\" | tr -dc 0-9)'}';;\n\
         *p\"$(cat poison)\"@*) kill -9 $$;;\n*) echo \"$line\" >> taken;;\nesac\ndone\n";
-    for (repeatable, poison, succeeded, in_doubt, code) in [(false, "9", 3, 0, 0), (false, "3", 2, 1, 4), (false, "1", 0, 2, 4)] {
-        let destination = format!("type: singer\nconnection: {{ command: [sh, target.sh], repeatable: {repeatable} }}\n");
+    for (repeatable, poison, succeeded, in_doubt, code) in
+        [(false, "9", 3, 0, 0), (false, "3", 2, 1, 4), (false, "1", 0, 2, 4)]
+    {
+        let destination =
+            format!("type: singer\nconnection: {{ command: [sh, target.sh], repeatable: {repeatable} }}\n");
         let project = project(FILES, &destination, "people");
         project.edit("syncs/people.yaml", "fields:", "delivery: { batch_size: 1 }\nfields:");
         project.write("target.sh", script);
@@ -196,7 +223,8 @@ fn a_target_that_dies_leaves_in_doubt_what_it_has_not_confirmed() {
         let run = applied(&project, code);
         let told = [number(&run, "/succeeded/added"), number(&run, "/in_doubt")];
         assert!(told[0] == succeeded && (told[1] >= 1) == (in_doubt > 0), "poison {poison}: {run}");
-        let schema: Value = serde_json::from_str(project.read("schemas").lines().next().expect("a line")).expect("JSON");
+        let schema: Value =
+            serde_json::from_str(project.read("schemas").lines().next().expect("a line")).expect("JSON");
         assert_eq!(schema["key_properties"], serde_json::json!(["email"]));
         assert_eq!(schema["schema"]["properties"]["seats"]["type"], serde_json::json!(["integer", "null"]));
     }

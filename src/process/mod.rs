@@ -31,7 +31,6 @@ const FAREWELL: Duration = Duration::from_secs(30);
 const SHOWN: usize = 80;
 
 /// A program that can be started.
-#[derive(Debug)]
 pub struct Program {
     command: Vec<String>,
     directory: PathBuf,
@@ -54,7 +53,10 @@ impl Program {
         silence: Duration,
     ) -> Result<Self> {
         if command.first().is_none_or(|program| program.is_empty()) {
-            return Err(Error::failed_help("`connection.command` names no program", "write it as `[program, argument]`"));
+            return Err(Error::failed_help(
+                "`connection.command` names no program",
+                "write it as `[program, argument]`",
+            ));
         }
         let env: Vec<(String, Secret)> = env.into_iter().collect();
         let odd = |text: &str| text.contains('\0');
@@ -89,7 +91,13 @@ impl Program {
     pub fn with(&self, arguments: impl IntoIterator<Item = String>) -> Self {
         let mut command = self.command.clone();
         command.extend(arguments);
-        Self { command, directory: self.directory.clone(), env: self.env.clone(), redactor: self.redactor.clone(), ..*self }
+        Self {
+            command,
+            directory: self.directory.clone(),
+            env: self.env.clone(),
+            redactor: self.redactor.clone(),
+            ..*self
+        }
     }
 
     /// How long it may be silent.
@@ -136,8 +144,12 @@ impl Program {
                     "correct `connection.directory`",
                 );
             }
-            std::io::ErrorKind::NotFound => "install it, or write its path: with a `/` it is looked for in the folder it runs in",
-            std::io::ErrorKind::PermissionDenied => "make it executable, or start it by its interpreter: `[python3, FILE]`",
+            std::io::ErrorKind::NotFound => {
+                "install it, or write its path: with a `/` it is looked for in the folder it runs in"
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                "make it executable, or start it by its interpreter: `[python3, FILE]`"
+            }
             _ => "see that it can be started by hand",
         };
         Error::failed_help(format!("cannot start `{}`: {error}", self.name()), help)

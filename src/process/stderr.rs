@@ -42,7 +42,9 @@ impl Tail {
                 count += 1;
                 match count {
                     ..LOGGED => tracing::info!("`{name}`: {line}"),
-                    LOGGED => tracing::warn!("`{name}`: more than {LOGGED} lines on standard error; they are not logged"),
+                    LOGGED => {
+                        tracing::warn!("`{name}`: more than {LOGGED} lines on standard error; they are not logged")
+                    }
                     _ => {}
                 }
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);

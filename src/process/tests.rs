@@ -23,7 +23,10 @@ fn how_a_program_ends_is_said_with_its_last_words_and_without_secrets() {
         ("exit 0", None),
         ("exit 3", Some("it ended with exit code 3")),
         ("kill -9 $$", Some("it was killed by signal 9")),
-        ("echo \"no access with $TOKEN\" >&2; exit 1", Some("it ended with exit code 1; it said: no access with [secret]")),
+        (
+            "echo \"no access with $TOKEN\" >&2; exit 1",
+            Some("it ended with exit code 1; it said: no access with [secret]"),
+        ),
         ("for i in 1 2 3 4 5; do echo $i >&2; done; exit 1", Some("it ended with exit code 1; it said: 3 / 4 / 5")),
         ("printf 'a\\033[31mb\\n' >&2; exit 1", Some("it ended with exit code 1; it said: a [31mb")),
     ] {
@@ -35,7 +38,8 @@ fn how_a_program_ends_is_said_with_its_last_words_and_without_secrets() {
 
 #[test]
 fn a_program_sees_what_it_is_given_and_no_more() {
-    let mut running = shell("env | cut -d= -f1 | sort | tr '\\n' ' '; cat", &[("GIVEN", "x")], LONG).start(true).unwrap();
+    let mut running =
+        shell("env | cut -d= -f1 | sort | tr '\\n' ' '; cat", &[("GIVEN", "x")], LONG).start(true).unwrap();
     let mut stdin = running.stdin.take().unwrap();
     stdin.write_all(b"and its input").unwrap();
     drop(stdin);
@@ -78,7 +82,12 @@ fn what_cannot_be_started_says_what_to_do() {
         (&["no-such-program"][..], "/tmp", "cannot start `no-such-program`: No such file", "install it"),
         (&["./none"], "/tmp", "cannot start `./none`: No such file", "install it"),
         (&["/etc/passwd"], "/tmp", "cannot start `/etc/passwd`: Permission denied", "make it executable"),
-        (&["true"], "/no/such/folder", "cannot start `true`: there is no folder `/no/such/folder`", "connection.directory"),
+        (
+            &["true"],
+            "/no/such/folder",
+            "cannot start `true`: there is no folder `/no/such/folder`",
+            "connection.directory",
+        ),
         (&[""], "/tmp", "`connection.command` names no program", "[program"),
     ] {
         let error = start(command, directory).unwrap_err();

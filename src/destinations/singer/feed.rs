@@ -103,7 +103,8 @@ impl Feed {
             let matching = target.matching.iter().map(|field| field.name.as_str()).zip(&record.matching);
             let fields = target.fields.iter().zip(&record.fields);
             let fields = fields.filter_map(|(field, value)| Some((field.name.as_str(), value.as_ref()?)));
-            let mut line = format!("{{\"type\":\"RECORD\",\"stream\":{},\"record\":", Value::from(target.object.as_str()));
+            let mut line =
+                format!("{{\"type\":\"RECORD\",\"stream\":{},\"record\":", Value::from(target.object.as_str()));
             line.push_str(&mapping::nested_json(matching.chain(fields)).json_text());
             line.push_str("}\n");
             lines.push(line.into_bytes());
@@ -150,9 +151,8 @@ impl Feed {
             _ => None,
         };
         let ours = deferred.iter().filter(|(_, handle)| *handle == self.name);
-        let settled: Vec<(u64, Vec<Outcome>)> = ours
-            .filter_map(|(batch, _)| Some((*batch, vec![outcome(*batch)?; *self.taken.get(batch)?])))
-            .collect();
+        let settled: Vec<(u64, Vec<Outcome>)> =
+            ours.filter_map(|(batch, _)| Some((*batch, vec![outcome(*batch)?; *self.taken.get(batch)?]))).collect();
         match fault {
             // What it has written before is known all the same; the rest has no answer, which is told.
             Some(fault) if settled.is_empty() => Err(SendError::Fatal {

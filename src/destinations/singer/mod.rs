@@ -57,11 +57,8 @@ impl Destination for Singer {
     }
 
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {
-        let start = Start {
-            program: self.program.clone(),
-            config: self.config.clone(),
-            target: Arc::new(target.clone()),
-        };
+        let start =
+            Start { program: self.program.clone(), config: self.config.clone(), target: Arc::new(target.clone()) };
         let begun = start.clone();
         let feed = table::blocking(move || begun.feed()).await?;
         Ok(Box::new(SingerWriter { start, feed: Arc::new(Mutex::new(Some(feed))) }))
@@ -111,7 +108,8 @@ impl Writer for SingerWriter {
         let (slot, deferred) = (self.feed.clone(), deferred.to_vec());
         table::blocking(move || {
             // Nothing was asked of it yet: what an earlier run handed over, its target has taken with it.
-            let Some(feed) = slot.lock().unwrap_or_else(PoisonError::into_inner).take_if(|feed| feed.has_taken()) else {
+            let Some(feed) = slot.lock().unwrap_or_else(PoisonError::into_inner).take_if(|feed| feed.has_taken())
+            else {
                 return Ok(Vec::new());
             };
             feed.settle(&deferred)

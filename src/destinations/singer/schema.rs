@@ -30,7 +30,8 @@ fn put(properties: &mut Map<String, Value>, name: &str, property: Value) {
     match name.split_once('.').filter(|_| nested) {
         None => drop(properties.insert(name.to_owned(), property)),
         Some((first, rest)) => {
-            let object = properties.entry(first).or_insert_with(|| json!({ "type": ["object", "null"], "properties": {} }));
+            let object =
+                properties.entry(first).or_insert_with(|| json!({ "type": ["object", "null"], "properties": {} }));
             if let Some(inner) = object.get_mut("properties").and_then(Value::as_object_mut) {
                 put(inner, rest, property);
             }

@@ -20,7 +20,8 @@ const HEAD: u64 = 64 << 20;
 /// Largest message, in bytes: it is in memory at once.
 const BODY: u64 = 1 << 30;
 
-const HELP: &str = "write it with an Arrow library as a stream (not a file), close the writer, and use batches of less than 1 GiB";
+const HELP: &str =
+    "write it with an Arrow library as a stream (not a file), close the writer, and use batches of less than 1 GiB";
 
 /// A stream that is whole.
 pub(super) struct Batches {
@@ -82,7 +83,8 @@ fn walk(file: &mut (impl Read + Seek), length: u64, end_marker: bool) -> Result<
                 false => Ok(()),
             };
         };
-        let head = if first == CONTINUES { word(file, &mut at, length)?.ok_or("it ends within a message")? } else { first };
+        let head =
+            if first == CONTINUES { word(file, &mut at, length)?.ok_or("it ends within a message")? } else { first };
         let head = u64::from(head);
         if head == 0 {
             return if at == length { Ok(()) } else { Err("something follows the end of the stream".into()) };
@@ -93,13 +95,18 @@ fn walk(file: &mut (impl Read + Seek), length: u64, end_marker: bool) -> Result<
         let mut bytes = vec![0; usize::try_from(head).map_err(|e| e.to_string())?];
         file.read_exact(&mut bytes).map_err(|e| e.to_string())?;
         at += head;
-        let message = arrow_ipc::root_as_message(&bytes).map_err(|_| format!("the message before byte {at} is not Arrow's"))?;
-        let body = u64::try_from(message.bodyLength()).map_err(|_| format!("the message before byte {at} has no length"))?;
+        let message =
+            arrow_ipc::root_as_message(&bytes).map_err(|_| format!("the message before byte {at} is not Arrow's"))?;
+        let body =
+            u64::try_from(message.bodyLength()).map_err(|_| format!("the message before byte {at} has no length"))?;
         if body > BODY {
             return Err(format!("the message at byte {at} has {body} bytes, which is more than {} MiB", BODY >> 20));
         }
         if body > length - at {
-            return Err(format!("the message at byte {at} is not whole: {body} bytes are said to follow, {} do", length - at));
+            return Err(format!(
+                "the message at byte {at} is not whole: {body} bytes are said to follow, {} do",
+                length - at
+            ));
         }
         at += body;
         file.seek(SeekFrom::Start(at)).map_err(|e| e.to_string())?;
@@ -184,7 +191,10 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(walked(&bytes[..cut], true).is_err(), "{cut} of {} bytes are taken for all", bytes.len());
         }
-        assert_eq!(walked(&[bytes.as_slice(), b"x"].concat(), true), Err("something follows the end of the stream".into()));
+        assert_eq!(
+            walked(&[bytes.as_slice(), b"x"].concat(), true),
+            Err("something follows the end of the stream".into())
+        );
         // Without its end marker it may end between two messages, and nowhere else.
         assert_eq!((0..bytes.len()).filter(|cut| walked(&bytes[..*cut], false).is_ok()).count(), 3);
     }

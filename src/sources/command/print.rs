@@ -65,7 +65,8 @@ pub(super) fn lines(program: &Program, request: String, path: &Path, end_marker:
             }
             Some(b'[') if end_marker => end = Some(word(program, text)?),
             Some(_) => {
-                let what = format!("line {} of its output is no row: row {number} would be a JSON object", lines.number());
+                let what =
+                    format!("line {} of its output is no row: row {number} would be a JSON object", lines.number());
                 return Err(program.fault(what, PROTOCOL));
             }
         }

@@ -28,7 +28,9 @@ pub(super) fn select(found: &Value, wanted: &str, columns: Option<&[String]>) ->
         let help = "see what the tap prints with `--discover`: it is to be `{\"streams\": […]}`".to_owned();
         return Err(Fault { message: "its catalog has no `streams`".into(), help });
     };
-    let is = |stream: &Value| ["tap_stream_id", "stream"].iter().any(|key| stream.get(key).and_then(Value::as_str) == Some(wanted));
+    let is = |stream: &Value| {
+        ["tap_stream_id", "stream"].iter().any(|key| stream.get(key).and_then(Value::as_str) == Some(wanted))
+    };
     if !streams.iter().any(is) {
         let names: Vec<&str> = streams.iter().filter_map(name).collect();
         let help = match closest(wanted, names.iter().copied()) {
@@ -125,7 +127,8 @@ mod tests {
         let help = |found: &Value, wanted: &str| select(found, wanted, None).unwrap_err().help;
         assert_eq!(help(&catalog(), "public-user"), "did you mean `public-users`?");
         assert_eq!(help(&catalog(), "zzz"), "its streams: `public-users`, `orders`");
-        for odd in [json!(null), json!([]), json!({ "streams": 1 }), json!({ "streams": [1, null, { "metadata": 3 }] })] {
+        for odd in [json!(null), json!([]), json!({ "streams": 1 }), json!({ "streams": [1, null, { "metadata": 3 }] })]
+        {
             assert!(select(&odd, "users", None).is_err());
         }
         let odd = json!({ "streams": [{ "stream": "a", "schema": 7, "metadata": "x" }, 3] });

@@ -109,12 +109,16 @@ impl Singer {
                 let program = self.program.with(config.iter().cloned().chain(["--discover".to_owned()]));
                 print::bytes(&program, String::new(), &path).map_err(|error| {
                     let help = "a tap that cannot tell its streams needs a file of them: `connection.catalog`";
-                    Error::failed_help(error.to_string(), error.help().map_or(help.to_owned(), |h| format!("{h}; {help}")))
+                    Error::failed_help(
+                        error.to_string(),
+                        error.help().map_or(help.to_owned(), |h| format!("{h}; {help}")),
+                    )
                 })?;
                 (path, format!("the catalog of `{}`", self.program.name()))
             }
         };
-        let fault = |what: String| Error::failed_help(format!("{whose} {what}"), "see what the tap prints with `--discover`");
+        let fault =
+            |what: String| Error::failed_help(format!("{whose} {what}"), "see what the tap prints with `--discover`");
         let length = std::fs::metadata(&path).map_err(|e| fault(format!("cannot be read: {e}")))?.len();
         if length > CATALOG {
             return Err(fault(format!("is larger than {} MiB", CATALOG >> 20)));
