@@ -74,6 +74,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         &["crate::cli", "crate::project", "crate::plan", "crate::deliver", "crate::report"],
         "who carries a message does not choose it",
     ),
+    (
+        "usage",
+        &["crate::cli", "crate::project", "crate::plan", "crate::deliver", "crate::report", "crate::state"],
+        "who counts keys does not know who reads them",
+    ),
     ("state", &["crate::cli", "crate::report", "crate::sources"], "the state is below the commands"),
     (
         "sandbox",

@@ -28,3 +28,4 @@ mod sandbox;
 mod singer;
 mod sources;
 mod sync_tests;
+mod usage;
