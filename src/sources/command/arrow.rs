@@ -40,7 +40,8 @@ impl Batches {
         let length = file.get_ref().metadata().map_err(broken)?.len();
         walk(&mut file, length, end_marker).map_err(|what| Error::failed_help(what, HELP))?;
         file.seek(SeekFrom::Start(0)).map_err(broken)?;
-        let reader = StreamReader::try_new(file, None).map_err(|e| Error::failed_help(e.to_string(), HELP))?;
+        let reader =
+            guarded(|| StreamReader::try_new(file, None)).map_err(|e| Error::failed_help(e.to_string(), HELP))?;
         let mut names: Vec<_> = reader.schema().fields().iter().map(|field| field.name().clone()).collect();
         names.sort();
         if let Some([twice, _]) = names.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
@@ -61,7 +62,8 @@ impl Batches {
     /// The rows.
     pub(super) fn stream(&self, columns: &[usize]) -> Result<BatchStream> {
         let file = File::open(&self.path).map_err(|e| Error::failed(format!("cannot read what was printed: {e}")))?;
-        let reader = StreamReader::try_new(BufReader::with_capacity(1 << 18, file), Some(columns.to_vec()));
+        let file = BufReader::with_capacity(1 << 18, file);
+        let reader = guarded(|| StreamReader::try_new(file, Some(columns.to_vec())));
         let reader = reader.map_err(super::super::failure)?;
         let schema = Arc::new(self.schema.project(columns).map_err(super::super::failure)?);
         Ok(Box::new(Cut { reader, schema, rest: None }))
@@ -108,9 +110,33 @@ fn walk(file: &mut (impl Read + Seek), length: u64, end_marker: bool) -> Result<
                 length - at
             ));
         }
+        if !within(&message, body) {
+            return Err(format!("the message before byte {at} points outside of itself"));
+        }
         at += body;
         file.seek(SeekFrom::Start(at)).map_err(|e| e.to_string())?;
     }
+}
+
+/// Whether what a message says of its columns lies in its own bytes: the reader takes that for granted.
+fn within(message: &arrow_ipc::Message<'_>, body: u64) -> bool {
+    let dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
+    let Some(batch) = message.header_as_record_batch().or(dictionary) else { return true };
+    let inside = |offset: i64, length: i64| {
+        let end = u64::try_from(offset).ok().zip(u64::try_from(length).ok()).and_then(|(o, l)| o.checked_add(l));
+        end.is_some_and(|end| end <= body)
+    };
+    let buffers = batch.buffers().into_iter().flatten().all(|buffer| inside(buffer.offset(), buffer.length()));
+    let counts = |rows: i64, nulls: i64| (0..=rows).contains(&nulls);
+    batch.length() >= 0
+        && buffers
+        && batch.nodes().into_iter().flatten().all(|node| counts(node.length(), node.null_count()))
+}
+
+/// What a reader makes of bytes that came from outside. Where it breaks on them, that is an error as any other.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(ArrowError::IpcError("the stream contradicts itself".into())))
 }
 
 /// Four bytes; `None` at the end of the file.
@@ -137,8 +163,8 @@ impl<R: Read> Iterator for Cut<R> {
     fn next(&mut self) -> Option<Self::Item> {
         let batch = match self.rest.take() {
             Some(rest) => rest,
-            None => match self.reader.next()? {
-                Ok(batch) => batch,
+            None => match guarded(|| self.reader.next().transpose()) {
+                Ok(batch) => batch?,
                 Err(error) => return Some(Err(stream_error(Error::failed_help(error.to_string(), HELP)))),
             },
         };
