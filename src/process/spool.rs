@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ impl Spool {
     /// It cannot be made.
     pub fn new() -> io::Result<Self> {
         sweep(&std::env::temp_dir());
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
+        let mode = fs::Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix(PREFIX).permissions(mode).tempdir()?;
         let alive = File::create(folder.path().join(ALIVE))?;
         alive.lock()?;
         Ok(Self { folder, _alive: alive })
