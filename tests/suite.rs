@@ -3,6 +3,7 @@
 mod postgres;
 mod project;
 
+mod against;
 mod apply;
 mod careful;
 mod cli;
@@ -25,6 +26,7 @@ mod plan;
 mod refusals;
 mod saas;
 mod sandbox;
+mod schedules;
 mod singer;
 mod sources;
 mod sync_tests;

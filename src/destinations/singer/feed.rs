@@ -23,6 +23,9 @@ const LINE: usize = 16 << 20;
 /// The key of a STATE of ours.
 const OURS: &str = "syncline";
 
+/// Outcomes by batch.
+type Settled = Vec<(u64, Vec<Outcome>)>;
+
 /// A target that runs.
 pub(super) struct Feed {
     program: Arc<Program>,
@@ -121,8 +124,9 @@ impl Feed {
         }
     }
 
-    /// Closes its input and waits for its end: outcomes of the batches it was given.
-    pub fn settle(mut self, deferred: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError> {
+    /// Closes its input and waits for its end: outcomes of the batches it was given, and what was wrong with it where it had
+    /// confirmed some of them before.
+    pub fn settle(mut self, deferred: &[(u64, String)]) -> Result<(Settled, Option<String>), SendError> {
         self.stdin = None;
         let mut up_to: Option<u64> = None;
         let mut fault = None;
@@ -151,7 +155,7 @@ impl Feed {
             _ => None,
         };
         let ours = deferred.iter().filter(|(_, handle)| *handle == self.name);
-        let settled: Vec<(u64, Vec<Outcome>)> =
+        let settled: Settled =
             ours.filter_map(|(batch, _)| Some((*batch, vec![outcome(*batch)?; *self.taken.get(batch)?]))).collect();
         match fault {
             // What it has written before is known all the same; the rest has no answer, which is told.
@@ -159,11 +163,7 @@ impl Feed {
                 message: self.named(&fault),
                 help: Some("what it was given and did not confirm is in doubt".into()),
             }),
-            Some(fault) => {
-                tracing::warn!("{}", self.named(&fault));
-                Ok(settled)
-            }
-            None => Ok(settled),
+            fault => Ok((settled, fault.map(|fault| self.named(&fault)))),
         }
     }
 

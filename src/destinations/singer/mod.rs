@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Batch, Capabilities, Class, Destination, Options, Outcome, SendError, Sent, Target, Writer, table};
+use super::{
+    Batch, Capabilities, Class, Destination, Options, Outcome, SendError, Sent, Target, Warning, Writer, table,
+};
 use crate::diagnostic::Result;
 use crate::manifest::program::{Settings, SingerTarget};
 use crate::manifest::sync::{Mode, OnRemoved};
@@ -61,7 +63,7 @@ impl Destination for Singer {
             Start { program: self.program.clone(), config: self.config.clone(), target: Arc::new(target.clone()) };
         let begun = start.clone();
         let feed = table::blocking(move || begun.feed()).await?;
-        Ok(Box::new(SingerWriter { start, feed: Arc::new(Mutex::new(Some(feed))) }))
+        Ok(Box::new(SingerWriter { start, feed: Arc::new(Mutex::new(Some(feed))), faults: Arc::default() }))
     }
 }
 
@@ -83,6 +85,8 @@ struct SingerWriter {
     start: Start,
     /// The target that runs; `None` after it has ended.
     feed: Arc<Mutex<Option<Feed>>>,
+    /// What was wrong with targets that had confirmed something before.
+    faults: Arc<Mutex<Vec<String>>>,
 }
 
 #[async_trait]
@@ -105,15 +109,22 @@ impl Writer for SingerWriter {
     }
 
     async fn settle(&self, deferred: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError> {
-        let (slot, deferred) = (self.feed.clone(), deferred.to_vec());
+        let (slot, faults, deferred) = (self.feed.clone(), self.faults.clone(), deferred.to_vec());
         table::blocking(move || {
             // Nothing was asked of it yet: what an earlier run handed over, its target has taken with it.
             let Some(feed) = slot.lock().unwrap_or_else(PoisonError::into_inner).take_if(|feed| feed.has_taken())
             else {
                 return Ok(Vec::new());
             };
-            feed.settle(&deferred)
+            let (settled, fault) = feed.settle(&deferred)?;
+            faults.lock().unwrap_or_else(PoisonError::into_inner).extend(fault);
+            Ok(settled)
         })
         .await
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
+        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.iter().map(|message| Warning { message: message.clone(), count: 1 }).collect()
     }
 }
