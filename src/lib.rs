@@ -22,6 +22,7 @@ pub mod destinations;
 pub mod diff;
 pub mod manifest;
 pub mod mapping;
+pub mod model_test;
 pub mod notify;
 pub mod plan;
 pub mod project;

@@ -8,6 +8,7 @@ mod environment;
 mod fields;
 mod files;
 mod links;
+mod model_tests;
 mod offer;
 mod parameters;
 mod queries;
@@ -32,6 +33,7 @@ use crate::manifest::source::SourceType;
 use crate::manifest::sync::{Guards, OnRemoved, Sync};
 use crate::manifest::test::Test;
 use crate::mapping::{self, MappingSpec};
+use crate::model_test;
 use crate::render::{Outside, Scope};
 use crate::secret::Connection;
 use crate::sources::Query;
@@ -130,6 +132,8 @@ pub struct ResolvedModel {
     pub primary_key: Vec<String>,
     /// What is promised about columns.
     pub columns: IndexMap<String, Column>,
+    /// What must hold of its rows before anything is planned with them.
+    pub tests: Vec<model_test::Test>,
     document: Arc<Document>,
 }
 
