@@ -23,7 +23,7 @@ const SAMPLES: usize = 3;
 #[derive(Args)]
 pub(super) struct Options {
     /// A plan file: exactly it is done, or it is refused as stale
-    #[arg(value_name = "PLANFILE", conflicts_with_all = ["select", "retry", "full_refresh"])]
+    #[arg(value_name = "PLANFILE", conflicts_with_all = ["select", "retry", "full_refresh", "no_tests"])]
     file: Option<PathBuf>,
     #[command(flatten)]
     selection: Selection,

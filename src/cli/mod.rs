@@ -157,6 +157,9 @@ struct Selection {
     /// Let a guard pass once, up to the number named: `users:max_removed=104`
     #[arg(long, value_name = "SYNC:GUARD=N")]
     allow: Vec<Allowance>,
+    /// Do not run the tests of models; the plan says so
+    #[arg(long)]
+    no_tests: bool,
 }
 
 /// Parses the command line, runs the command and gives its exit code.

@@ -29,6 +29,9 @@ pub(super) struct Options {
     /// Show values of personal data outside a terminal too
     #[arg(long)]
     show_values: bool,
+    /// First read each model twice, and say which rows and columns are not the same: exit 1 when there are any
+    #[arg(long)]
+    check_stable: bool,
     /// Exit with 2 when there are changes, 0 when there are none
     #[arg(long)]
     detailed_exitcode: bool,
@@ -38,6 +41,13 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let project = super::load(global)?;
     let state = terminal::state(&project)?;
     let folder = Scratch::new(&project)?;
+    if options.check_stable {
+        let syncs = project.select(&options.selection.select)?;
+        let (key, folder) = (state.hash_key(), folder.path());
+        let models = planning::check_stable(&project, key, &syncs, folder, options.show_values, &Progress::new())?;
+        let them = if models == 1 { "The model was read twice and is" } else { "All models were read twice and are" };
+        terminal::note(&format!("{them} the same both times."));
+    }
     let request = planning::Request { selection: &options.selection, samples: options.samples, folder: folder.path() };
     let planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
     terminal::out(&planning::face(&planned.plan, options.format, options.show_values)?)?;

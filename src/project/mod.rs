@@ -142,6 +142,11 @@ impl ResolvedModel {
     pub fn place(&self, pointer: &str) -> Option<Place> {
         Some(self.document.place(pointer))
     }
+
+    /// The place of the value at a JSON pointer in its manifest, if it is there.
+    pub fn place_of(&self, pointer: &str) -> Option<Place> {
+        self.document.key_span(pointer).map(|_| self.document.place(pointer))
+    }
 }
 
 /// A sync with all that it refers to.

@@ -1,13 +1,16 @@
 //! From a project and its state to a plan on disk: what `plan` and `apply` do alike.
 
+mod opened;
 mod planner;
 mod remarks;
+mod stable;
+mod testing;
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use super::{Format, Selection, progress::Progress, terminal};
-use crate::diagnostic::{Error, Result, closest};
+use crate::diagnostic::{self, Error, Place, Result, closest};
 use crate::diff::HashKey;
 use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
 use crate::plan::{Notice, Plan, ProjectInfo, SyncPlan, Totals, guards};
@@ -15,6 +18,7 @@ use crate::project::{Project, ResolvedSync, tree};
 use crate::report::{self, Masked};
 use crate::state::Reading;
 use planner::Planner;
+pub(super) use stable::check as check_stable;
 
 /// What is asked of a plan.
 pub(super) struct Request<'a> {
@@ -63,6 +67,8 @@ pub(super) fn make(
         match planner.sync(sync) {
             Ok(part) => {
                 plan.refusals.extend(guards::refusals(&part, |guard| place(sync, &format!("/guards/{guard}"))));
+                let refusing = part.tests.iter().filter(|test| test.refuses());
+                plan.refusals.extend(refusing.filter_map(|test| test.notice(&name)));
                 plan.syncs.push(part);
             }
             Err(Error::Invalid(diagnostics)) => faults.extend(diagnostics),
@@ -75,6 +81,9 @@ pub(super) fn make(
     }
     progress.end();
     if !faults.is_empty() {
+        // Syncs of one model find the same faults in it.
+        diagnostic::sort(&mut faults);
+        faults.dedup();
         return Err(Error::Invalid(faults));
     }
     plan.complete &= failures.is_empty();
@@ -154,9 +163,13 @@ fn known_syncs(project: &Project, selection: &Selection) -> Result<()> {
 }
 
 pub(super) fn place(sync: &ResolvedSync, pointer: &str) -> Option<String> {
-    let place = sync.place(pointer)?;
+    sync.place(pointer).map(|place| written(&place))
+}
+
+/// A place as `file:line:column`.
+fn written(place: &Place) -> String {
     let (line, column) = place.line_column();
-    Some(format!("{}:{line}:{column}", place.source.path.display()))
+    format!("{}:{line}:{column}", place.source.path.display())
 }
 
 /// The faces of a plan. Values of personal data are shown to a person at a terminal or who asks for them, and masked

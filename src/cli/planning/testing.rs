@@ -149,10 +149,7 @@ fn cannot_run(model: &ResolvedModel, test: &Test, error: &Error) -> Diagnostic {
 fn result(model: &ResolvedModel, test: &Test, outcome: Outcome) -> TestResult {
     let columns = test.columns();
     let sensitive = columns.iter().any(|column| is_sensitive(model, column));
-    let place = model.place(&test.pointer).map(|place| {
-        let (line, column) = place.line_column();
-        format!("{}:{line}:{column}", place.source.path.display())
-    });
+    let place = model.place(&test.pointer).map(|place| super::written(&place));
     TestResult {
         model: model.name.clone(),
         test: test.name.clone(),
