@@ -31,9 +31,8 @@ pub(super) struct Copies {
 
 impl Copies {
     pub(super) fn new(circumstances: &Circumstances<'_>) -> Result<Self> {
-        let folder = tempfile::tempdir_in(circumstances.scratch).map_err(|e| {
-            Error::failed(format!("cannot write to `{}`: {e}", circumstances.scratch.display()))
-        })?;
+        let folder = tempfile::tempdir_in(circumstances.scratch)
+            .map_err(|e| Error::failed(format!("cannot write to `{}`: {e}", circumstances.scratch.display())))?;
         let path = json!(folder.path().display().to_string());
         let connection = Connection::new(serde_json::Map::from_iter([("path".to_owned(), path)]), Vec::new());
         Ok(Self { source: sources::open(SourceType::Files, &connection)?, folder })
@@ -69,9 +68,9 @@ fn cut(schema: &SchemaRef, columns: Option<&[String]>) -> Result<SchemaRef> {
 /// A batch in the columns and encodings of the file: a source may give text as a dictionary in some batches.
 fn fit(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = schema.fields().iter().map(|field| {
-        let column = batch.column_by_name(field.name()).ok_or_else(|| {
-            Error::failed(format!("column `{}` is in the first rows and not in all", field.name()))
-        })?;
+        let column = batch
+            .column_by_name(field.name())
+            .ok_or_else(|| Error::failed(format!("column `{}` is in the first rows and not in all", field.name())))?;
         arrow_cast::cast(column, field.data_type()).map_err(sources::failure)
     });
     RecordBatch::try_new(schema.clone(), columns.collect::<Result<_>>()?).map_err(sources::failure)

@@ -32,11 +32,11 @@ pub(super) fn accepted(column: &str, values: &[Value], n: u64) -> String {
         .collect();
     let more = if values.len() > LISTED { format!(" and {} more", values.len() - LISTED) } else { String::new() };
     let joint = if more.is_empty() { "or" } else { "," };
-    format!("{} {} a `{column}` that is not {}{more}", rows(n), have(n), listed(&shown, joint))
+    format!("{} {} another `{column}` than {}{more}", rows(n), have(n), listed(&shown, joint))
 }
 
 pub(super) fn related(column: &str, model: &str, to: &str, n: u64) -> String {
-    format!("{} {} a `{column}` that is no `{to}` of model `{model}`", rows(n), have(n))
+    format!("the `{column}` of {} is no `{to}` of model `{model}`", rows(n))
 }
 
 pub(super) fn statement(n: u64) -> String {
@@ -176,11 +176,11 @@ mod tests {
         let text = |values: &[&str]| values.iter().map(|v| Value::from(*v)).collect::<Vec<_>>();
         assert_eq!(not_null("email", 1), "1 row has no `email`");
         assert_eq!(unique(&["a".into(), "b".into()], 4), "4 rows share their `a` and `b` with another");
-        assert_eq!(accepted("plan", &text(&["free"]), 2), "2 rows have a `plan` that is not `free`");
+        assert_eq!(accepted("plan", &text(&["free"]), 2), "2 rows have another `plan` than `free`");
         assert_eq!(
             accepted("plan", &text(&["a", "b", "c", "d", "e", "f", "g", "h"]), 2),
-            "2 rows have a `plan` that is not `a`, `b`, `c`, `d`, `e`, `f` and 2 more"
+            "2 rows have another `plan` than `a`, `b`, `c`, `d`, `e`, `f` and 2 more"
         );
-        assert_eq!(related("team", "teams", "id", 1), "1 row has a `team` that is no `id` of model `teams`");
+        assert_eq!(related("team", "teams", "id", 1), "the `team` of 1 row is no `id` of model `teams`");
     }
 }

@@ -56,7 +56,8 @@ pub(super) fn check(files: &Files, model: &File, out: &mut Vec<Diagnostic>) {
         if let Some(text) = model.text(&pointer).filter(|text| age(text).is_none()) {
             let message = format!("`{text}` is not a span of time");
             out.push(
-                Diagnostic::error("bad-duration", message, model.place(&pointer)).with_help("write `36h`, `2d` or `90m`"),
+                Diagnostic::error("bad-duration", message, model.place(&pointer))
+                    .with_help("write `36h`, `2d` or `90m`"),
             );
         }
         for list in [format!("{at}/unique"), format!("{at}/unique/columns")] {
@@ -109,7 +110,9 @@ fn relationship(files: &Files, model: &File, at: &str, out: &mut Vec<Diagnostic>
             }
             (false, false) => {
                 let message = format!("`{one}` is missing in `relationships`");
-                out.push(Diagnostic::error("missing-key", message, model.key_place(at)).with_label(format!("needs `{one}`")));
+                out.push(
+                    Diagnostic::error("missing-key", message, model.key_place(at)).with_label(format!("needs `{one}`")),
+                );
             }
             _ => {}
         }
@@ -134,12 +137,7 @@ fn relationship(files: &Files, model: &File, at: &str, out: &mut Vec<Diagnostic>
 }
 
 /// A column that is not among those a model's `table.columns` names; what a query gives is known at plan.
-fn known_column(
-    model: &File,
-    column: &str,
-    place: Option<crate::diagnostic::Place>,
-    out: &mut Vec<Diagnostic>,
-) {
+fn known_column(model: &File, column: &str, place: Option<crate::diagnostic::Place>, out: &mut Vec<Diagnostic>) {
     let Some(columns) = model.value.pointer("/table/columns").and_then(Value::as_array) else { return };
     let known: Vec<&str> = columns.iter().filter_map(Value::as_str).collect();
     if !known.contains(&column) {
@@ -209,8 +207,7 @@ pub(super) fn render_all(
             }
             match one(&statement, scope, queries) {
                 Ok((sql, over_copies, stable)) => {
-                    let statement =
-                        model_test::Statement { sql, over_copies, models: models.into_iter().collect() };
+                    let statement = model_test::Statement { sql, over_copies, models: models.into_iter().collect() };
                     rendered.0.insert((model.stem.clone(), n), (statement, stable));
                 }
                 Err(faults) => out.extend(faults.into_iter().map(|fault| statement.diagnostic(fault))),
@@ -286,8 +283,7 @@ fn of_column(column: &str, test: &ColumnTest, pointer: String) -> Option<Test> {
         return Some(test("accepted_values", severity, filter, Check::Accepted { column, values }));
     }
     let related = settings.relationships.clone()?;
-    let check =
-        Check::Related { column, model: related.target()?.to_owned(), to: related.target_column()?.to_owned() };
+    let check = Check::Related { column, model: related.target()?.to_owned(), to: related.target_column()?.to_owned() };
     Some(test("relationships", related.severity, related.filter, check))
 }
 

@@ -6,8 +6,8 @@ use super::diff::{Line, changed_lines, lines};
 use super::escape::visible;
 use super::facts::{
     by_state, cause_words, changes, estimate_words, held_words, invalid_reason, is_first_run, is_quiet, notice_text,
-    operation_words, pick, refusals, refused_line, short_commit, symbol, test_rows, test_text, test_words, unknown_words,
-    verdict,
+    operation_words, pick, refusals, refused_line, short_commit, symbol, test_rows, test_text, test_words,
+    unknown_words, verdict,
 };
 use super::mask::Masked;
 use super::numbers::{count, percent};

@@ -81,7 +81,9 @@ impl Planner<'_> {
         let faults = self.project.mapping_faults(sync, &sync.mapping.check(&schema, &model.columns));
         let tests = match (self.tester.model(model, &mut self.sources), faults) {
             (Ok(tests), faults) if faults.is_empty() => tests,
-            (Err(Error::Invalid(broken)), faults) => return Err(Error::Invalid(broken.into_iter().chain(faults).collect())),
+            (Err(Error::Invalid(broken)), faults) => {
+                return Err(Error::Invalid(broken.into_iter().chain(faults).collect()));
+            }
             (Ok(_), faults) => return Err(Error::Invalid(faults)),
             (Err(error), _) => return Err(error),
         };

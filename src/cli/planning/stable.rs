@@ -127,8 +127,7 @@ fn compare(model: &ResolvedModel, sources: &mut Sources<'_>, key: &HashKey, fold
     let mut flapping = Flapping::default();
     let mut sink = |batch: ChangeBatch| flapping.take(&batch, &mapping, &names).map_err(DiffError::from);
     let second = read()?;
-    let summary =
-        diff::diff(second, &layout, &mapping, Some(&snapshot), None, &Held::new(), key, &options, &mut sink)?;
+    let summary = diff::diff(second, &layout, &mapping, Some(&snapshot), None, &Held::new(), key, &options, &mut sink)?;
     flapping.rows = summary.rows;
     Ok(flapping)
 }
@@ -192,8 +191,7 @@ fn words(project: &Project, model: &ResolvedModel, flapping: &Flapping, open: bo
         true => String::new(),
         false => format!("; columns: {}", columns.join(", ")),
     };
-    let keys: Vec<String> =
-        flapping.keys.iter().map(|key| if open { key.clone() } else { mask::key(key) }).collect();
+    let keys: Vec<String> = flapping.keys.iter().map(|key| if open { key.clone() } else { mask::key(key) }).collect();
     let syncs = project.syncs.values().filter(|sync| sync.model == model.name).count();
     let used = if syncs > 1 { format!(", used by {syncs} syncs") } else { String::new() };
     format!(

@@ -113,8 +113,7 @@ impl<'a> Tester<'a> {
     /// Rows of the model in the last run of any of its syncs.
     fn rows_before(&self, model: &ResolvedModel) -> Option<u64> {
         let syncs = self.project.syncs.values().filter(|sync| sync.model == model.name);
-        let entries =
-            syncs.filter_map(|sync| self.state.document().entry(&sync.name, sync.sync.moved_from.as_deref()));
+        let entries = syncs.filter_map(|sync| self.state.document().entry(&sync.name, sync.sync.moved_from.as_deref()));
         let counted = entries.filter_map(|(_, entry)| Some((entry.last_run.as_ref()?, entry.model_rows?)));
         counted.max_by(|(a, _), (b, _)| a.finished_at.cmp(&b.finished_at)).map(|(_, rows)| rows)
     }
@@ -162,7 +161,11 @@ fn result(model: &ResolvedModel, test: &Test, outcome: Outcome) -> TestResult {
         samples: outcome
             .samples
             .into_iter()
-            .map(|sample| TestSample { key: sample.key, sensitive: sample.value.is_some() && sensitive, value: sample.value })
+            .map(|sample| TestSample {
+                key: sample.key,
+                sensitive: sample.value.is_some() && sensitive,
+                value: sample.value,
+            })
             .collect(),
     }
 }
