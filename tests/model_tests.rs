@@ -53,7 +53,7 @@ fn five_things_that_go_wrong_upstream_are_five_clear_refusals() {
             3,
             &[
                 "test `unique` of `people.id` fails: 2 rows share their `id` with another",
-                "models/people.yaml:6:16",
+                "models/people.yaml:6:17",
                 "correct the rows",
             ],
         ),
@@ -62,7 +62,7 @@ fn five_things_that_go_wrong_upstream_are_five_clear_refusals() {
             "tests: [ { row_count: { min: 10 } } ]\n",
             |p| p.write("data/people.csv", "id,email,name,plan,seats\n"),
             3,
-            &["test `row_count` of `people` fails: the model is empty", "models/people.yaml:5:23", "--no-tests"],
+            &["test `row_count` of `people` fails: the model is empty", "models/people.yaml:5:12", "--no-tests"],
         ),
         (
             "the model is stale",
@@ -75,7 +75,7 @@ fn five_things_that_go_wrong_upstream_are_five_clear_refusals() {
             3,
             &[
                 "test `freshness` of `people.updated_at` fails: the newest `updated_at` is 2020-01-01 00:00:00 UTC",
-                "models/people.yaml:5:23",
+                "models/people.yaml:5:12",
                 "the most is 36h",
             ],
         ),
@@ -111,7 +111,7 @@ fn results_are_part_of_the_plan_with_rows_that_fail() {
         tests[0],
         json!({
             "model": "people", "test": "accepted_values", "column": "plan", "severity": "warn", "failures": 10, "ok": false,
-            "message": "10 rows have another `plan` than `free`", "place": "models/people.yaml:6:39",
+            "message": "10 rows have another `plan` than `free`", "place": "models/people.yaml:6:40",
             "samples": [
                 { "key": "1", "value": "premium" }, { "key": "3", "value": "premium" }, { "key": "5", "value": "premium" },
             ],

@@ -143,6 +143,11 @@ impl ResolvedModel {
         Some(self.document.place(pointer))
     }
 
+    /// The place of the key at a JSON pointer in its manifest; of the item, in a list.
+    pub fn key_place(&self, pointer: &str) -> Option<Place> {
+        Some(self.document.key_place(pointer))
+    }
+
     /// The place of the value at a JSON pointer in its manifest, if it is there.
     pub fn place_of(&self, pointer: &str) -> Option<Place> {
         self.document.key_span(pointer).map(|_| self.document.place(pointer))

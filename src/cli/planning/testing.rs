@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use arrow_schema::SchemaRef;
 
-use super::planner::{Sources, is_sensitive};
+use super::opened::Sources;
+use super::planner::is_sensitive;
 use crate::diagnostic::{Diagnostic, Error, Result};
 use crate::mapping;
 use crate::model_test::{self, Circumstances, Failure, Fault, Outcome, Subject, Test};
@@ -131,7 +132,7 @@ impl<'a> Tester<'a> {
 }
 
 fn diagnostic(model: &ResolvedModel, fault: Fault) -> Diagnostic {
-    Diagnostic { help: fault.help, ..Diagnostic::error(fault.code, fault.message, model.place(&fault.pointer)) }
+    Diagnostic { help: fault.help, ..Diagnostic::error(fault.code, fault.message, model.key_place(&fault.pointer)) }
 }
 
 /// A test the source does not take: what it says stands at the test.
@@ -142,13 +143,13 @@ fn cannot_run(model: &ResolvedModel, test: &Test, error: &Error) -> Diagnostic {
         (_, Some(_)) => "correct the `where` of the test; it is in the SQL of the source",
         _ => "the test does not fit the column: see what the source says",
     };
-    Diagnostic::error("test-failed", message, model.place(&test.pointer)).with_help(own)
+    Diagnostic::error("test-failed", message, model.key_place(&test.pointer)).with_help(own)
 }
 
 fn result(model: &ResolvedModel, test: &Test, outcome: Outcome) -> TestResult {
     let columns = test.columns();
     let sensitive = columns.iter().any(|column| is_sensitive(model, column));
-    let place = model.place(&test.pointer).map(|place| super::written(&place));
+    let place = model.key_place(&test.pointer).map(|place| super::written(&place));
     TestResult {
         model: model.name.clone(),
         test: test.name.clone(),
