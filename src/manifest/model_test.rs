@@ -50,7 +50,6 @@ pub enum ColumnTestName {
 /// A test of one column with its settings. Exactly one of `not_null`, `unique`, `accepted_values`, `relationships`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1))]
 pub struct ColumnTestSettings {
     /// No row is without a value.
     pub not_null: Option<Options>,
@@ -152,7 +151,6 @@ pub fn unwrapped(text: &str) -> &str {
 /// A test of a whole model. Exactly one of `row_count`, `freshness`, `unique`, `sql`, `sql_file`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("minProperties" = 1))]
 pub struct ModelTest {
     /// What it is called in plans; without it, what it tests.
     pub name: Option<String>,

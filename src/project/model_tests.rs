@@ -72,7 +72,7 @@ pub(super) fn check(files: &Files, model: &File, out: &mut Vec<Diagnostic>) {
 
 /// Exactly one of several keys.
 fn one_of(model: &File, test: &Value, at: &str, forms: &[&str], out: &mut Vec<Diagnostic>) {
-    let Some(test) = test.as_object().filter(|test| !test.is_empty()) else { return };
+    let Some(test) = test.as_object() else { return };
     let given: Vec<&str> = forms.iter().copied().filter(|form| test.get(*form).is_some_and(|v| !v.is_null())).collect();
     match given.as_slice() {
         [_] => {}

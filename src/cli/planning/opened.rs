@@ -13,12 +13,14 @@ use crate::sources::{self, Source};
 pub(super) struct Sources<'a> {
     project: &'a Project,
     opened: HashMap<String, Box<dyn Source>>,
+    /// Columns of the models asked for so far: to ask again may cost a connection.
+    schemas: HashMap<String, SchemaRef>,
 }
 
 impl<'a> Sources<'a> {
     /// No source yet.
     pub fn new(project: &'a Project) -> Self {
-        Self { project, opened: HashMap::new() }
+        Self { project, opened: HashMap::new(), schemas: HashMap::new() }
     }
 
     /// Opens a source, unless it is open.
@@ -38,8 +40,13 @@ impl<'a> Sources<'a> {
 
     /// The columns of a model, as its source gives them; see [`sources::is_unknown`].
     pub fn schema(&mut self, model: &ResolvedModel) -> Result<SchemaRef> {
+        if let Some(known) = self.schemas.get(&model.name) {
+            return Ok(known.clone());
+        }
         self.open(&model.source)?;
         let source = self.get(&model.source).ok_or_else(|| Error::failed("its source is gone"))?;
-        source.schema(&model.query).map_err(|e| e.context(origin(self.project, model)))
+        let schema = source.schema(&model.query).map_err(|e| e.context(origin(self.project, model)))?;
+        self.schemas.insert(model.name.clone(), schema.clone());
+        Ok(schema)
     }
 }
