@@ -56,7 +56,8 @@ impl<'a> Tester<'a> {
         if !crate::sources::is_unknown(&schema) {
             let broken = mapping::check_contract(&schema, &model.columns);
             let fault = |fault: mapping::Fault| {
-                let place = model.place(&fault.pointer);
+                let gone = fault.code == "unknown-column";
+                let place = if gone { model.key_place(&fault.pointer) } else { model.place(&fault.pointer) };
                 Diagnostic { help: fault.help, ..Diagnostic::error(fault.code, fault.message, place) }
             };
             if !broken.is_empty() {
