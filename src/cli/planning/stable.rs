@@ -97,6 +97,7 @@ fn compare(model: &ResolvedModel, sources: &mut Sources<'_>, key: &HashKey, fold
         retry: false,
         full_refresh: false,
         started_at: String::new(),
+        queried: None,
     };
     let read = || source.read(&model.query, Some(&names));
 

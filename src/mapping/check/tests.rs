@@ -215,8 +215,8 @@ fn promises_of_the_model() {
     assert_eq!(
         promised("seats", ColumnType::String),
         [
-            "/columns/seats/type column-type: column `seats` is declared as `string`, but the model gives a whole number (if that is meant, change the type here; else correct the source, or cast \
-         the column in the model's SQL)"
+            "/columns/seats/type column-type: column `seats` is declared as `string`, but the model gives a whole number \
+             (if that is meant, change the type here; else correct the source, or cast the column in the model's SQL)"
         ]
     );
 }
