@@ -17,6 +17,7 @@ mod planning;
 mod progress;
 mod runs;
 mod sandbox;
+mod scheduling;
 mod schema;
 mod scratch;
 mod show;
@@ -148,7 +149,7 @@ enum Format {
 /// Which syncs, and how guards and remembered answers are treated; the same for `plan` and `apply`.
 #[derive(Args, Clone, Default)]
 struct Selection {
-    /// Syncs by name, glob, `tag:x`, `model:x`, `destination:x`; comma is or, leading `!` is not
+    /// Syncs by name, glob, `tag:x`, `model:x`, `destination:x`, `due`; comma is or, leading `!` is not
     #[arg(long, value_name = "SEL", value_delimiter = ',')]
     select: Vec<String>,
     /// Also send records again that were rejected, not matched or held in doubt
@@ -163,6 +164,12 @@ struct Selection {
     /// Do not run the tests of models; the plan says so
     #[arg(long)]
     no_tests: bool,
+    /// The time it is, for tests
+    #[arg(long, value_name = "RFC3339", hide = true)]
+    now: Option<jiff::Timestamp>,
+    /// Of those selected, only the syncs that are due.
+    #[arg(skip)]
+    due: bool,
 }
 
 /// Parses the command line, runs the command and gives its exit code.
