@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::planning::against::Comparison;
-use super::{Format, Global, Selection, planning, progress::Progress, scratch::Scratch, terminal};
+use super::{Format, Global, Selection, planning, progress::Progress, scratch::Scratch, terminal, writing::Written};
 use crate::diagnostic::Result;
 use crate::plan::Plan;
 
@@ -25,12 +25,18 @@ pub(super) struct Options {
     /// How the plan is written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Also write the plan in this format to this file; may be repeated: `--write html=plan.html`
+    #[arg(long, value_name = "FORMAT=FILE")]
+    write: Vec<Written>,
     /// Sample records per sync and row state
     #[arg(long, value_name = "N", default_value_t = 3)]
     samples: usize,
     /// Show values of personal data outside a terminal too
     #[arg(long)]
     show_values: bool,
+    /// First read each model twice, and say which rows and columns are not the same: exit 1 when there are any
+    #[arg(long)]
+    check_stable: bool,
     /// Compare the configuration with what the work tree has in common with a branch, tag or commit: what changed, which
     /// syncs that touches (`--select changed`) and how many records it changes
     #[arg(long, value_name = "REF")]
@@ -52,19 +58,21 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let against = against.map(|to| Comparison::new(&project, to, options.approved_surface.as_deref())).transpose()?;
     if let (true, Some(against)) = (options.offline, &against) {
         let plan = against.offline(&project);
-        terminal::out(&planning::face(&plan, options.format, options.show_values)?)?;
+        show(options, &plan)?;
         return Ok(code(options, &plan, !plan.configuration.is_empty()));
     }
     let state = terminal::state(&project)?;
     let folder = Scratch::new(&project)?;
+    let check_stable = options.check_stable.then_some(options.show_values);
+    let selection = Selection { check_stable, ..options.selection.clone() };
     let request = planning::Request {
-        selection: &options.selection,
+        selection: &selection,
         samples: options.samples,
         folder: folder.path(),
         against: against.as_ref(),
     };
     let planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
-    terminal::out(&planning::face(&planned.plan, options.format, options.show_values)?)?;
+    show(options, &planned.plan)?;
     if let Some(nothing_due) = &planned.nothing_due {
         terminal::note(nothing_due);
     }
@@ -93,4 +101,13 @@ fn code(options: &Options, plan: &Plan, changes: bool) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// Prints the plan, and writes the files that were asked for.
+fn show(options: &Options, plan: &Plan) -> Result<()> {
+    terminal::out(&planning::face(plan, options.format, options.show_values)?)?;
+    for written in &options.write {
+        written.write(&planning::face(plan, written.format, options.show_values)?)?;
+    }
+    Ok(())
 }

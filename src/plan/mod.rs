@@ -8,6 +8,7 @@ pub mod footprint;
 pub mod former;
 pub mod guards;
 pub mod identities;
+pub mod model_tests;
 pub mod operations;
 mod samples;
 
@@ -16,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::diff::{HeldCounts, Invalid};
+pub use model_tests::{TestResult, TestSample};
 
 /// The plan, as `--format json` prints it. Readers ignore keys they do not know.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +113,7 @@ pub struct SyncPlan {
     /// Rows by state. `rows` = added + changed + unchanged + invalid; removed rows are no longer in the model.
     pub counts: Counts,
     /// Rows that are as the destination last answered, although it did not take them; part of `unchanged`.
+    #[serde(default)]
     pub held: HeldCounts,
     /// What would be done at the destination.
     pub operations: Operations,
@@ -123,6 +126,7 @@ pub struct SyncPlan {
     /// Destination field → rows in which it differs; only fields that differ somewhere.
     pub fields: IndexMap<String, u64>,
     /// Rows whose old values are not known (`state.values: fingerprint`): which fields differ cannot be said.
+    #[serde(default)]
     pub unknown_before: u64,
     /// True when every key column is declared `sensitive: false`; otherwise keys are masked outside the terminal.
     #[serde(default)]
@@ -133,6 +137,9 @@ pub struct SyncPlan {
     pub invalid: Vec<Invalid>,
     /// The guards and what they say.
     pub guards: Vec<Guard>,
+    /// The tests of the model and what came of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<TestResult>,
     /// What applying costs.
     pub estimate: Estimate,
     /// When it runs by itself; absent when it is run by hand alone.
