@@ -4,6 +4,7 @@ mod postgres;
 mod project;
 
 mod apply;
+mod approved;
 mod careful;
 mod cli;
 mod crash;

@@ -87,6 +87,17 @@ enum Content {
     Run(Value),
 }
 
+/// The plan in a plan file, or in a file with its JSON.
+pub(super) fn plan(path: &Path) -> Result<Plan> {
+    match read(path)? {
+        Content::Plan(plan) => Ok(*plan),
+        Content::Run(_) => Err(Error::failed_help(
+            format!("`{}` is a run, not a plan", path.display()),
+            "a plan file, or what `syncline plan --format json` prints, is expected",
+        )),
+    }
+}
+
 fn read(path: &Path) -> Result<Content> {
     let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read `{}`: {e}", path.display()));
     let bytes = std::fs::read(path).map_err(|e| failed(&e))?;
