@@ -5,6 +5,7 @@ mod project;
 
 mod against;
 mod apply;
+mod approved;
 mod careful;
 mod cli;
 mod command;
