@@ -8,6 +8,8 @@ pub mod connector;
 pub mod destination;
 pub mod document;
 pub mod model;
+pub mod model_test;
+pub mod program;
 pub mod project;
 pub mod schema;
 pub mod source;
