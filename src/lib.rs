@@ -20,6 +20,7 @@ pub mod connectors;
 pub mod deliver;
 pub mod destinations;
 pub mod diff;
+pub mod import;
 pub mod manifest;
 pub mod mapping;
 pub mod notify;

@@ -64,6 +64,22 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         &["crate::cli", "crate::project", "crate::plan", "crate::deliver", "crate::report"],
         "who carries a message does not choose it",
     ),
+    (
+        "import",
+        &[
+            "tokio",
+            "std::env",
+            "reqwest",
+            "crate::cli",
+            "crate::report",
+            "crate::plan",
+            "crate::state",
+            "crate::deliver",
+            "crate::diff",
+            "crate::http",
+        ],
+        "an import turns files into files",
+    ),
     ("state", &["crate::cli", "crate::report", "crate::sources"], "the state is below the commands"),
     (
         "sandbox",

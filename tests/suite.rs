@@ -16,6 +16,7 @@ mod graph;
 mod house;
 mod html;
 mod http;
+mod import;
 mod manifests;
 mod mirror;
 mod notifications;

@@ -39,6 +39,7 @@ use crate::sources::Query;
 pub use connect::SANDBOX_CREDENTIAL;
 pub use connectors::{KnownConnector, Origin, known as known_connectors};
 pub use environment::EnvironmentInfo;
+pub use files::PROJECT_FILE;
 
 /// What loading a project gives.
 #[derive(Debug)]

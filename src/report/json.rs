@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::doctor::Examination;
 use super::run::Run;
+use crate::import::Import;
 use crate::plan::Plan;
 
 /// A plan as pretty JSON with a line break at the end: keys in a fixed order, the same plan the same bytes.
@@ -41,10 +42,15 @@ pub fn doctor_schema() -> Value {
     schemars::schema_for!(Examination).to_value()
 }
 
+/// The JSON Schema of what an import made (`schemas/import.schema.json`).
+pub fn import_schema() -> Value {
+    schemars::schema_for!(Import).to_value()
+}
+
 /// The generated files of this module: path and text.
 pub fn schema_files() -> Vec<(String, String)> {
     let file = |name: &str, schema: Value| (format!("schemas/{name}.schema.json"), format!("{schema:#}\n"));
-    vec![file("plan", plan_schema()), file("run", run_schema()), file("doctor", doctor_schema())]
+    vec![file("plan", plan_schema()), file("run", run_schema()), file("doctor", doctor_schema()), file("import", import_schema())]
 }
 
 #[cfg(test)]
@@ -71,6 +77,7 @@ mod tests {
         undescribed(&plan_schema(), "plan", &mut found);
         undescribed(&run_schema(), "run", &mut found);
         undescribed(&doctor_schema(), "doctor", &mut found);
+        undescribed(&import_schema(), "import", &mut found);
         assert_eq!(found, Vec::<String>::new());
     }
 
