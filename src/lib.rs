@@ -17,6 +17,7 @@
 
 pub mod cli;
 pub mod connectors;
+pub mod dbt;
 pub mod deliver;
 pub mod destinations;
 pub mod diff;

@@ -39,6 +39,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "a connector knows an API and what is sent to it, not why",
     ),
     (
+        "dbt",
+        &["crate::project", "crate::plan", "crate::cli", "crate::sources", "crate::state", "std::fs", "tokio"],
+        "what dbt says is read from bytes, whoever has them",
+    ),
+    (
         "diff",
         &["crate::plan", "crate::state", "crate::project", "crate::cli", "crate::deliver", "crate::destinations"],
         "the diff stands before the plan",

@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod databases;
 mod datasette;
+mod dbt;
 mod destinations;
 mod doctor;
 mod faults;

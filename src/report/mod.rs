@@ -12,6 +12,7 @@
 pub mod connectors;
 pub mod diagnostics;
 pub mod doctor;
+pub mod exposures;
 pub mod graph;
 pub mod html;
 pub mod import;
