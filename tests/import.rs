@@ -68,12 +68,61 @@ fn every_case_becomes_the_project_beside_it_and_is_valid() {
 
 /// Words of Git Sync that have a meaning of their own: they come over as that meaning, and not as words.
 const MEANT: &[&str] = &[
-    "name", "source", "sources", "destination", "destinations", "model", "type", "raw_sql", "rawSql", "custom", "table",
-    "dbt_model", "modelId", "primaryKey", "description", "config", "mode", "object", "mappings", "customMappings",
-    "aliasMappings", "externalIdMapping", "to", "from", "standard", "template", "variable", "static", "value",
-    "sync-run-id", "sync-id", "configVersion", "schedule", "schedulePaused", "interval", "unit", "quantity", "hour", "day",
-    "cron", "expression", "true", "false", "model-slug", "slug", "tags", "users", "postgresql", "capitalize", "parse",
-    "endif", "ignoreNull", "aliases", "sql", "row",
+    "name",
+    "source",
+    "sources",
+    "destination",
+    "destinations",
+    "model",
+    "type",
+    "raw_sql",
+    "rawSql",
+    "custom",
+    "table",
+    "dbt_model",
+    "modelId",
+    "primaryKey",
+    "description",
+    "config",
+    "mode",
+    "object",
+    "mappings",
+    "customMappings",
+    "aliasMappings",
+    "externalIdMapping",
+    "to",
+    "from",
+    "standard",
+    "template",
+    "variable",
+    "static",
+    "value",
+    "sync-run-id",
+    "sync-id",
+    "configVersion",
+    "schedule",
+    "schedulePaused",
+    "interval",
+    "unit",
+    "quantity",
+    "hour",
+    "day",
+    "cron",
+    "expression",
+    "true",
+    "false",
+    "model-slug",
+    "slug",
+    "tags",
+    "users",
+    "postgresql",
+    "capitalize",
+    "parse",
+    "endif",
+    "ignoreNull",
+    "aliases",
+    "sql",
+    "row",
 ];
 
 /// Every word of every file is in a manifest or in the report, unless it is one of those above.
@@ -130,7 +179,11 @@ fn what_is_there_is_never_overwritten_and_is_named() {
     let import = || project.run(&["import", "hightouch", "in", "--out", "made"]);
     assert!(import().code(0).stdout.contains("carried"));
     let again = import().code(0);
-    assert!(again.stdout.contains("0 files written") && again.stdout.contains("there already, the same"), "{}", again.stdout);
+    assert!(
+        again.stdout.contains("0 files written") && again.stdout.contains("there already, the same"),
+        "{}",
+        again.stdout
+    );
     project.write("made/models/people.yaml", "name: people\nsource: pg\nsql: select 2 as id\nprimary_key: [id]\n");
     let kept = import().code(1);
     assert!(kept.stdout.contains("models/people.yaml was there already and says something else"), "{}", kept.stdout);
@@ -150,7 +203,9 @@ fn an_import_goes_on_where_a_person_has_finished_something() {
         ),
     ]);
     project.run(&["import", "hightouch", "in", "--out", "made"]).code(0);
-    assert!(project.path("made/destinations/lake.yaml.todo").exists() && project.path("made/syncs/out.yaml.todo").exists());
+    assert!(
+        project.path("made/destinations/lake.yaml.todo").exists() && project.path("made/syncs/out.yaml.todo").exists()
+    );
     let todo = project.read("made/syncs/out.yaml.todo");
     assert!(todo.contains("Nobody reads this file yet") && todo.contains("lake"), "{todo}");
     project.write("made/destinations/lake.yaml", "name: lake\ntype: files\nconnection: { path: out }\n");

@@ -134,8 +134,12 @@ fn steps(import: &Import, out: &mut String) {
         steps.push(format!("Set these environment variables: {}.", names.join(", ")));
     }
     steps.push("Run `syncline validate`, then `syncline doctor`, then `syncline plan`.".into());
-    steps.push("For each sync that Hightouch has run: `syncline state adopt SYNC`, so that nothing is sent twice.".into());
-    steps.push("Stop the sync in Hightouch before the first `syncline apply`: two tools must not write one field.".into());
+    steps.push(
+        "For each sync that Hightouch has run: `syncline state adopt SYNC`, so that nothing is sent twice.".into(),
+    );
+    steps.push(
+        "Stop the sync in Hightouch before the first `syncline apply`: two tools must not write one field.".into(),
+    );
     out.push_str("\n## What to do, in this order\n\n");
     for (at, step) in steps.iter().enumerate() {
         out.push_str(&format!("{}. {step}\n", at + 1));

@@ -50,7 +50,12 @@ pub fn import_schema() -> Value {
 /// The generated files of this module: path and text.
 pub fn schema_files() -> Vec<(String, String)> {
     let file = |name: &str, schema: Value| (format!("schemas/{name}.schema.json"), format!("{schema:#}\n"));
-    vec![file("plan", plan_schema()), file("run", run_schema()), file("doctor", doctor_schema()), file("import", import_schema())]
+    vec![
+        file("plan", plan_schema()),
+        file("run", run_schema()),
+        file("doctor", doctor_schema()),
+        file("import", import_schema()),
+    ]
 }
 
 #[cfg(test)]

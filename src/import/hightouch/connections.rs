@@ -26,6 +26,9 @@ const SOURCES: &[(&str, &str)] = &[
     ("spark", "spark"),
 ];
 
+/// Where dbt leaves what it knows of its models.
+pub(super) const DBT_MANIFEST: &str = "target/manifest.json";
+
 /// What the connection of a type usually needs, beside what its schema requires.
 const USUAL: &[(&str, &[&str])] = &[
     ("postgres", &["url"]),
@@ -46,8 +49,13 @@ pub(super) struct Named {
     pub from: String,
 }
 
-/// A source.
-pub(super) fn source(named: &Named, name: &str, dbt: bool, note: impl Fn(String, Option<String>) -> Note) -> Draft {
+/// A source. `dbt` is there when models of it are dbt's: whether dbt's manifest is at hand.
+pub(super) fn source(
+    named: &Named,
+    name: &str,
+    dbt: Option<bool>,
+    note: impl Fn(String, Option<String>) -> Note,
+) -> Draft {
     let mut draft = Draft::new(Kind::Source, name, &named.from);
     display(&mut draft, named);
     let ours = named.kind.as_deref().and_then(|kind| SOURCES.iter().find(|(theirs, _)| *theirs == kind));
@@ -69,9 +77,18 @@ pub(super) fn source(named: &Named, name: &str, dbt: bool, note: impl Fn(String,
     let connection: Map<String, Value> =
         keys(kind).into_iter().map(|key| (key.clone(), variable(name, &key).into())).collect();
     draft.entry("connection", connection);
-    if dbt {
-        draft.comment("Where dbt writes what it knows of its models.");
-        draft.entry("dbt", json!({ "manifest": "target/manifest.json" }));
+    match dbt {
+        Some(true) => {
+            draft.comment("Where dbt writes what it knows of its models.");
+            draft.entry("dbt", json!({ "manifest": DBT_MANIFEST }));
+        }
+        Some(false) => {
+            draft.comment(
+                "Models of dbt need what dbt knows of them, which is not here yet: run `dbt parse`, and write",
+            );
+            draft.comment(&format!("dbt: {{ manifest: {DBT_MANIFEST} }}"));
+        }
+        None => {}
     }
     draft
 }
@@ -94,7 +111,8 @@ pub(super) fn destination(
         (Some(connector), _) => {
             draft.carried(format!("type `{}`", connector.name));
             draft.entry("type", connector.name.as_str());
-            let needed = connector.connection.iter().filter(|(_, setting)| setting.required && setting.default.is_none());
+            let needed =
+                connector.connection.iter().filter(|(_, setting)| setting.required && setting.default.is_none());
             let connection: Map<String, Value> =
                 needed.map(|(key, _)| (key.clone(), variable(name, key).into())).collect();
             draft.entry("connection", connection);

@@ -115,7 +115,10 @@ impl Draft {
                 let help = note.help.as_ref().map(|help| format!(" To do: {help}.")).unwrap_or_default();
                 head.comment(0, &format!("- {}.{help}", note.message));
             }
-            head.comment(0, &format!("When that is done, rename it to `{}.yaml`, and run `syncline validate`.", self.name));
+            head.comment(
+                0,
+                &format!("When that is done, rename it to `{}.yaml`, and run `syncline validate`.", self.name),
+            );
         }
         head.finish() + &self.body.clone().finish()
     }

@@ -91,7 +91,9 @@ fn walk(root: &Path, folder: &Path, out: &mut Vec<String>) -> std::io::Result<()
 
 fn found(folder: &Path, path: &str, stem: &str) -> Found {
     let document = match bytes(&folder.join(path)) {
-        Ok(bytes) => Document::decode(&PathBuf::from(path), &bytes).map_err(|fault| vec![*fault]).and_then(Document::parse),
+        Ok(bytes) => {
+            Document::decode(&PathBuf::from(path), &bytes).map_err(|fault| vec![*fault]).and_then(Document::parse)
+        }
         Err(error) => Err(vec![Diagnostic::error("unreadable-file", format!("cannot read it: {error}"), None)]),
     };
     Found { path: path.to_owned(), slug: stem.to_owned(), document }

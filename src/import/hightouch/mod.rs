@@ -71,7 +71,8 @@ fn name_of(slug: &str) -> String {
 /// The folder cannot be read, or holds nothing of Git Sync.
 pub fn import(folder: &Path, root: &Path) -> Result<Import> {
     let export = export::read(folder)?;
-    let mut work = Work { root, slugs: Slugs::default(), drafts: Vec::new(), items: Vec::new(), taken: BTreeSet::new() };
+    let mut work =
+        Work { root, slugs: Slugs::default(), drafts: Vec::new(), items: Vec::new(), taken: BTreeSet::new() };
     work.alias(&export.models);
     work.connections(&export);
     work.models(&export);
@@ -160,7 +161,11 @@ impl Work<'_> {
             return true;
         }
         let message = format!("there is another {} that would be called `{name}`; this one was left out", kind.word());
-        self.lost(kind.word(), from, vec![nowhere(message, Some("rename one of the two files, and import again".into()))]);
+        self.lost(
+            kind.word(),
+            from,
+            vec![nowhere(message, Some("rename one of the two files, and import again".into()))],
+        );
         false
     }
 
@@ -218,7 +223,10 @@ impl Work<'_> {
                 None => nowhere(message, help),
             };
             let draft = match kind {
-                Kind::Source => connections::source(&named, &name, uses_dbt(&named.slug), note),
+                Kind::Source => {
+                    let there = self.root.join(connections::DBT_MANIFEST).is_file();
+                    connections::source(&named, &name, uses_dbt(&named.slug).then_some(there), note)
+                }
                 _ => {
                     let connector = named.kind.as_deref().and_then(&connector);
                     connections::destination(&named, &name, connector.as_deref(), note)
@@ -237,8 +245,13 @@ impl Work<'_> {
     }
 
     fn models(&mut self, export: &Export) {
-        let sources: Vec<String> =
-            self.slugs.names.iter().filter(|((kind, _), _)| *kind == Kind::Source).map(|(_, name)| name.clone()).collect();
+        let sources: Vec<String> = self
+            .slugs
+            .names
+            .iter()
+            .filter(|((kind, _), _)| *kind == Kind::Source)
+            .map(|(_, name)| name.clone())
+            .collect();
         for (found, document) in self.readable("model", &export.models) {
             let name = name_of(&found.slug);
             if self.take(Kind::Model, &name, &found.path) {

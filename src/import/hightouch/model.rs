@@ -28,12 +28,9 @@ pub(super) fn model(reader: &Reader<'_>, name: &str, from: &str, sources: &[Stri
             draft.entry("source", only.as_str());
             draft.differs(reader, "", format!("the model names no source; `{only}` is the only one there is"), None);
         }
-        (None, _) => draft.blocks(reader.note(
-            NoteKind::Blocks,
-            "",
-            "the model names no source",
-            Some("add `source`".into()),
-        )),
+        (None, _) => {
+            draft.blocks(reader.note(NoteKind::Blocks, "", "the model names no source", Some("add `source`".into())))
+        }
     }
     if let Some(description) = reader.text("/description").filter(|text| !text.trim().is_empty()) {
         draft.entry("description", description.trim());

@@ -77,8 +77,8 @@ fn rest(value: &Value, pointer: String, read: &BTreeSet<String>, out: &mut Vec<S
         return;
     }
     let below = format!("{pointer}/");
-    let partly = pointer.is_empty()
-        || read.range(below.clone()..).next().is_some_and(|first| first.starts_with(&below));
+    let partly =
+        pointer.is_empty() || read.range(below.clone()..).next().is_some_and(|first| first.starts_with(&below));
     match value {
         Value::Null => {}
         Value::Object(map) if partly => {

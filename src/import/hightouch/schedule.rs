@@ -86,7 +86,9 @@ fn other(reader: &Reader<'_>, draft: &mut Draft, kind: &str) {
             "a schedule that follows a job elsewhere",
             Some("run `syncline apply` as the last step of that job"),
         ),
-        _ => draft.left(reader, "/schedule", "a schedule of a kind that is not known", Some("write `schedule` by hand")),
+        _ => {
+            draft.left(reader, "/schedule", "a schedule of a kind that is not known", Some("write `schedule` by hand"))
+        }
     }
 }
 

@@ -120,7 +120,8 @@ fn mode(reader: &Reader<'_>, draft: &mut Draft) -> Option<String> {
     draft.entry("mode", mode);
     draft.carried(format!("mode `{mode}`"));
     if word == "all" {
-        let message = "`all` replaced everything at the destination; `mirror` deletes only what this sync has itself sent";
+        let message =
+            "`all` replaced everything at the destination; `mirror` deletes only what this sync has itself sent";
         draft.differs(reader, "/config/mode", message, None);
     }
     Some(mode.to_owned())
@@ -166,10 +167,9 @@ fn matching(reader: &Reader<'_>, draft: &mut Draft) -> BTreeMap<String, String> 
 fn tags(reader: &Reader<'_>, draft: &mut Draft) {
     let tags: Vec<Value> = match reader.look("/tags") {
         Some(Value::Array(items)) if items.iter().all(Value::is_string) => items.clone(),
-        Some(Value::Object(map)) if map.values().all(Value::is_string) => map
-            .iter()
-            .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()).into())
-            .collect(),
+        Some(Value::Object(map)) if map.values().all(Value::is_string) => {
+            map.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()).into()).collect()
+        }
         _ => return,
     };
     reader.get("/tags");
@@ -202,7 +202,9 @@ fn settings(reader: &Reader<'_>, draft: &mut Draft) {
             reader,
             at,
             "no public file of Git Sync shows the words of this setting",
-            Some("write `on_removed: keep` or `clear`; or `mode: mirror`, which deletes what this sync has itself sent"),
+            Some(
+                "write `on_removed: keep` or `clear`; or `mode: mirror`, which deletes what this sync has itself sent",
+            ),
         );
     }
 }

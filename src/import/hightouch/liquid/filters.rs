@@ -85,7 +85,8 @@ pub(super) fn apply(value: Code, filter: &Filter, remarks: &mut Vec<String>) -> 
             _ => return refused("`slice` with something else than whole numbers from the beginning"),
         },
         ("truncate", 1 | 2) => {
-            let (length, end) = (filter.whole(0), if filter.arguments.len() == 2 { filter.text(1) } else { Some("...") });
+            let (length, end) =
+                (filter.whole(0), if filter.arguments.len() == 2 { filter.text(1) } else { Some("...") });
             let (Some(length), Some(end)) = (length, end) else {
                 return refused("`truncate` with something else than a number and a text in quotes");
             };

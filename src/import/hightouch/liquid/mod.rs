@@ -141,13 +141,7 @@ impl Writer {
         }
     }
 
-    fn tag(
-        &mut self,
-        name: &str,
-        code: &str,
-        (left, right): (bool, bool),
-        pieces: &mut Pieces<'_, '_>,
-    ) -> Outcome<()> {
+    fn tag(&mut self, name: &str, code: &str, (left, right): (bool, bool), pieces: &mut Pieces<'_, '_>) -> Outcome<()> {
         match name {
             "if" => {
                 let condition = self.condition(code)?;

@@ -53,8 +53,14 @@ const SAME: &[(&str, &str)] = &[
     ("{% if row['gone'] and row['gone'] or row['active'] %}a{% else %}b{% endif %}", "b"),
     ("{% if row['active'] or row['active'] and row['gone'] %}a{% else %}b{% endif %}", "a"),
     ("{% if row['nothing'] == nil %}a{% endif %}{% if row['name'] != nil %}b{% endif %}", "ab"),
-    ("{% if row['empty'] == blank %}a{% endif %}{% if row['nothing'] == blank %}b{% endif %}{% if row['zero'] == blank %}c{% endif %}{% if row['space'] == blank %}d{% endif %}{% if row['gone'] == blank %}e{% endif %}", "abde"),
-    ("{% if row['empty'] == empty %}a{% endif %}{% if row['nothing'] == empty %}b{% endif %}{% if row['name'] != empty %}c{% endif %}", "ac"),
+    (
+        "{% if row['empty'] == blank %}a{% endif %}{% if row['nothing'] == blank %}b{% endif %}{% if row['zero'] == blank %}c{% endif %}{% if row['space'] == blank %}d{% endif %}{% if row['gone'] == blank %}e{% endif %}",
+        "abde",
+    ),
+    (
+        "{% if row['empty'] == empty %}a{% endif %}{% if row['nothing'] == empty %}b{% endif %}{% if row['name'] != empty %}c{% endif %}",
+        "ac",
+    ),
     ("{% if row['mail'] contains 'example' %}a{% endif %}{% if row['nothing'] contains 'x' %}b{% endif %}", "a"),
     ("{% if row['seats'] == '12' %}a{% else %}b{% endif %}", "b"),
     ("{% if row['active'] == true %}a{% endif %}", "a"),
@@ -176,11 +182,7 @@ fn the_last_filter_can_make_a_transform() {
         ("{{ row['a b'] | parse }}", column("a b"), vec![Transform::Json]),
         ("{{ row.at | date: '%Y-%m-%d' }}", column("at"), vec![Transform::Date, Transform::String]),
         ("{{ row['at'] | date: \"%s\" }}", column("at"), vec![Transform::EpochS, Transform::String]),
-        (
-            "{{ row['a'] | downcase | parse }}",
-            Made::Template("{{ row.a | lower }}".into()),
-            vec![Transform::Json],
-        ),
+        ("{{ row['a'] | downcase | parse }}", Made::Template("{{ row.a | lower }}".into()), vec![Transform::Json]),
     ] {
         let translated = translate(template).unwrap();
         assert_eq!((translated.origin, translated.transform), (origin, transform), "{template}");
