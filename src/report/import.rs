@@ -117,7 +117,8 @@ const UNSAID: &str = "
 - What Hightouch has sent so far. To syncline every row of a new sync is an added one, until `state adopt` says otherwise.
 - Sequences of syncs: write `schedule: { after: [OTHER_SYNC] }`.
 - Alerts: write `notify`.
-- Types of columns. A floating-point number in a template is shown as `1.0`, where Hightouch shows `1`.
+- Types of columns. In a template true is shown as `True` and the floating-point number 1 as `1.0`; Hightouch shows `true`
+  and `1`. Where that matters, make text of the column in the model.
 ";
 
 fn steps(import: &Import, out: &mut String) {

@@ -61,12 +61,11 @@ pub(super) fn source(
     let ours = named.kind.as_deref().and_then(|kind| SOURCES.iter().find(|(theirs, _)| *theirs == kind));
     let ours = ours.map(|(_, ours)| *ours).filter(|ours| offered().iter().any(|known| known == ours));
     let Some(kind) = ours else {
-        let types = offered().iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
         let message = match &named.kind {
             Some(kind) => format!("syncline has no source of type `{kind}`"),
             None => "the manifest of Git Sync does not name this source".to_owned(),
         };
-        draft.blocks(note(message, Some(format!("write `type` (one of {types}) and its `connection`"))));
+        draft.blocks(note(message, Some("write a `type` that there is, and its `connection`".into())));
         draft.entry("type", named.kind.as_deref().unwrap_or("TODO"));
         draft.entry("connection", json!({}));
         return draft;
@@ -111,8 +110,11 @@ pub(super) fn destination(
         (Some(connector), _) => {
             draft.carried(format!("type `{}`", connector.name));
             draft.entry("type", connector.name.as_str());
-            let needed =
-                connector.connection.iter().filter(|(_, setting)| setting.required && setting.default.is_none());
+            // What the address is made of is needed too, unless another address is given.
+            let base = connector.api.base_url.as_deref().unwrap_or_default();
+            let needed = connector.connection.iter().filter(|(key, setting)| {
+                setting.default.is_none() && (setting.required || base.contains(&format!("connection.{key}")))
+            });
             let connection: Map<String, Value> =
                 needed.map(|(key, _)| (key.clone(), variable(name, key).into())).collect();
             draft.entry("connection", connection);

@@ -18,6 +18,8 @@ pub(super) struct Draft {
     pub name: String,
     /// What is said about it.
     pub item: Item,
+    /// What it refers to: kinds and names.
+    pub refers: Vec<(Kind, String)>,
     body: Writer,
     indent: usize,
 }
@@ -32,7 +34,7 @@ impl Draft {
             carried: Vec::new(),
             notes: Vec::new(),
         };
-        let mut draft = Self { kind, name: name.into(), item, body: Writer::default(), indent: 0 };
+        let mut draft = Self { kind, name: name.into(), item, refers: Vec::new(), body: Writer::default(), indent: 0 };
         draft.entry("name", name);
         draft
     }
@@ -55,6 +57,12 @@ impl Draft {
 
     pub fn entry(&mut self, key: &str, value: impl Into<Value>) {
         self.body.entry(self.indent, key, &value.into());
+    }
+
+    /// A reference to another manifest.
+    pub fn reference(&mut self, kind: Kind, name: &str) {
+        self.refers.push((kind, name.to_owned()));
+        self.entry(kind.word(), name);
     }
 
     /// Entries below a key; nothing is written when there is none.

@@ -24,8 +24,8 @@ enum Line {
     Left(String, String, Option<&'static str>),
 }
 
-/// Writes the fields of a sync. `matching` is identifier → column.
-pub(super) fn fields(reader: &Reader<'_>, draft: &mut Draft, matching: &BTreeMap<String, String>) {
+/// Writes the fields of a sync. `matching` is identifier → column, `key` the key columns of its model.
+pub(super) fn fields(reader: &Reader<'_>, draft: &mut Draft, matching: &BTreeMap<String, String>, key: &[String]) {
     let mut lines = Vec::new();
     let mut known: Vec<String> = Vec::new();
     for list in LISTS {
@@ -35,6 +35,10 @@ pub(super) fn fields(reader: &Reader<'_>, draft: &mut Draft, matching: &BTreeMap
                 Ok((to, value)) => match clash(&to, &value, &known, matching) {
                     Ok(true) => {
                         known.push(to.clone());
+                        let column = value.as_str().or_else(|| value.get("column").and_then(Value::as_str));
+                        if let Some(message) = column.and_then(|column| super::sync::other_case(column, key)) {
+                            lines.push(Line::Differs(format!("{pointer}/from"), message));
+                        }
                         lines.push(Line::Field(to, value));
                     }
                     Ok(false) => {}

@@ -272,11 +272,21 @@ impl Work<'_> {
                 kinds.insert(name.clone(), settle::type_of(&text));
             }
         }
+        let keys: BTreeMap<String, Vec<String>> = export
+            .models
+            .iter()
+            .filter_map(|found| {
+                let key = found.document.as_ref().ok()?.to_json().get("primaryKey").cloned()?;
+                let columns = key.as_array().cloned().unwrap_or_else(|| vec![key]);
+                let columns = columns.iter().filter_map(|column| column.as_str().map(str::to_owned)).collect();
+                Some((name_of(&found.slug), columns))
+            })
+            .collect();
         for (found, document) in self.readable("sync", &export.syncs) {
             let name = name_of(&found.slug);
             if self.take(Kind::Sync, &name, &found.path) {
                 let reader = Reader::new(document);
-                let draft = sync::sync(&reader, &name, &found.path, &self.slugs, &kinds);
+                let draft = sync::sync(&reader, &name, &found.path, &self.slugs, &kinds, &keys);
                 self.drafts.push(draft);
             }
         }

@@ -23,9 +23,9 @@ pub(super) fn model(reader: &Reader<'_>, name: &str, from: &str, sources: &[Stri
         draft.comment(&format!("`model-slug` in Hightouch: {slug}"));
     }
     match (reader.text("/source"), sources) {
-        (Some(source), _) => draft.entry("source", slugs.source(&source)),
+        (Some(source), _) => draft.reference(Kind::Source, &slugs.source(&source)),
         (None, [only]) => {
-            draft.entry("source", only.as_str());
+            draft.reference(Kind::Source, only);
             draft.differs(reader, "", format!("the model names no source; `{only}` is the only one there is"), None);
         }
         (None, _) => {

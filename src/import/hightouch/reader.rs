@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(reader.text("/b"), None);
         assert_eq!(reader.rest().iter().map(|p| shown(p)).collect::<Vec<_>>(), ["b.c", "b.d[1]", "h"]);
         let note = reader.note(NoteKind::Left, "/b/d/1", "lost", None);
-        assert_eq!((note.line, note.column, note.value), (Some(2), Some(28), Some(json!({ "f": 2 }))));
+        assert_eq!((note.line, note.column, note.value), (Some(2), Some(27), Some(json!({ "f": 2 }))));
     }
 
     #[test]

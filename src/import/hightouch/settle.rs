@@ -7,6 +7,7 @@ use super::connections::nowhere;
 use super::draft::Draft;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::import::{Note, NoteKind};
+use crate::manifest::Kind;
 use crate::manifest::document::Writer;
 use crate::project::PROJECT_FILE;
 use crate::project::tree::{Directory, Fault, Tree};
@@ -29,6 +30,7 @@ pub(super) fn project_file(root: &Path, from: &Path) -> Option<String> {
 /// Puts every draft that does not hold aside, with the reason.
 pub(super) fn settle(root: &Path, project: Option<&str>, drafts: &mut [Draft]) {
     loop {
+        while waiting(root, drafts) {}
         let tree = Overlay::new(root, project, drafts);
         let loaded = crate::project::load_tree(&tree, root, None);
         let mut changed = false;
@@ -50,6 +52,46 @@ pub(super) fn settle(root: &Path, project: Option<&str>, drafts: &mut [Draft]) {
             return;
         }
     }
+}
+
+/// Puts aside what needs something that is put aside; true when that was anything new.
+fn waiting(root: &Path, drafts: &mut [Draft]) -> bool {
+    let unfinished: Vec<(Kind, String, String)> = drafts
+        .iter()
+        .filter(|draft| draft.blocked() && !root.join(draft.finished()).is_file())
+        .map(|draft| (draft.kind, draft.name.clone(), draft.path()))
+        .collect();
+    let known: Vec<(Kind, String)> = drafts.iter().map(|d| (d.kind, d.name.clone())).collect();
+    let missing = |kind: Kind, name: &str| {
+        let file = format!("{}/{name}.yaml", kind.folder().unwrap_or_default());
+        !known.iter().any(|(of, known)| *of == kind && known == name) && !root.join(file).is_file()
+    };
+    let mut changed = false;
+    for draft in drafts.iter_mut() {
+        // Of what holds otherwise, the project says it, and what was meant.
+        if draft.blocked() {
+            let lost: Vec<_> = draft.refers.iter().filter(|(kind, name)| missing(*kind, name)).cloned().collect();
+            draft.refers.retain(|reference| !lost.contains(reference));
+            for (kind, name) in lost {
+                let help = Some(format!("make `{}/{name}.yaml`", kind.folder().unwrap_or_default()));
+                draft.blocks(nowhere(format!("there is no {} `{name}`", kind.word()), help));
+                changed = true;
+            }
+        }
+        let refers = std::mem::take(&mut draft.refers);
+        let (waits, rest) = refers.into_iter().partition::<Vec<_>, _>(|(kind, name)| {
+            unfinished.iter().any(|(of, unfinished, _)| of == kind && unfinished == name)
+        });
+        draft.refers = rest;
+        for (kind, name) in waits {
+            let path = unfinished.iter().find(|(of, unfinished, _)| *of == kind && *unfinished == name);
+            let path = path.map(|(.., path)| path.as_str()).unwrap_or_default();
+            let message = format!("it needs the {} `{name}`, which is not finished", kind.word());
+            draft.blocks(nowhere(message, Some(format!("finish `{path}`"))));
+            changed = true;
+        }
+    }
+    changed
 }
 
 fn of_fault(fault: &Diagnostic) -> Note {

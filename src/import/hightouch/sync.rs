@@ -33,13 +33,23 @@ const OBJECTS: &[(&str, &str, &str)] = &[
     ("hubspot", "0-2", "company"),
 ];
 
-/// A sync, as far as it can be made. `destinations` is name → type, as far as it is known.
+/// Where record matching stands.
+const MATCH: &str = "/config/externalIdMapping";
+
+/// What is said of a column that the model's key spells with other letters: a warehouse tells them apart.
+pub(super) fn other_case(column: &str, key: &[String]) -> Option<String> {
+    let other = key.iter().find(|name| *name != column && name.eq_ignore_ascii_case(column))?;
+    Some(format!("the model's key is `{other}`, and here the column is `{column}`; upper and lower case count"))
+}
+
+/// A sync, as far as it can be made. `destinations` is name → type, as far as it is known; `keys` is model → key columns.
 pub(super) fn sync(
     reader: &Reader<'_>,
     name: &str,
     from: &str,
     slugs: &super::Slugs,
     destinations: &BTreeMap<String, Option<String>>,
+    keys: &BTreeMap<String, Vec<String>>,
 ) -> Draft {
     let mut draft = Draft::new(Kind::Sync, name, from);
     if let Some(display) = reader.text("/name").filter(|display| display != name) {
@@ -53,11 +63,12 @@ pub(super) fn sync(
     }
     let model = reader.text("/model").map(|model| slugs.model(&model));
     let destination = reader.text("/destination").map(|destination| slugs.destination(&destination));
-    for (key, found) in [("model", &model), ("destination", &destination)] {
+    for (kind, found) in [(Kind::Model, &model), (Kind::Destination, &destination)] {
         match found {
-            Some(found) => draft.entry(key, found.as_str()),
+            Some(found) => draft.reference(kind, found),
             None => {
-                let note = reader.note(NoteKind::Blocks, "", format!("the sync names no {key}"), None);
+                let message = format!("the sync names no {}", kind.word());
+                let note = reader.note(NoteKind::Blocks, "", message, None);
                 draft.blocks(note);
             }
         }
@@ -66,7 +77,13 @@ pub(super) fn sync(
     object(reader, &mut draft, kind);
     let mode = mode(reader, &mut draft);
     let matching = matching(reader, &mut draft);
-    mapping::fields(reader, &mut draft, &matching);
+    let key = model.as_ref().and_then(|model| keys.get(model)).map_or(&[] as &[String], Vec::as_slice);
+    for (identifier, column) in &matching {
+        if let Some(message) = other_case(column, key) {
+            draft.differs(reader, MATCH, format!("matched by `{identifier}`: {message}"), None);
+        }
+    }
+    mapping::fields(reader, &mut draft, &matching, key);
     if matches!(mode.as_deref(), Some("update" | "upsert")) {
         draft.comment("Git Sync does not say what became of records whose rows left the model. Here they stay.");
         draft.entry("on_removed", "keep");
@@ -129,10 +146,9 @@ fn mode(reader: &Reader<'_>, draft: &mut Draft) -> Option<String> {
 
 /// Identifier → column.
 fn matching(reader: &Reader<'_>, draft: &mut Draft) -> BTreeMap<String, String> {
-    const AT: &str = "/config/externalIdMapping";
-    let pointers: Vec<String> = match reader.look(AT) {
-        Some(Value::Array(items)) => (0..items.len()).map(|at| format!("{AT}/{at}")).collect(),
-        Some(_) => vec![AT.to_owned()],
+    let pointers: Vec<String> = match reader.look(MATCH) {
+        Some(Value::Array(items)) => (0..items.len()).map(|at| format!("{MATCH}/{at}")).collect(),
+        Some(_) => vec![MATCH.to_owned()],
         None => Vec::new(),
     };
     let (mut pairs, mut map) = (BTreeMap::new(), Map::new());

@@ -296,8 +296,11 @@ impl Writer {
     fn finish(self) -> Outcome<Translated> {
         let Writer { mut out, remarks, assigned, ends_in_text } = self;
         // The engine cuts one line break from the end of a template.
-        if ends_in_text && out.ends_with(['\n', '\r']) {
+        if ends_in_text && out.ends_with('\n') {
             out.push('\n');
+        } else if ends_in_text && out.ends_with('\r') {
+            out.pop();
+            out.push_str("{{ '\\r' }}");
         }
         let begin: String = assigned.iter().map(|name| format!("{{% set {name} = none %}}")).collect();
         Ok(Translated { origin: Made::Template(begin + &out), transform: Vec::new(), remarks })
