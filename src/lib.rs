@@ -33,6 +33,7 @@ pub mod sandbox;
 pub mod sources;
 pub mod state;
 pub mod sync_test;
+pub mod usage;
 
 pub mod diagnostic;
 pub mod http;

@@ -85,6 +85,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         ],
         "an import turns files into files",
     ),
+    (
+        "usage",
+        &["crate::cli", "crate::project", "crate::plan", "crate::deliver", "crate::report", "crate::state"],
+        "who counts keys does not know who reads them",
+    ),
     ("state", &["crate::cli", "crate::report", "crate::sources"], "the state is below the commands"),
     (
         "sandbox",

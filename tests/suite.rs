@@ -27,3 +27,4 @@ mod saas;
 mod sandbox;
 mod sources;
 mod sync_tests;
+mod usage;

@@ -65,6 +65,8 @@ pub struct Project {
     pub owner: Option<Owner>,
     /// Budgets.
     pub usage: Usage,
+    /// `file:line:column` of them in `syncline.yaml`.
+    pub usage_place: Option<String>,
     /// Syncs by name, sorted.
     pub syncs: IndexMap<String, ResolvedSync>,
     /// Models by name, sorted.

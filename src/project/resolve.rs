@@ -95,6 +95,10 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     let offers = Offers { files: &files, spoken: &spoken, environment: Some(&environment) };
     let linker = Linker { files: &files, environment: &environment, queries: &queries, catalog: &catalog, offers };
     let resolved_syncs = linker.syncs(syncs);
+    let usage_place = files.project.place("/usage/monthly_queried_records/limit").map(|place| {
+        let (line, column) = place.line_column();
+        format!("{}:{line}:{column}", place.source.path.display())
+    });
     let project = Project {
         digest: linker.project_digest(&typed),
         root: root.canonicalize().unwrap_or_else(|_| root.to_owned()),
@@ -109,6 +113,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         name: typed.name,
         owner: typed.owner,
         usage: typed.usage,
+        usage_place,
         environment,
         scope,
     };

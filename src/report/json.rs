@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::doctor::Examination;
 use super::run::Run;
+use super::usage::Statement;
 use crate::import::Import;
 use crate::plan::Plan;
 
@@ -47,6 +48,21 @@ pub fn import_schema() -> Value {
     schemars::schema_for!(Import).to_value()
 }
 
+/// The JSON Schema of what a month used (`schemas/usage.schema.json`).
+pub fn usage_schema() -> Value {
+    schemars::schema_for!(Statement).to_value()
+}
+
+/// What a month used as pretty JSON with a line break at the end.
+///
+/// # Errors
+/// None in practice: every key of it is a string.
+pub fn usage_json(statement: &Statement) -> crate::diagnostic::Result<String> {
+    serde_json::to_string_pretty(statement)
+        .map(|text| text + "\n")
+        .map_err(|e| crate::diagnostic::Error::failed(format!("cannot write the usage as JSON: {e}")))
+}
+
 /// The generated files of this module: path and text.
 pub fn schema_files() -> Vec<(String, String)> {
     let file = |name: &str, schema: Value| (format!("schemas/{name}.schema.json"), format!("{schema:#}\n"));
@@ -55,6 +71,7 @@ pub fn schema_files() -> Vec<(String, String)> {
         file("run", run_schema()),
         file("doctor", doctor_schema()),
         file("import", import_schema()),
+        file("usage", usage_schema()),
     ]
 }
 
@@ -83,6 +100,7 @@ mod tests {
         undescribed(&run_schema(), "run", &mut found);
         undescribed(&doctor_schema(), "doctor", &mut found);
         undescribed(&import_schema(), "import", &mut found);
+        undescribed(&usage_schema(), "usage", &mut found);
         assert_eq!(found, Vec::<String>::new());
     }
 

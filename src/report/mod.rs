@@ -23,6 +23,7 @@ pub mod run;
 pub mod sarif;
 pub mod sync_test;
 pub mod terminal;
+pub mod usage;
 
 mod diff;
 mod escape;
@@ -41,5 +42,6 @@ pub use html::plan_html;
 pub use import::{import_json, import_markdown, import_text};
 pub use markdown::plan_markdown;
 pub use mask::{Masked, MaskedRun};
+pub use numbers::group as number;
 pub use run::{run_html, run_markdown, run_text};
 pub use terminal::{Style, plan_text};
