@@ -119,7 +119,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("std::env::var", &["render.rs", "render/", "secret.rs"]),
     ("env::vars", &["render.rs", "render/", "secret.rs"]),
     ("serde_saphyr", &["manifest/document.rs", "manifest/document/"]),
-    ("git2", &["project/tree.rs"]),
+    ("git2", &["project/tree/"]),
 ];
 
 fn sources() -> Vec<(String, String)> {

@@ -3,6 +3,7 @@
 mod postgres;
 mod project;
 
+mod against;
 mod apply;
 mod careful;
 mod cli;
