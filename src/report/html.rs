@@ -243,6 +243,10 @@ impl SyncView {
             ("held back", held_words(sync).join(" · ")),
             ("estimate", estimate_words(sync).join(" · ")),
         ];
+        if sync.without_change > 0 {
+            // The bar below has the other causes; these rows are in no count.
+            facts.extend(cause_words(sync).pop().map(|words| ("causes", words)));
+        }
         if is_first_run(sync) {
             facts.push(("first run", "every row is new to us".into()));
         }

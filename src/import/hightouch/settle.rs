@@ -145,4 +145,12 @@ impl Tree for Overlay<'_> {
         let made = self.files.iter().find(|(made, _)| made == path);
         made.map(|(_, text)| text.as_bytes().to_vec()).ok_or(Fault::Missing)
     }
+
+    fn artifact(&self, path: &str, most: usize) -> Result<Vec<u8>, Fault> {
+        self.below.artifact(path, most)
+    }
+
+    fn is_past(&self) -> bool {
+        false
+    }
 }
