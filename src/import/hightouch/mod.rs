@@ -129,6 +129,9 @@ fn variables(text: &str) -> Vec<String> {
     parts.filter_map(|part| part.split_once(" }}").map(|(name, _)| name.to_owned())).collect()
 }
 
+/// Where a manifest of Git Sync names something: which manifest, and the pointer in it.
+type Written = (usize, String);
+
 /// An import on its way.
 struct Work<'a> {
     root: &'a Path,
@@ -187,7 +190,7 @@ impl Work<'_> {
     }
 
     fn connections(&mut self, export: &Export) {
-        let mut named: Vec<(Kind, Option<(usize, String)>, Named)> = Vec::new();
+        let mut named: Vec<(Kind, Option<Written>, Named)> = Vec::new();
         let manifests = self.readable("file", &export.manifests);
         let readers: Vec<Reader<'_>> = manifests.iter().map(|(_, document)| Reader::new(document)).collect();
         for (at, (found, _)) in manifests.iter().enumerate() {

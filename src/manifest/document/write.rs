@@ -113,7 +113,7 @@ fn literal_header(text: &str) -> Option<&'static str> {
         && !first.starts_with([' ', '\t'])
         && !body.split('\n').any(|line| !line.is_empty() && line.trim().is_empty())
         && text.chars().all(|c| c == '\n' || c == '\t' || printable(c));
-    fits.then(|| if text.len() == body.len() { "|-" } else { "|" })
+    fits.then_some(if text.len() == body.len() { "|-" } else { "|" })
 }
 
 fn plain_or_quoted(text: &str, within: bool) -> String {
@@ -154,7 +154,7 @@ fn is_plain(text: &str, within: bool) -> bool {
     const WORDS: [&str; 11] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"];
     let Some(first) = text.chars().next() else { return false };
     let span = first.is_ascii_digit()
-        && text.ends_with(|c: char| matches!(c, 'm' | 'h' | 'd' | '%'))
+        && text.ends_with(['m', 'h', 'd', '%'])
         && text[..text.len() - 1].bytes().all(|b| b.is_ascii_digit());
     let safe = |c: char| {
         c.is_alphanumeric()
