@@ -14,6 +14,7 @@ mod dbt;
 mod destinations;
 mod doctor;
 mod faults;
+mod forge;
 mod graph;
 mod house;
 mod html;
