@@ -25,6 +25,7 @@ pub mod forge;
 pub mod import;
 pub mod manifest;
 pub mod mapping;
+pub mod model_test;
 pub mod notify;
 pub mod plan;
 pub mod project;

@@ -22,6 +22,7 @@ mod http;
 mod import;
 mod manifests;
 mod mirror;
+mod model_tests;
 mod notifications;
 mod plan;
 mod refusals;
