@@ -27,3 +27,4 @@ mod sandbox;
 mod sources;
 mod sync_tests;
 mod usage;
+mod verify;

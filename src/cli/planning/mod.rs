@@ -16,6 +16,7 @@ use crate::report::{self, Masked};
 use crate::state::Reading;
 use crate::usage::Month;
 use planner::Planner;
+pub(super) use planner::open_fields;
 
 /// What is asked of a plan.
 pub(super) struct Request<'a> {
