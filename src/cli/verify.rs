@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use arrow_array::RecordBatchIterator;
+use arrow_array::{RecordBatch, RecordBatchIterator};
+use arrow_schema::ArrowError;
 use clap::{Args, ValueEnum};
 
 use super::outside::{self, Outside};
@@ -264,8 +265,11 @@ impl Look<'_> {
         if matches!(self.sync.sync.mode, Mode::Remove) {
             return Err("its records were removed".into());
         }
-        let current = meta.current.and_then(|number| meta.mappings.get(&number));
-        current.cloned().ok_or_else(|| "the snapshot does not say how its rows were sent".into())
+        let current = self.view.entry.as_ref().and_then(|entry| meta.mappings.get(&entry.mapping));
+        current
+            .or_else(|| meta.mappings.values().next_back())
+            .cloned()
+            .ok_or_else(|| "the snapshot does not say how its rows were sent".into())
     }
 
     fn target(&self, spec: &MappingSpec) -> Target {
@@ -303,7 +307,7 @@ impl Look<'_> {
         let own = schema.fields().iter().filter(|field| !field.name().starts_with('_') && !field.name().contains('@'));
         let names: Vec<String> = own.map(|field| field.name().clone()).collect();
         let started = "1970-01-01T00:00:00Z".to_owned();
-        let layout = Layout::new(&schema, &names, &spec.primary_key).map_err(Error::from)?;
+        let layout = Layout::new(schema, &names, &spec.primary_key).map_err(Error::from)?;
         let mapping = Mapping::new(spec, &layout.schema, &started)
             .map_err(|_| Error::failed("the mapping of its snapshot does not fit its columns"))?;
         let scratch = tempfile::tempdir_in(self.scratch)
@@ -317,7 +321,8 @@ impl Look<'_> {
             started_at: started,
             queried: None,
         };
-        let nobody: BatchStream = Box::new(RecordBatchIterator::new(Vec::new(), Arc::clone(&layout.schema)));
+        let nothing: Vec<std::result::Result<RecordBatch, ArrowError>> = Vec::new();
+        let nobody: BatchStream = Box::new(RecordBatchIterator::new(nothing, Arc::clone(&layout.schema)));
         let (doubt, held) = (self.view.doubt.as_ref(), diff::Held::new());
         let all = reader.reads_all();
         let mut waiting: Vec<(Hash, bool, Operation)> = Vec::new();

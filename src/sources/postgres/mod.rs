@@ -49,17 +49,6 @@ impl Postgres {
         asked.unwrap_or_else(|_| Err(Error::failed("the thread that was asking ended unexpectedly")))
     }
 
-    fn explained(&self, error: &tokio_postgres::Error, sql: &str) -> Error {
-        let error = match explain::reading(error, sql) {
-            Error::Failed { message, help } => Error::Failed {
-                message: self.server.redact(&message),
-                help: help.map(|help| self.server.redact(&help)),
-            },
-            other => other,
-        };
-        error.context(self.server.name())
-    }
-
     fn start(&self, query: &Query, hint: Option<&[String]>, rows: bool) -> Result<BatchStream> {
         let (sql, server) = (statement(query, hint), self.server.clone());
         let hint = matches!(query, Query::Sql(_)).then(|| hint.map(<[String]>::to_vec)).flatten();
@@ -88,16 +77,16 @@ impl Source for Postgres {
         let sql = statement(query, None);
         self.ask(async |client| {
             let begin = "begin transaction read only; set local time zone 'UTC'";
-            client.batch_execute(begin).await.map_err(|e| self.explained(&e, ""))?;
+            client.batch_execute(begin).await.map_err(|e| explained(&self.server, &e, ""))?;
             // A server looks at rights when a statement begins, which `explain` lets it do without reading a row.
             let begun = client.batch_execute(&format!("explain {sql}")).await;
             // The place in the message is one in the statement as it was sent.
-            begun.map_err(|e| self.explained(&e, &format!("explain {sql}")))
+            begun.map_err(|e| explained(&self.server, &e, &format!("explain {sql}")))
         })
     }
 
     fn account(&self) -> Result<Option<Account>> {
-        self.ask(async |client| account::look(&client).await.map(Some).map_err(|e| self.explained(&e, "")))
+        self.ask(async |client| account::look(&client).await.map(Some).map_err(|e| explained(&self.server, &e, "")))
     }
 
     fn read(&self, query: &Query, columns: Option<&[String]>) -> Result<Vec<BatchStream>> {
@@ -207,13 +196,17 @@ impl Read<'_> {
     }
 
     fn explain(&self, error: &tokio_postgres::Error, sql: &str) -> Error {
-        let error = match explain::reading(error, sql) {
-            Error::Failed { message, help } => Error::Failed {
-                message: self.server.redact(&message),
-                help: help.map(|help| self.server.redact(&help)),
-            },
-            other => other,
-        };
-        error.context(self.server.name())
+        explained(self.server, error, sql)
     }
+}
+
+/// What went wrong with a statement, without secrets, with the server's name in front.
+fn explained(server: &Server, error: &tokio_postgres::Error, sql: &str) -> Error {
+    let error = match explain::reading(error, sql) {
+        Error::Failed { message, help } => {
+            Error::Failed { message: server.redact(&message), help: help.map(|help| server.redact(&help)) }
+        }
+        other => other,
+    };
+    error.context(server.name())
 }
