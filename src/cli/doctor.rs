@@ -161,7 +161,8 @@ fn destination(project: &Project, name: &str, runtime: &tokio::runtime::Runtime)
 
 /// Says what the account may not do that a sync needs.
 fn allowed(project: &Project, opened: &Opened, runtime: &tokio::runtime::Runtime, subject: &mut Subject, bad: Status) {
-    for sync in project.syncs.values().filter(|sync| subject.used_by.contains(&sync.name)) {
+    let name = subject.name.clone();
+    for sync in project.syncs.values().filter(|sync| sync.destination == name) {
         let (object, mode) = (&sync.sync.object, sync.sync.mode);
         let asking = opened.destination.missing_privileges(object, mode, sync.on_removed);
         match runtime.block_on(async { tokio::time::timeout(PATIENCE, asking).await }) {

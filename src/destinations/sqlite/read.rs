@@ -39,9 +39,9 @@ pub(super) fn count(path: &Path, table: &str) -> Result<Option<u64>, SendError> 
     let connection = connect(path)?;
     let known = "SELECT count(*) FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE";
     let sql = format!("SELECT count(*) FROM {}", quoted(table));
-    let counted = connection.query_row(known, [table], |row| row.get::<_, u64>(0)).and_then(|known| match known {
+    let counted = connection.query_row(known, [table], |row| row.get::<_, i64>(0)).and_then(|known| match known {
         0 => Ok(None),
-        _ => connection.query_row(&sql, [], |row| row.get::<_, u64>(0)).map(Some),
+        _ => connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).map(|rows| u64::try_from(rows).ok()),
     });
     counted.map_err(|e| refusal::before_commit(&e))
 }
