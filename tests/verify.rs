@@ -272,14 +272,15 @@ fn behind_our_back(sandbox: &Sandbox) {
         let deleted = key(client.delete(format!("{iterable}/api/users/p3@example.com"))).send().await.unwrap();
         assert!(deleted.status().is_success(), "{deleted:?}");
         let body = json!({ "email": "p4@example.com", "dataFields": { "seats": 77 } });
-        let changed = key(client.post(format!("{iterable}/api/users/update"))).json(&body).send().await.unwrap();
+        let changed = key(client.post(format!("{iterable}/api/users/update"))).header("Content-Type", "application/json").body(body.to_string()).send().await.unwrap();
         assert!(changed.status().is_success(), "{changed:?}");
         let token = format!("{marketo}/identity/oauth/token?grant_type=client_credentials&client_id={0}&client_secret={0}", Sandbox::CLIENT);
-        let token: Value = client.get(token).send().await.unwrap().json().await.unwrap();
+        let token = client.get(token).send().await.unwrap().text().await.unwrap();
+        let token: Value = serde_json::from_str(&token).unwrap();
         let token = token["access_token"].as_str().unwrap();
         let body = json!({ "action": "updateOnly", "lookupField": "email", "input": [{ "email": "p5@example.com", "firstName": "Somebody" }] });
-        let changed = client.post(format!("{marketo}/rest/v1/leads.json")).bearer_auth(token).json(&body).send().await.unwrap();
-        let changed: Value = changed.json().await.unwrap();
+        let changed = client.post(format!("{marketo}/rest/v1/leads.json")).bearer_auth(token).header("Content-Type", "application/json").body(body.to_string()).send().await.unwrap();
+        let changed: Value = serde_json::from_str(&changed.text().await.unwrap()).unwrap();
         assert_eq!(changed["result"][0]["status"], "updated", "{changed}");
     });
 }
