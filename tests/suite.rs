@@ -24,6 +24,7 @@ mod plan;
 mod refusals;
 mod saas;
 mod sandbox;
+mod schedules;
 mod sources;
 mod sync_tests;
 mod usage;

@@ -41,6 +41,9 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let request = planning::Request { selection: &options.selection, samples: options.samples, folder: folder.path() };
     let planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
     terminal::out(&planning::face(&planned.plan, options.format, options.show_values)?)?;
+    if let Some(nothing_due) = &planned.nothing_due {
+        terminal::note(nothing_due);
+    }
     let whole = planned.failures.is_empty();
     // Half a plan would be applied as if it were the whole one.
     if let Some(out) = options.out.as_ref().filter(|_| whole) {

@@ -130,6 +130,21 @@ pub struct SyncPlan {
     pub guards: Vec<Guard>,
     /// What applying costs.
     pub estimate: Estimate,
+    /// When it runs by itself; absent when it is run by hand alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Scheduled>,
+}
+
+/// What the schedule of a sync says at the time of the plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Scheduled {
+    /// In words: what the schedule is, whether it is due, and when next.
+    pub text: String,
+    /// RFC 3339, UTC: when it is due next, or after this time when it is due now. Null when that hangs on a sync that has
+    /// no time of its own.
+    pub next: Option<String>,
+    /// True when `apply --due` would run it now.
+    pub due: bool,
 }
 
 /// Rows by state.

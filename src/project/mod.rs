@@ -41,6 +41,7 @@ pub use connect::SANDBOX_CREDENTIAL;
 pub use connectors::{KnownConnector, Origin, known as known_connectors};
 pub use dbt::DbtModel;
 pub use environment::EnvironmentInfo;
+pub use select::Sets;
 
 /// What loading a project gives.
 #[derive(Debug)]
@@ -304,13 +305,13 @@ impl Project {
 
     /// The syncs that selectors name, in the order they run; all when there are no selectors.
     ///
-    /// A selector is a name, a glob, `tag:x`, `model:x` or `destination:x`; commas and several selectors mean *or*, a
+    /// A selector is a name, a glob, `tag:x`, `model:x`, `destination:x`, `changed` or `due`; commas and several selectors mean *or*, a
     /// leading `!` takes away.
     ///
     /// # Errors
     /// A selector that names nothing.
-    pub fn select(&self, selectors: &[String]) -> Result<Vec<String>> {
-        select::select(self, selectors)
+    pub fn select(&self, selectors: &[String], sets: &Sets) -> Result<Vec<String>> {
+        select::select(self, selectors, sets)
     }
 
     /// All syncs in the order they run: after those named by `schedule.after`, else by name.

@@ -1,7 +1,7 @@
 //! What a plan says, in words: shared by all faces, so that they cannot disagree.
 
 use super::numbers::{count, duration, group};
-use crate::plan::{Counts, Notice, Plan, Sample, SyncPlan};
+use crate::plan::{Counts, Notice, Plan, Sample, Scheduled, SyncPlan};
 
 /// The five row states with their symbols. A symbol never stands without its word.
 pub(super) const STATES: [(&str, char); 5] =
@@ -127,6 +127,11 @@ pub(super) fn notice_text(notice: &Notice) -> String {
 pub(super) fn held_words(sync: &SyncPlan) -> Vec<String> {
     let h = &sync.held;
     present([("rejected", h.rejected), ("no match", h.no_match), ("in doubt", h.in_doubt)])
+}
+
+/// The schedules of a plan's syncs, by sync.
+pub(super) fn schedules(plan: &Plan) -> Vec<(&str, &Scheduled)> {
+    plan.syncs.iter().filter_map(|sync| Some((sync.sync.as_str(), sync.schedule.as_ref()?))).collect()
 }
 
 /// Causes, when there is more than one or the configuration is among them; otherwise nothing needs saying.

@@ -6,12 +6,13 @@ mod remarks;
 
 use std::path::Path;
 
+use super::scheduling::{self, Schedules, Selected};
 use super::{Format, Selection, progress::Progress, terminal};
 use crate::diagnostic::{Error, Result, closest};
 use crate::diff::HashKey;
 use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
 use crate::plan::{Notice, Plan, ProjectInfo, SyncPlan, Totals, guards};
-use crate::project::{Project, ResolvedSync, tree};
+use crate::project::{Project, ResolvedSync, Sets, tree};
 use crate::report::{self, Masked};
 use crate::state::Reading;
 use crate::usage::Month;
@@ -32,6 +33,8 @@ pub(super) struct Planned {
     pub plan: Plan,
     pub folder: PlanFolder,
     pub failures: Vec<(String, Error)>,
+    /// When only what is due was asked for and nothing is: what comes next.
+    pub nothing_due: Option<String>,
 }
 
 /// Plans the selected syncs. Faults of manifests against the model's columns end it with all of them listed; a source
@@ -43,9 +46,11 @@ pub(super) fn make(
     request: &Request,
     progress: &Progress,
 ) -> Result<Planned> {
-    let selected = project.select(&request.selection.select)?;
+    let now = request.selection.now.unwrap_or_else(jiff::Timestamp::now);
+    let schedules = Schedules::new(project, state, now)?;
+    let Selected { syncs: selected, nothing_due } = schedules.select(request.selection, Sets::default())?;
+    let board = schedules.board(&project.order());
     known_syncs(project, request.selection)?;
-    let now = jiff::Timestamp::now();
     let folder = PlanFolder::new(request.folder);
     let mut planner = Planner::new(project, key, state, request, &folder, now);
     let mut plan = Plan {
@@ -63,7 +68,8 @@ pub(super) fn make(
         let Some(sync) = project.syncs.get(&name) else { continue };
         progress.begin(&format!("planning {name}"));
         match planner.sync(sync) {
-            Ok(part) => {
+            Ok(mut part) => {
+                part.schedule = board.syncs.get(&name).map(scheduling::scheduled);
                 plan.refusals.extend(guards::refusals(&part, |guard| place(sync, &format!("/guards/{guard}"))));
                 plan.syncs.push(part);
             }
@@ -106,7 +112,7 @@ pub(super) fn make(
         syncs: planner.frozen,
     };
     folder.write(&plan, &bound)?;
-    Ok(Planned { plan, folder, failures })
+    Ok(Planned { plan, folder, failures, nothing_due })
 }
 
 /// The counts of several syncs together.
