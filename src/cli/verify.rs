@@ -375,14 +375,13 @@ impl Look<'_> {
                 Held::Absent => tally.note("missing", operation.key),
                 Held::Several => {
                     tally.found += 1;
+                    tally.record(&operation);
                     tally.note("several", operation.key);
                 }
                 Held::Unreadable(_) => tally.note("unreadable", operation.key),
                 Held::There(differs) => {
                     tally.found += 1;
-                    if let Some(records) = &mut tally.records {
-                        records.insert(Value::List(operation.record.matching.clone()).text().into_owned());
-                    }
+                    tally.record(&operation);
                     if !compare {
                         continue;
                     }
@@ -418,6 +417,13 @@ impl Look<'_> {
 }
 
 impl Tally {
+    /// Takes note of a record that is there.
+    fn record(&mut self, operation: &Operation) {
+        if let Some(records) = &mut self.records {
+            records.insert(Value::List(operation.record.matching.clone()).text().into_owned());
+        }
+    }
+
     fn note(&mut self, reason: &'static str, key: String) {
         let (count, keys) = self.reasons.entry(reason).or_default();
         *count += 1;

@@ -206,7 +206,7 @@ pub fn verify_text(found: &Verification, style: &Style) -> String {
         for record in &sync.differences {
             for field in &record.fields {
                 let key = visible(&record.key);
-                let text = format!("  {key}  {}: sent {}, there is {}", visible(&field.name), field.sent, field.there);
+                let text = format!("{key} · {}: sent {}, there is {}", visible(&field.name), field.sent, field.there);
                 say(None, &visible(&text));
             }
         }
