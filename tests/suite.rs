@@ -3,6 +3,7 @@
 mod postgres;
 mod project;
 
+mod against;
 mod apply;
 mod careful;
 mod cli;
@@ -13,6 +14,7 @@ mod dbt;
 mod destinations;
 mod doctor;
 mod faults;
+mod forge;
 mod graph;
 mod house;
 mod html;

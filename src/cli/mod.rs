@@ -1,6 +1,7 @@
 //! One file a command; wiring only. Here: the command line, and the way from an error to an exit code.
 
 mod apply;
+mod comment;
 mod completions;
 mod connectors;
 mod delivering;
@@ -28,6 +29,7 @@ mod usage;
 mod validate;
 mod verify;
 mod watching;
+mod writing;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -109,6 +111,8 @@ enum Command {
     Apply(apply::Options),
     /// Show a plan file or a run
     Show(show::Options),
+    /// Put a plan or a run into a comment of the merge request
+    Comment(comment::Options),
     /// Past runs and what became of every row
     Runs(runs::Options),
     /// What is remembered of each sync
@@ -147,6 +151,11 @@ enum Format {
     Markdown,
     /// One self-contained page.
     Html,
+    /// The three numbers of GitLab's merge request widget (`artifacts:reports:terraform`).
+    #[value(alias = "terraform")]
+    TerraformReport,
+    /// Lines `NAME=value`: outputs of a job on GitHub, `artifacts:reports:dotenv` on GitLab.
+    Dotenv,
 }
 
 /// Which syncs, and how guards and remembered answers are treated; the same for `plan` and `apply`.
@@ -185,6 +194,7 @@ pub fn main() -> ExitCode {
         Command::Plan(options) => plan::run(&cli.global, &options),
         Command::Apply(options) => apply::run(&cli.global, options),
         Command::Show(options) => show::run(&cli.global, &options),
+        Command::Comment(options) => comment::run(&cli.global, &options),
         Command::Runs(options) => runs::run(&cli.global, options),
         Command::State(options) => state::run(&cli.global, options),
         Command::Usage(options) => usage::run(&cli.global, &options),

@@ -4,6 +4,7 @@
 
 pub mod collect;
 pub mod file;
+pub mod footprint;
 pub mod former;
 pub mod guards;
 pub mod identities;
@@ -110,14 +111,20 @@ pub struct SyncPlan {
     /// Rows by state. `rows` = added + changed + unchanged + invalid; removed rows are no longer in the model.
     pub counts: Counts,
     /// Rows that are as the destination last answered, although it did not take them; part of `unchanged`.
+    #[serde(default)]
     pub held: HeldCounts,
     /// What would be done at the destination.
     pub operations: Operations,
-    /// Why rows are added or changed.
+    /// Why rows are added, changed or removed. With `--against`, `configuration` counts what the change of the
+    /// configuration since then causes: rows of which the configuration there would make something else.
     pub causes: Causes,
+    /// Rows that would change with the configuration of `--against`, and do not with this one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub without_change: u64,
     /// Destination field → rows in which it differs; only fields that differ somewhere.
     pub fields: IndexMap<String, u64>,
     /// Rows whose old values are not known (`state.values: fingerprint`): which fields differ cannot be said.
+    #[serde(default)]
     pub unknown_before: u64,
     /// True when every key column is declared `sensitive: false`; otherwise keys are masked outside the terminal.
     #[serde(default)]
@@ -145,6 +152,10 @@ pub struct Scheduled {
     pub next: Option<String>,
     /// True when `apply --due` would run it now.
     pub due: bool,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Rows by state.
@@ -184,7 +195,7 @@ impl Operations {
     }
 }
 
-/// Causes of added and changed rows.
+/// Causes of added, changed and removed rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Causes {
     /// The rows themselves changed.

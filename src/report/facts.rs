@@ -143,7 +143,14 @@ pub(super) fn cause_words(sync: &SyncPlan) -> Vec<String> {
         ("first run", c.first_run),
         ("sent again", c.retry),
     ]);
-    if words.len() > 1 || c.configuration > 0 || c.retry > 0 { words } else { Vec::new() }
+    let mut words = if words.len() > 1 || c.configuration > 0 || c.retry > 0 { words } else { Vec::new() };
+    if sync.without_change > 0 {
+        words.push(format!(
+            "{} no longer",
+            count(sync.without_change, "row that would change does", "rows that would change do")
+        ));
+    }
+    words
 }
 
 /// True when the sync never ran: every row is new to us.

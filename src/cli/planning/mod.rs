@@ -1,8 +1,10 @@
 //! From a project and its state to a plan on disk: what `plan` and `apply` do alike.
 
+pub(super) mod against;
 mod metering;
 mod planner;
 mod remarks;
+mod spool;
 
 use std::path::Path;
 
@@ -11,13 +13,15 @@ use super::{Format, Selection, progress::Progress, terminal};
 use crate::diagnostic::{Error, Result, closest};
 use crate::diff::HashKey;
 use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
+use crate::plan::footprint::Comparing;
 use crate::plan::{Notice, Plan, ProjectInfo, SyncPlan, Totals, guards};
 use crate::project::{Project, ResolvedSync, Sets, tree};
 use crate::report::{self, Masked};
 use crate::state::Reading;
 use crate::usage::Month;
-use planner::Planner;
+use against::{Aside, Before, Comparison};
 pub(super) use planner::open_fields;
+use planner::{Ask, Planner};
 
 /// What is asked of a plan.
 pub(super) struct Request<'a> {
@@ -26,6 +30,8 @@ pub(super) struct Request<'a> {
     pub samples: usize,
     /// Where plan and operations are written; a new folder.
     pub folder: &'a Path,
+    /// What the configuration is compared with.
+    pub against: Option<&'a Comparison>,
 }
 
 /// A plan, on disk, and the syncs that could not be planned.
@@ -48,11 +54,15 @@ pub(super) fn make(
 ) -> Result<Planned> {
     let now = request.selection.now.unwrap_or_else(jiff::Timestamp::now);
     let schedules = Schedules::new(project, state, now)?;
-    let Selected { syncs: selected, nothing_due } = schedules.select(request.selection, Sets::default())?;
+    let sets = Sets { changed: request.against.map(Comparison::touched), due: None };
+    let Selected { syncs: selected, nothing_due } = schedules.select(request.selection, sets)?;
     let board = schedules.board(&project.order());
     known_syncs(project, request.selection)?;
     let folder = PlanFolder::new(request.folder);
     let mut planner = Planner::new(project, key, state, request, &folder, now);
+    let aside = request.against.map(|_| Aside::new(request)).transpose()?;
+    let before = request.against.zip(aside.as_ref());
+    let mut before = before.map(|(against, aside)| Before::new(against, aside, key, state, request, now));
     let mut plan = Plan {
         format_version: FORMAT_VERSION.into(),
         plan_id: uuid::Uuid::now_v7().to_string(),
@@ -66,8 +76,17 @@ pub(super) fn make(
     let (mut failures, mut faults) = (Vec::new(), Vec::new());
     for name in project.order().into_iter().filter(|name| selected.contains(name)) {
         let Some(sync) = project.syncs.get(&name) else { continue };
+        if let Some(refusal) = request.against.and_then(|against| against.unapproved(sync)) {
+            plan.refusals.push(refusal);
+            plan.complete = false;
+            continue;
+        }
         progress.begin(&format!("planning {name}"));
-        match planner.sync(sync) {
+        let planned = match &mut before {
+            Some(before) => before.sync(project, sync, &mut planner),
+            None => planner.sync(sync, Ask { guards: sync.guards.clone(), comparing: Comparing::Alone, rows: None }),
+        };
+        match planned {
             Ok(mut part) => {
                 part.schedule = board.syncs.get(&name).map(scheduling::scheduled);
                 plan.refusals.extend(guards::refusals(&part, |guard| place(sync, &format!("/guards/{guard}"))));
@@ -88,6 +107,11 @@ pub(super) fn make(
     plan.complete &= failures.is_empty();
     plan.warnings = planner.warnings;
     plan.warnings.append(&mut planner.discoverer.warnings);
+    drop(before);
+    drop(aside);
+    if let Some(against) = request.against {
+        against.describe(&mut plan);
+    }
     for (name, error) in &failures {
         plan.warnings.push(Notice {
             code: "not_planned".into(),
@@ -98,7 +122,8 @@ pub(super) fn make(
         });
     }
     plan.totals = totals(&plan.syncs);
-    planner.meter.finish(project, state, &folder, Month::of(now), &mut plan)?;
+    let usage = request.against.map_or_else(|| project.usage.clone(), |against| against.usage(project));
+    planner.meter.finish(project, &usage, state, &folder, Month::of(now), &mut plan)?;
     // Before it is written: what was allowed and reviewed is what `apply FILE` does.
     guards::allow(&mut plan, &request.selection.allow);
     let bound = Bound {
@@ -153,5 +178,7 @@ pub(super) fn face(plan: &Plan, format: Format, show_values: bool) -> Result<Str
         Format::Json => report::json::plan_json(masked.plan()),
         Format::Markdown => Ok(report::plan_markdown(&masked, report::markdown::DEFAULT_BUDGET)),
         Format::Html => report::plan_html(&masked),
+        Format::TerraformReport => Ok(report::counts::plan_terraform(plan)),
+        Format::Dotenv => Ok(report::counts::plan_dotenv(plan)),
     }
 }
