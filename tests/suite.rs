@@ -21,6 +21,7 @@ mod html;
 mod http;
 mod manifests;
 mod mirror;
+mod model_tests;
 mod notifications;
 mod plan;
 mod refusals;

@@ -173,6 +173,12 @@ struct Selection {
     /// Let a guard pass once, up to the number named: `users:max_removed=104`
     #[arg(long, value_name = "SYNC:GUARD=N")]
     allow: Vec<Allowance>,
+    /// Do not run the tests of models; the plan says so
+    #[arg(long)]
+    no_tests: bool,
+    /// Read each model twice first; whether keys are shown when the reads differ.
+    #[arg(skip)]
+    check_stable: Option<bool>,
     /// The time it is, for tests
     #[arg(long, value_name = "RFC3339", hide = true)]
     now: Option<jiff::Timestamp>,

@@ -34,6 +34,9 @@ pub(super) struct Options {
     /// Show values of personal data outside a terminal too
     #[arg(long)]
     show_values: bool,
+    /// First read each model twice, and say which rows and columns are not the same: exit 1 when there are any
+    #[arg(long)]
+    check_stable: bool,
     /// Compare the configuration with what the work tree has in common with a branch, tag or commit: what changed, which
     /// syncs that touches (`--select changed`) and how many records it changes
     #[arg(long, value_name = "REF")]
@@ -60,8 +63,10 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     }
     let state = terminal::state(&project)?;
     let folder = Scratch::new(&project)?;
+    let check_stable = options.check_stable.then_some(options.show_values);
+    let selection = Selection { check_stable, ..options.selection.clone() };
     let request = planning::Request {
-        selection: &options.selection,
+        selection: &selection,
         samples: options.samples,
         folder: folder.path(),
         against: against.as_ref(),

@@ -62,7 +62,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let state = terminal::state(&project)?;
     let reading = state.read()?;
     let folder = Scratch::new(&project)?;
-    let selection = Selection { select: options.syncs.clone(), ..Selection::default() };
+    let selection = Selection { select: options.syncs.clone(), no_tests: true, ..Selection::default() };
     let request = planning::Request { selection: &selection, samples: 0, folder: folder.path(), against: None };
     let progress = Progress::new();
     let planned = planning::make(&project, state.hash_key(), &reading, &request, &progress)?;

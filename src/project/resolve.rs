@@ -13,13 +13,14 @@ use super::dbt::Manifests;
 use super::environment::{self, EnvironmentInfo};
 use super::files::{File, PROJECT_FILE, read_file, read_kind};
 use super::links::{self, Files};
+use super::model_tests::Statements;
 use super::offer::Offer;
 use super::queries::{self, Rendered};
 use super::spoken::{self, Spoken};
 use super::tree::Tree;
 use super::{
     Loaded, Project, ResolvedDestination, ResolvedModel, ResolvedSource, ResolvedSync, ResolvedTest, checks, connect,
-    digest, parameters, surface, sync_tests,
+    digest, model_tests, parameters, surface, sync_tests,
 };
 use crate::destinations::DestinationKind;
 use crate::diagnostic::{self, Diagnostic};
@@ -65,7 +66,10 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         file.render(scope.as_ref(), out);
     }
     links::check(&files, environment.as_ref(), out);
-    files.models.iter().for_each(|model| checks::model(model, out));
+    for model in &files.models {
+        checks::model(model, out);
+        model_tests::check(&files, model, out);
+    }
     for file in files.sources.iter().chain(&files.destinations) {
         connect::check(file, Some(root), out);
     }
@@ -79,6 +83,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     }
     let manifests = Manifests::read(tree, root, &files, environment.as_ref(), out);
     let queries = queries::render_all(tree, &files, scope.as_ref(), (&manifests, environment.as_ref()), out);
+    let statements = model_tests::render_all(tree, &files, scope.as_ref(), &queries, out);
     // Only what the schema cannot say is left to the typed forms.
     let sources: Vec<Option<Source>> = files.sources.iter().map(|file| self::typed(file, out)).collect();
     let models: Vec<Option<Model>> = files.models.iter().map(|file| self::typed(file, out)).collect();
@@ -93,7 +98,14 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     }
     let (environment, scope, typed) = (environment?, scope?, typed?);
     let offers = Offers { files: &files, spoken: &spoken, environment: Some(&environment) };
-    let linker = Linker { files: &files, environment: &environment, queries: &queries, catalog: &catalog, offers };
+    let linker = Linker {
+        files: &files,
+        environment: &environment,
+        queries: &queries,
+        statements: &statements,
+        catalog: &catalog,
+        offers,
+    };
     let resolved_syncs = linker.syncs(syncs);
     let usage_place = files.project.place("/usage/monthly_queried_records/limit").map(|place| {
         let (line, column) = place.line_column();
@@ -210,6 +222,7 @@ struct Linker<'a> {
     files: &'a Files,
     environment: &'a EnvironmentInfo,
     queries: &'a BTreeMap<String, Rendered>,
+    statements: &'a Statements,
     catalog: &'a Catalog,
     offers: Offers<'a>,
 }
@@ -283,6 +296,7 @@ impl Linker<'_> {
                 }
                 let resolved = ResolvedModel {
                     source: swapped(Some(self.environment), Kind::Source, &model.source).to_owned(),
+                    tests: model_tests::resolve(&model, &file.stem, self.statements),
                     query: made.query.clone(),
                     refs: made.refs.clone(),
                     dbt: made.dbt.clone(),
@@ -407,6 +421,10 @@ impl Linker<'_> {
             map.shift_remove("sql");
             map.shift_remove("sql_file");
             map.insert("query".into(), made.stable.clone().into());
+            let statements = self.statements.stable(&file.stem);
+            if !statements.is_empty() {
+                map.insert("test_statements".into(), statements.into());
+            }
         }
         value
     }

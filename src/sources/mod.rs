@@ -42,10 +42,15 @@ fn unknown_schema() -> SchemaRef {
     Arc::new(Schema::empty().with_metadata(metadata))
 }
 
+/// True for the schema of a table of which nothing is known, for want of a row.
+pub fn is_unknown(schema: &Schema) -> bool {
+    schema.metadata().contains_key(UNKNOWN_KEY)
+}
+
 /// The schema of a model, where its source could not find the columns out for want of a row: the columns named, of no
 /// type. Any other schema stays as it is.
 pub fn with_unknown(schema: SchemaRef, named: impl FnOnce() -> Vec<String>) -> SchemaRef {
-    if !schema.metadata().contains_key(UNKNOWN_KEY) {
+    if !is_unknown(&schema) {
         return schema;
     }
     let mut names = named();
@@ -75,6 +80,15 @@ pub enum Query {
     },
 }
 
+/// The SQL a source speaks, where statements of ours have to fit it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite's; also that of files.
+    Sqlite,
+    /// PostgreSQL's.
+    Postgres,
+}
+
 /// Somewhere rows come from.
 pub trait Source: Send + Sync {
     /// The columns and types the query gives, without reading its rows where the system allows it.
@@ -100,6 +114,12 @@ pub trait Source: Send + Sync {
     /// order of the rows. `columns` names the only columns that will be looked at (`None`: all): a source may leave out
     /// the others, and must keep the ones named. Values are those of the schema; text may come as a dictionary.
     fn read(&self, query: &Query, columns: Option<&[String]>) -> Result<Vec<BatchStream>>;
+
+    /// The SQL that [`Query::Sql`] takes here, where statements of our own may be asked; `None` where there is no SQL, or
+    /// none that we write.
+    fn dialect(&self) -> Option<Dialect> {
+        None
+    }
 }
 
 /// Opens a source of this kind; paths in the connection are absolute. Nothing is connected to before the first query.
@@ -133,7 +153,7 @@ fn stream_error(error: Error) -> ArrowError {
 }
 
 /// The statement that answers a query of a database; of a table's columns only those in `hint`, where there is one.
-fn statement(query: &Query, hint: Option<&[String]>) -> String {
+pub(crate) fn statement(query: &Query, hint: Option<&[String]>) -> String {
     let (name, columns, filter) = match query {
         Query::Sql(sql) => return sql.clone(),
         Query::Table { name, columns, filter } => (name, columns, filter),
@@ -151,7 +171,7 @@ fn statement(query: &Query, hint: Option<&[String]>) -> String {
 }
 
 /// A name as SQL takes it literally.
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

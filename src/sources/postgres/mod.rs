@@ -17,7 +17,7 @@ use futures_util::TryStreamExt;
 use tokio_postgres::Client;
 
 use super::columns::Rows;
-use super::{BatchStream, Query, Source, channel, quoted, statement};
+use super::{BatchStream, Dialect, Query, Source, channel, quoted, statement};
 use crate::diagnostic::{Error, Result};
 use crate::postgres::Server;
 use crate::postgres::account::{self, Account};
@@ -68,6 +68,10 @@ impl Postgres {
 }
 
 impl Source for Postgres {
+    fn dialect(&self) -> Option<Dialect> {
+        Some(Dialect::Postgres)
+    }
+
     fn schema(&self, query: &Query) -> Result<SchemaRef> {
         Ok(self.start(query, None, false)?.schema())
     }

@@ -24,7 +24,7 @@ use arrow_schema::SchemaRef;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BatchStream, Query, Source, channel, statement};
+use super::{BatchStream, Dialect, Query, Source, channel, statement};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::SqliteConnection;
 use select::{Fault, Fields, Select, explain};
@@ -52,6 +52,10 @@ impl Sqlite {
 }
 
 impl Source for Sqlite {
+    fn dialect(&self) -> Option<Dialect> {
+        Some(Dialect::Sqlite)
+    }
+
     fn schema(&self, query: &Query) -> Result<SchemaRef> {
         let sql = statement(query, None);
         let (connection, path) = (open(&self.path)?, &self.path);
