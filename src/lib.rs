@@ -40,5 +40,6 @@ pub mod usage;
 pub mod diagnostic;
 pub mod http;
 pub mod postgres;
+pub mod process;
 pub mod secret;
 pub mod tls;

@@ -5,8 +5,10 @@ mod project;
 
 mod against;
 mod apply;
+mod approved;
 mod careful;
 mod cli;
+mod command;
 mod crash;
 mod databases;
 mod datasette;
@@ -28,6 +30,7 @@ mod refusals;
 mod saas;
 mod sandbox;
 mod schedules;
+mod singer;
 mod sources;
 mod sync_tests;
 mod usage;

@@ -1,6 +1,7 @@
 //! One file a command; wiring only. Here: the command line, and the way from an error to an exit code.
 
 mod apply;
+mod approving;
 mod comment;
 mod completions;
 mod connectors;
@@ -16,6 +17,7 @@ mod outside;
 mod plan;
 mod planning;
 mod progress;
+mod refusing;
 mod runs;
 mod sandbox;
 mod scheduling;

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::{Kind, connection, connector, destination, model, project, source, sync, test};
+use super::{Kind, connection, connector, destination, model, program, project, source, sync, test};
 use crate::diagnostic::{Error, Result};
 pub use faults::{faults, typed};
 
@@ -88,9 +88,29 @@ fn generate(kind: Kind) -> Value {
     let files = || shape::<connection::FilesConnection>();
     let sqlite = || shape::<connection::SqliteConnection>();
     match kind {
-        Kind::Source => by_type(&mut schema, vec![("files", files()), ("sqlite", sqlite()), ("postgres", postgres())]),
+        Kind::Source => by_type(
+            &mut schema,
+            vec![
+                ("files", files()),
+                ("sqlite", sqlite()),
+                ("postgres", postgres()),
+                ("command", shape::<program::CommandSource>()),
+                ("singer", shape::<program::SingerTap>()),
+            ],
+        ),
         Kind::Destination => {
-            by_type(&mut schema, vec![("sqlite", sqlite()), ("postgres", postgres()), ("files", files())]);
+            let command = shape::<program::CommandDestination>();
+            let singer = shape::<program::SingerTarget>();
+            by_type(
+                &mut schema,
+                vec![
+                    ("sqlite", sqlite()),
+                    ("postgres", postgres()),
+                    ("files", files()),
+                    ("command", command),
+                    ("singer", singer),
+                ],
+            );
         }
         _ => {}
     }

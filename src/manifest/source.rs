@@ -35,6 +35,10 @@ pub enum SourceType {
     Sqlite,
     /// A PostgreSQL server.
     Postgres,
+    /// A program of one's own that prints rows.
+    Command,
+    /// A Singer tap.
+    Singer,
 }
 
 /// Where the diff of rows against the snapshot is computed.

@@ -2,6 +2,7 @@
 //!
 //! Every face of a plan (terminal, Markdown, HTML) is made from this form and from nothing else.
 
+pub mod approval;
 pub mod collect;
 pub mod file;
 pub mod footprint;

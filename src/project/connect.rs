@@ -17,9 +17,11 @@ use crate::render::{self, Block, Outside, Scope};
 use crate::secret::{Connection, Secret};
 
 /// Keys of a connection that hold a path.
-const PATHS: [&str; 2] = ["path", "ca_file"];
+const PATHS: [&str; 4] = ["path", "ca_file", "catalog", DIRECTORY];
+/// Where a program runs; the project's folder where it is not said.
+const DIRECTORY: &str = "directory";
 /// Types of destinations that have such keys; to an API, a `path` is its own affair.
-const NATIVE_PATHS: [&str; 3] = ["sqlite", "postgres", "files"];
+const NATIVE_PATHS: [&str; 5] = ["sqlite", "postgres", "files", "command", "singer"];
 
 /// Checks the connection of a source or destination as far as it is known.
 pub(super) fn check(file: &File, root: Option<&Path>, out: &mut Vec<Diagnostic>) {
@@ -120,6 +122,9 @@ pub(super) fn mask(diagnostics: &mut [Diagnostic]) {
 pub(super) fn connect(document: &Document, scope: &Scope, root: &Path, outside: Outside) -> Result<Connection> {
     let mut live = Live::new(document, scope, root, outside);
     let mut values = live.values();
+    if values.contains_key("command") && values.get(DIRECTORY).is_none_or(Value::is_null) {
+        values.insert(DIRECTORY.into(), ".".into());
+    }
     live.resolve_paths(&mut values);
     live.finish(values)
 }

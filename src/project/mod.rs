@@ -21,6 +21,7 @@ mod surface;
 mod sync_tests;
 pub mod tree;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -84,6 +85,8 @@ pub struct Project {
     /// `sha256:` over all manifests as rendered without secrets, their SQL and the environment. Comments, formatting and
     /// the order of files and keys do not count.
     pub digest: String,
+    /// File → `sha256:` over what it says for this environment, SQL beside a model included: the parts of `digest`.
+    pub files: BTreeMap<String, String>,
     scope: Scope,
 }
 
@@ -294,6 +297,11 @@ impl Project {
         let keys = match destination.kind {
             DestinationKind::Postgres => ["host", "user"].as_slice(),
             DestinationKind::Sqlite | DestinationKind::Files => &["path"],
+            DestinationKind::Command | DestinationKind::Singer => {
+                let nowhere = [("command".to_owned(), serde_json::json!(["/offline"]))];
+                let connection = Connection::new(nowhere.into_iter().collect(), Vec::new());
+                return Ok((destination.kind.clone(), connection));
+            }
             DestinationKind::Connector(_) => return self.destination_connection_at(name, NOWHERE),
         };
         let nowhere = keys.iter().map(|key| ((*key).to_owned(), serde_json::Value::from("/offline")));

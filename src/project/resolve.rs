@@ -73,6 +73,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     for file in files.sources.iter().chain(&files.destinations) {
         connect::check(file, Some(root), out);
     }
+    files.sources.iter().for_each(|source| spoken::literal_env(source, out));
     files.connectors.iter().for_each(|connector| spoken::literal_auth(connector, out));
     let mut catalog = Catalog::new(&files.connectors, out);
     let spoken: Vec<Spoken> = files.destinations.iter().map(|file| Spoken::new(file, &mut catalog, out)).collect();
@@ -113,6 +114,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     });
     let project = Project {
         digest: linker.project_digest(&typed),
+        files: linker.file_digests(&typed),
         root: root.canonicalize().unwrap_or_else(|_| root.to_owned()),
         syncs: resolved_syncs,
         models: linker.models(models),
@@ -460,9 +462,38 @@ impl Linker<'_> {
         let all = |files: &[File], meaning: &dyn Fn(&File) -> Value| -> Map<String, Value> {
             files.iter().map(|file| (file.stem.clone(), meaning(file))).collect()
         };
+        let mut value = self.settings(project);
+        if let Some(map) = value.as_object_mut() {
+            map.insert("sources".into(), all(&self.files.sources, &|file| self.meaning(file)).into());
+            map.insert("models".into(), all(&self.files.models, &|file| self.model_meaning(file)).into());
+            map.insert(
+                "destinations".into(),
+                all(&self.files.destinations, &|file| self.destination_meaning(file)).into(),
+            );
+            map.insert("syncs".into(), all(&self.files.syncs, &|file| self.meaning(file)).into());
+        }
+        digest::digest(&value)
+    }
+
+    /// What each file says, as a digest.
+    fn file_digests(&self, project: &manifest::project::Project) -> BTreeMap<String, String> {
+        let path = |file: &File| Some(file.place("")?.source.path.display().to_string());
+        let mut digests = BTreeMap::from([(PROJECT_FILE.to_owned(), digest::digest(&self.settings(project)))]);
+        let mut all = |files: &[File], meaning: &dyn Fn(&File) -> Value| {
+            digests.extend(files.iter().filter_map(|file| Some((path(file)?, digest::digest(&meaning(file))))));
+        };
+        all(&self.files.sources, &|file| self.meaning(file));
+        all(&self.files.models, &|file| self.model_meaning(file));
+        all(&self.files.destinations, &|file| self.destination_meaning(file));
+        all(&self.files.syncs, &|file| self.meaning(file));
+        digests
+    }
+
+    /// What the project file says for this environment.
+    fn settings(&self, project: &manifest::project::Project) -> Value {
         let environment = self.environment;
         let guards: &Guards = &environment.guards;
-        digest::digest(&json!({
+        json!({
             "name": project.name,
             "environment": environment.name,
             "vars": environment.vars,
@@ -470,10 +501,6 @@ impl Linker<'_> {
             "guards": format!("{guards:?}"),
             "usage": format!("{:?}", project.usage),
             "swaps": { "sources": environment.sources, "destinations": environment.destinations },
-            "sources": all(&self.files.sources, &|file| self.meaning(file)),
-            "models": all(&self.files.models, &|file| self.model_meaning(file)),
-            "destinations": all(&self.files.destinations, &|file| self.destination_meaning(file)),
-            "syncs": all(&self.files.syncs, &|file| self.meaning(file)),
-        }))
+        })
     }
 }

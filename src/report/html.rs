@@ -11,7 +11,7 @@ use super::facts::{
 };
 use super::mask::Masked;
 use super::numbers::{count, percent};
-use super::page::{Part, Shown, headline, json_for_script, number, numbers_together, parts, render};
+use super::page::{Part, Shown, headline, json_for_script, number, numbers_together, parts, parts_as_written, render};
 use crate::diagnostic::Result;
 use crate::plan::{ConfigurationChange, FieldChange, Notice, Plan, Sample, SyncPlan, TestResult};
 
@@ -151,7 +151,7 @@ impl Page {
             notices: notices.chain(plan.warnings.iter().map(|n| notice("warning", "warning", n))).collect(),
             syncs: loud.iter().map(|s| SyncView::of(s, open)).collect(),
             quiet_title: count(quiet.len() as u64, "unchanged sync", "unchanged syncs"),
-            schedules: schedules(plan).iter().map(|(name, s)| (visible(name), parts(&s.text))).collect(),
+            schedules: schedules(plan).iter().map(|(name, s)| (visible(name), parts_as_written(&s.text))).collect(),
             quiet: quiet.iter().map(|s| visible(&s.sync)).collect(),
             configuration: plan.configuration.iter().map(ChangeView::of).collect(),
             masked: !masked.shows_values(),

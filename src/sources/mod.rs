@@ -4,8 +4,10 @@
 
 mod channel;
 mod columns;
+mod command;
 mod files;
 mod postgres;
+mod singer;
 mod sqlite;
 mod text;
 
@@ -130,6 +132,8 @@ pub fn open(kind: SourceType, connection: &Connection) -> Result<Box<dyn Source>
     Ok(match kind {
         SourceType::Files => Box::new(files::Files::new(connection.typed()?)),
         SourceType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
+        SourceType::Command => Box::new(command::Command::new(connection)?),
+        SourceType::Singer => Box::new(singer::Singer::new(connection)?),
         SourceType::Postgres => {
             Box::new(postgres::Postgres::new(Server::new(&connection.typed()?, &connection.redactor())?))
         }
