@@ -22,6 +22,7 @@ pub mod deliver;
 pub mod destinations;
 pub mod diff;
 pub mod forge;
+pub mod import;
 pub mod manifest;
 pub mod mapping;
 pub mod model_test;

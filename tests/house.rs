@@ -81,6 +81,22 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "who carries a message does not choose it",
     ),
     (
+        "import",
+        &[
+            "tokio",
+            "std::env",
+            "reqwest",
+            "crate::cli",
+            "crate::report",
+            "crate::plan",
+            "crate::state",
+            "crate::deliver",
+            "crate::diff",
+            "crate::http",
+        ],
+        "an import turns files into files",
+    ),
+    (
         "forge",
         &[
             "crate::project",

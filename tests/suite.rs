@@ -21,6 +21,7 @@ mod graph;
 mod house;
 mod html;
 mod http;
+mod import;
 mod manifests;
 mod mirror;
 mod model_tests;

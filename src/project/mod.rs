@@ -46,6 +46,7 @@ pub use connect::SANDBOX_CREDENTIAL;
 pub use connectors::{KnownConnector, Origin, known as known_connectors};
 pub use dbt::DbtModel;
 pub use environment::EnvironmentInfo;
+pub use files::PROJECT_FILE;
 pub use select::Sets;
 
 /// What loading a project gives.
