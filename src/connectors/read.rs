@@ -84,14 +84,19 @@ fn same(sent: &Json, there: &Json) -> bool {
         (Json::Null, there) => there.is_null(),
         (sent, there) if sent == there => true,
         (Json::Number(sent), Json::Number(there)) => sent.as_f64() == there.as_f64(),
-        (Json::String(text), Json::Number(_) | Json::Bool(_)) => *text == there.to_string(),
-        (Json::Number(_) | Json::Bool(_), Json::String(text)) => *text == sent.to_string(),
+        (Json::String(text), Json::Number(_) | Json::Bool(_)) => spelt(there) == *text,
+        (Json::Number(_) | Json::Bool(_), Json::String(text)) => spelt(sent) == *text,
         (Json::String(sent), Json::String(there)) => match (moment(sent), moment(there)) {
             (Some(sent), Some(there)) => sent == there,
             _ => false,
         },
         _ => false,
     }
+}
+
+/// A number or truth value as text.
+fn spelt(value: &Json) -> String {
+    value.to_string()
 }
 
 /// A point in time, in the spellings APIs answer with.
