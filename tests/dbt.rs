@@ -247,14 +247,14 @@ fn what_changes_in_dbt_is_noticed_at_the_line_that_names_it() {
     let noticed = "people changed in dbt/target/manifest.json touches [large-ones,people]";
     assert_eq!(affected(), noticed);
     let text = project.run(&["plan", "--against", "main"]).code(0).stdout;
-    assert!(text.contains("-made of model.shop.stage "), "{text}");
+    assert!(text.contains("- made of model.shop.stage "), "{text}");
     // Without it nothing is noticed, and that is said.
     git(&["checkout", "-q", "-b", "without"]);
     project.edit("sources/warehouse.yaml", ", base: dbt/base.json }", " }");
     git(&["commit", "-q", "-a", "-m", "no base"]);
     let plan = project.plan(&["--against", "without"]);
     let place = plan["warnings"].as_array().expect("warnings").iter().find(|w| w["code"] == "dbt_not_compared");
-    assert_eq!(place.map(|w| w["place"].clone()), Some("sources/warehouse.yaml:8:18".into()), "{plan:#}");
+    assert_eq!(place.map(|w| w["place"].clone()), Some("sources/warehouse.yaml:9:18".into()), "{plan:#}");
 
     // A column that the contract drops is missed before anything is connected to.
     project.edit("dbt/models/contacts.sql", "plan, seats from", "plan as tier, seats from");
