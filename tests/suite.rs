@@ -6,6 +6,7 @@ mod project;
 mod against;
 mod apply;
 mod approved;
+mod canaries;
 mod careful;
 mod cli;
 mod command;

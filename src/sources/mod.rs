@@ -115,11 +115,9 @@ pub fn open(kind: SourceType, connection: &Connection) -> Result<Box<dyn Source>
     Ok(match kind {
         SourceType::Files => Box::new(files::Files::new(connection.typed()?)),
         SourceType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
+        SourceType::Postgres => Box::new(postgres::Postgres::new(Server::of(connection)?)),
         SourceType::Command => Box::new(command::Command::new(connection)?),
         SourceType::Singer => Box::new(singer::Singer::new(connection)?),
-        SourceType::Postgres => {
-            Box::new(postgres::Postgres::new(Server::new(&connection.typed()?, &connection.redactor())?))
-        }
     })
 }
 

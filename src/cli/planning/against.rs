@@ -26,10 +26,13 @@ pub(in crate::cli) struct Comparison {
 }
 
 impl Comparison {
+    /// Compares, and holds the project to the hosts it was allowed before.
+    ///
     /// # Errors
     /// The project is not in git, or the reference is not known there.
-    pub fn new(project: &Project, reference: &str, approved: Option<&str>) -> Result<Self> {
+    pub fn new(project: &mut Project, reference: &str, approved: Option<&str>) -> Result<Self> {
         let against = Against::new(project, reference)?;
+        project.policy = against.policy(project);
         let matches = approved == Some(against.surface.digest.as_str());
         Ok(Self {
             approved: against.surface.digest.is_empty() || matches,

@@ -12,7 +12,7 @@ use super::tree::{Commit, Directory};
 use super::{Project, ResolvedSync, digest, load_tree, surface};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::manifest::Kind;
-use crate::manifest::project::Usage;
+use crate::manifest::project::{Policy, Usage};
 use crate::manifest::sync::Guards;
 pub use limits::Loosened;
 use text::Texts;
@@ -111,6 +111,14 @@ impl Against {
         match self.before(sync) {
             Some((_, before)) => limits::held(&sync.guards, &before.guards),
             None => sync.guards.clone(),
+        }
+    }
+
+    /// What the policy allows: nothing that it did not before.
+    pub fn policy(&self, project: &Project) -> Policy {
+        match &self.base {
+            Some(base) => limits::policy(&project.policy, &base.policy),
+            None => project.policy.clone(),
         }
     }
 
