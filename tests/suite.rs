@@ -36,3 +36,4 @@ mod singer;
 mod sources;
 mod sync_tests;
 mod usage;
+mod verify;

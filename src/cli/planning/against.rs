@@ -96,6 +96,14 @@ impl Comparison {
                 None,
             );
         }
+        for remark in &against.unseen {
+            let place = remark.place.as_ref().map(|place| {
+                let (line, column) = place.line_column();
+                format!("{}:{line}:{column}", place.source.path.display())
+            });
+            let help = remark.help.as_deref().unwrap_or_default();
+            warn(&remark.code.replace('-', "_"), None, remark.message.clone(), help, place);
+        }
         for name in &against.removed {
             warn(
                 "sync_removed",
