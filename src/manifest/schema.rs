@@ -88,7 +88,21 @@ fn generate(kind: Kind) -> Value {
     let files = || shape::<connection::FilesConnection>();
     let sqlite = || shape::<connection::SqliteConnection>();
     match kind {
-        Kind::Source => by_type(&mut schema, vec![("files", files()), ("sqlite", sqlite()), ("postgres", postgres())]),
+        Kind::Source => by_type(
+            &mut schema,
+            vec![
+                ("files", files()),
+                ("sqlite", sqlite()),
+                ("postgres", postgres()),
+                ("redshift", postgres()),
+                ("duckdb", shape::<connection::DuckdbConnection>()),
+                ("snowflake", shape::<connection::SnowflakeConnection>()),
+                ("databricks", shape::<connection::DatabricksConnection>()),
+                ("spark", shape::<connection::SparkConnection>()),
+                ("mysql", shape::<connection::MysqlSourceConnection>()),
+                ("adbc", shape::<connection::AdbcConnection>()),
+            ],
+        ),
         Kind::Destination => {
             by_type(&mut schema, vec![("sqlite", sqlite()), ("postgres", postgres()), ("files", files())]);
         }

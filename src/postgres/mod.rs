@@ -36,6 +36,8 @@ pub struct Server {
     config: Config,
     tls: MakeRustlsConnect,
     redactor: Redactor,
+    /// What messages call it.
+    kind: &'static str,
 }
 
 impl Server {
@@ -85,7 +87,7 @@ impl Server {
         let tls = tls::connector(checked, ca_file.as_deref())?;
         let password = config.get_password().map(|p| Secret::new(String::from_utf8_lossy(p)));
         let redactor = redactor.with(connection.url.clone().into_iter().chain(password));
-        Ok(Self { config, tls, redactor })
+        Ok(Self { config, tls, redactor, kind: "postgres" })
     }
 
     /// The server as messages name it: `postgres at db.example.com:5432`.
@@ -97,7 +99,12 @@ impl Server {
             None => String::new(),
         };
         let port = self.config.get_ports().first().copied().unwrap_or(5432);
-        format!("postgres at {host}:{port}")
+        format!("{} at {host}:{port}", self.kind)
+    }
+
+    /// The same server under another name: one that speaks PostgreSQL's protocol and is none.
+    pub fn called(self, kind: &'static str) -> Self {
+        Self { kind, ..self }
     }
 
     /// The text without any secret of the connection.

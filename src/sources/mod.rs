@@ -2,9 +2,13 @@
 //!
 //! A source knows neither project nor plan. It is opened from a rendered connection and asked for a [`Query`].
 
+mod adbc;
 mod channel;
 mod columns;
+pub mod dialect;
 mod files;
+mod interval;
+mod normal;
 mod postgres;
 mod sqlite;
 mod text;
@@ -16,12 +20,18 @@ use arrow_array::RecordBatchReader;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use crate::diagnostic::{Error, Result};
+use crate::manifest::connection::PostgresConnection;
 use crate::manifest::source::SourceType;
 use crate::postgres::Server;
 use crate::secret::Connection;
+use dialect::Dialect;
+use postgres::Flavour;
 
 /// Most rows in one batch.
 pub const BATCH_ROWS: usize = 65_536;
+
+/// Where Redshift listens unless told otherwise.
+const REDSHIFT_PORT: u16 = 5439;
 
 /// Key of a field's metadata that says what its text stands for: [`TYPE_DECIMAL`] or [`TYPE_JSON`].
 pub const TYPE_KEY: &str = "syncline.type";
@@ -83,6 +93,11 @@ pub trait Source: Send + Sync {
     /// order of the rows. `columns` names the only columns that will be looked at (`None`: all): a source may leave out
     /// the others, and must keep the ones named. Values are those of the schema; text may come as a dictionary.
     fn read(&self, query: &Query, columns: Option<&[String]>) -> Result<Vec<BatchStream>>;
+
+    /// What a person who looks for a fault may want to know of the source, in words: where its driver is.
+    fn facts(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Opens a source of this kind; paths in the connection are absolute. Nothing is connected to before the first query.
@@ -94,8 +109,18 @@ pub fn open(kind: SourceType, connection: &Connection) -> Result<Box<dyn Source>
         SourceType::Files => Box::new(files::Files::new(connection.typed()?)),
         SourceType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
         SourceType::Postgres => {
-            Box::new(postgres::Postgres::new(Server::new(&connection.typed()?, &connection.redactor())?))
+            let server = Server::new(&connection.typed()?, &connection.redactor())?;
+            Box::new(postgres::Postgres::new(server, Flavour::Postgres))
         }
+        SourceType::Redshift => {
+            let mut parts: PostgresConnection = connection.typed()?;
+            if parts.url.is_none() {
+                parts.port.get_or_insert(REDSHIFT_PORT);
+            }
+            let server = Server::new(&parts, &connection.redactor())?.called("redshift");
+            Box::new(postgres::Postgres::new(server, Flavour::Redshift))
+        }
+        other => return adbc::open(other, connection),
     })
 }
 
@@ -115,35 +140,9 @@ fn stream_error(error: Error) -> ArrowError {
     ArrowError::ExternalError(Box::new(error))
 }
 
-/// The statement that answers a query of a database; of a table's columns only those in `hint`, where there is one.
-fn statement(query: &Query, hint: Option<&[String]>) -> String {
-    let (name, columns, filter) = match query {
-        Query::Sql(sql) => return sql.clone(),
-        Query::Table { name, columns, filter } => (name, columns, filter),
-    };
-    let kept = |c: &&String| hint.is_none_or(|hint| hint.contains(c));
-    let columns = match (columns, hint) {
-        (Some(names), _) => names.iter().filter(kept).map(|n| quoted(n)).collect::<Vec<_>>(),
-        (None, Some(hint)) => hint.iter().map(|n| quoted(n)).collect(),
-        (None, None) => vec!["*".to_owned()],
-    };
-    // No column at all is a count of rows.
-    let columns = if columns.is_empty() { "1 as rows".to_owned() } else { columns.join(", ") };
-    let filter = filter.as_ref().map(|f| format!(" where ({f}\n)")).unwrap_or_default();
-    format!("select {columns} from {}{filter}", quoted_path(name))
-}
-
-/// A name as SQL takes it literally.
+/// A name as SQLite takes it literally.
 fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A table name with its schema: `marts.contacts`; taken as it is when it is quoted already, as dbt writes it.
-fn quoted_path(name: &str) -> String {
-    if name.contains('"') {
-        return name.to_owned();
-    }
-    name.split('.').map(quoted).collect::<Vec<_>>().join(".")
+    Dialect::Standard.quoted(name)
 }
 
 /// Where in a statement a byte stands, to be put behind a message: line, column, and the line itself.

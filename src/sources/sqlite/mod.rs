@@ -24,7 +24,8 @@ use arrow_schema::SchemaRef;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BatchStream, Query, Source, channel, statement};
+use super::dialect::Dialect;
+use super::{BatchStream, Query, Source, channel};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::SqliteConnection;
 use select::{Fault, Fields, Select, explain};
@@ -53,7 +54,7 @@ impl Sqlite {
 
 impl Source for Sqlite {
     fn schema(&self, query: &Query) -> Result<SchemaRef> {
-        let sql = statement(query, None);
+        let sql = Dialect::Standard.statement(query, None);
         let (connection, path) = (open(&self.path)?, &self.path);
         let mut select = prepare(&connection, path, &sql, &self.results)?;
         let wanted = select.wanted(None)?;
@@ -62,7 +63,7 @@ impl Source for Sqlite {
     }
 
     fn read(&self, query: &Query, columns: Option<&[String]>) -> Result<Vec<BatchStream>> {
-        let sql = statement(query, columns);
+        let sql = Dialect::Standard.statement(query, columns);
         let (path, results) = (self.path.clone(), self.results.clone());
         let hint = matches!(query, Query::Sql(_)).then(|| columns.map(<[String]>::to_vec)).flatten();
         let stream = channel::spawn(&path.display().to_string(), move |out| {
