@@ -30,7 +30,10 @@ impl Dialect {
         if name.contains(['"', '`']) {
             return name.to_owned();
         }
-        name.split('.').map(|part| self.quoted(self.server_name(part).as_deref().unwrap_or(part))).collect::<Vec<_>>().join(".")
+        name.split('.')
+            .map(|part| self.quoted(self.server_name(part).as_deref().unwrap_or(part)))
+            .collect::<Vec<_>>()
+            .join(".")
     }
 
     /// The name the server has for one that is written without quotes; `None` where it is the same.

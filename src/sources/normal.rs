@@ -111,7 +111,11 @@ impl Normal {
                 && let Some(row) = infinite(array)
             {
                 return Err(Error::failed_help(
-                    format!("column `{}`, row {} of the result: an infinite date cannot be read", to.name(), before + row + 1),
+                    format!(
+                        "column `{}`, row {} of the result: an infinite date cannot be read",
+                        to.name(),
+                        before + row + 1
+                    ),
                     format!("say what it means: `nullif({0}, 'infinity') as {0}`", to.name()),
                 ));
             }
@@ -295,7 +299,10 @@ fn intervals(array: &ArrayRef) -> Result<StringArray, ArrowError> {
         }
         T::Interval(IntervalUnit::DayTime) => {
             let parts = array.as_primitive::<IntervalDayTimeType>();
-            parts.iter().map(|v| v.map(|v| interval(0, v.days.into(), i128::from(v.milliseconds) * 1_000_000))).collect()
+            parts
+                .iter()
+                .map(|v| v.map(|v| interval(0, v.days.into(), i128::from(v.milliseconds) * 1_000_000)))
+                .collect()
         }
         T::Interval(IntervalUnit::MonthDayNano) => {
             let parts = array.as_primitive::<IntervalMonthDayNanoType>();

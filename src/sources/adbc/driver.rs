@@ -161,7 +161,9 @@ pub(super) fn load(wanted: &Wanted) -> Result<ManagedDriver> {
         return Ok(driver.clone());
     }
     let driver = fresh(&key.0, wanted).map_err(|error| match found {
-        None => Error::failed_help(format!("the ADBC driver `{}` is not installed", wanted.name), wanted.install.clone()),
+        None => {
+            Error::failed_help(format!("the ADBC driver `{}` is not installed", wanted.name), wanted.install.clone())
+        }
         Some(place) => Error::failed_help(
             format!("the ADBC driver at `{}` cannot be loaded: {}", place.shown(), error.message.trim()),
             "it must be a driver for this system and processor; install it anew, or correct its manifest",
@@ -181,7 +183,8 @@ fn fresh(place: &Place, wanted: &Wanted) -> adbc_core::error::Result<ManagedDriv
         // A manifest that names its function knows better than we do.
         Place::Manifest(path) => {
             let path = path.to_string_lossy();
-            by_name(&path, None).or_else(|error| if entrypoint.is_some() { by_name(&path, entrypoint) } else { Err(error) })
+            by_name(&path, None)
+                .or_else(|error| if entrypoint.is_some() { by_name(&path, entrypoint) } else { Err(error) })
         }
         Place::Library(path) => ManagedDriver::load_dynamic_from_filename(path, entrypoint, AdbcVersion::V110),
         Place::Loader(name) => by_name(name, entrypoint)

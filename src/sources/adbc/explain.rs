@@ -31,11 +31,23 @@ const KNOWN: [(&[&str], &str); 10] = [
         "check `warehouse` of the connection, and that the role may use it",
     ),
     (
-        &["insufficient privileges", "permission denied", "not authorized", "permission_denied", "insufficient_permissions"],
+        &[
+            "insufficient privileges",
+            "permission denied",
+            "not authorized",
+            "permission_denied",
+            "insufficient_permissions",
+        ],
         "give the role of the connection the right to read, or take another role",
     ),
     (
-        &["does not exist", "table_or_view_not_found", "not found in from clause", "unresolved_column", "doesn't exist"],
+        &[
+            "does not exist",
+            "table_or_view_not_found",
+            "not found in from clause",
+            "unresolved_column",
+            "doesn't exist",
+        ],
         "check the names, and the database and schema of the connection",
     ),
     (
@@ -152,7 +164,12 @@ mod tests {
                 "Catalog Error: Table with name nope does not exist! Did you mean \"t\"?",
                 "check the names",
             ),
-            ("dial tcp 127.0.0.1:1: connect: connection refused", Stage::Connect, "cannot connect: dial", "the network"),
+            (
+                "dial tcp 127.0.0.1:1: connect: connection refused",
+                Stage::Connect,
+                "cannot connect: dial",
+                "the network",
+            ),
         ];
         for (said, stage, message, help) in cases {
             let error = driver(&DriverError::with_message_and_status(said, Status::Internal), stage);

@@ -20,7 +20,7 @@ use adbc_core::error::Status;
 use adbc_core::options::{OptionDatabase, OptionValue};
 use adbc_core::{Connection as _, Database as _, Driver as _, Statement as _};
 use adbc_driver_manager::{ManagedConnection, ManagedDatabase, ManagedStatement};
-use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_array::RecordBatchReader;
 use arrow_schema::{Schema, SchemaRef};
 
 use super::dialect::{Dialect, first_word};
@@ -189,9 +189,8 @@ impl Inner {
             return Ok(open.clone());
         }
         let mut driver = driver::load(&self.target.driver).map_err(|e| e.context(self.target.name.clone()))?;
-        let opened = driver
-            .new_database_with_opts(self.target.options.clone())
-            .map_err(|e| self.explain(&e, Stage::Connect))?;
+        let opened =
+            driver.new_database_with_opts(self.target.options.clone()).map_err(|e| self.explain(&e, Stage::Connect))?;
         *database = Some(opened.clone());
         Ok(opened)
     }

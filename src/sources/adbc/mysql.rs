@@ -28,7 +28,10 @@ pub(super) fn target(connection: MysqlSourceConnection) -> Target {
         driver: Wanted::of("mysql", connection.driver),
         options,
         secrets: connection.password.into_iter().collect(),
-        session: vec![Session::needed("set time_zone = '+00:00'"), Session::needed("set session transaction read only")],
+        session: vec![
+            Session::needed("set time_zone = '+00:00'"),
+            Session::needed("set session transaction read only"),
+        ],
         infinite: false,
         wrapped: true,
     }

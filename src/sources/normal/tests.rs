@@ -69,7 +69,12 @@ fn what_drivers_give_and_what_it_becomes() {
         (Arc::new(IntervalMonthDayNanoArray::from(vec![month_day])), none(), "Utf8", &["\"P1Y2M3DT4H5M6.5S\""]),
         (Arc::new(DurationSecondArray::from(vec![90])), none(), "Utf8", &["\"PT1M30S\""]),
         (Arc::new(zoned), none(), "Timestamp(µs, \"UTC\")", &["\"1970-01-01T00:00:00Z\""]),
-        (Arc::new(TimestampNanosecondArray::from(vec![1])), none(), "Timestamp(ns)", &["\"1970-01-01T00:00:00.000000001\""]),
+        (
+            Arc::new(TimestampNanosecondArray::from(vec![1])),
+            none(),
+            "Timestamp(ns)",
+            &["\"1970-01-01T00:00:00.000000001\""],
+        ),
         (Arc::new(list), none(), "List(Utf8, metadata: {\"syncline.type\": \"json\"})", &["[{\"a\":1},2]", "[]"]),
         (Arc::new(map.finish()), none(), "", &["{\"k\":\"v\"}"]),
         (Arc::new(run), none(), "Utf8", &["\"a\"", "\"a\"", "\"b\""]),
@@ -101,9 +106,8 @@ fn what_cannot_be_read_says_what_to_do() {
 #[test]
 fn columns_are_found_by_the_names_people_write() {
     let names = |schema: &Schema| schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
-    let schema = |names: &[&str]| {
-        Schema::new(names.iter().map(|n| Field::new(*n, DataType::Int64, false)).collect::<Vec<_>>())
-    };
+    let schema =
+        |names: &[&str]| Schema::new(names.iter().map(|n| Field::new(*n, DataType::Int64, false)).collect::<Vec<_>>());
     let snowflake = Rules { dialect: Dialect::Snowflake, infinite: false };
     let all = Normal::new(&schema(&["EMAIL", "Plan", "N_1"]), snowflake, None).unwrap();
     assert_eq!(names(&all.schema()), ["email", "Plan", "n_1"]);

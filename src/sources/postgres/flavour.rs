@@ -66,8 +66,16 @@ impl Flavour {
             },
             (Self::Redshift, known) => match (column.type_().clone(), known) {
                 (
-                    Type::BOOL | Type::INT2 | Type::INT4 | Type::INT8 | Type::FLOAT4 | Type::FLOAT8 | Type::TEXT
-                    | Type::VARCHAR | Type::BPCHAR | Type::NAME,
+                    Type::BOOL
+                    | Type::INT2
+                    | Type::INT4
+                    | Type::INT8
+                    | Type::FLOAT4
+                    | Type::FLOAT8
+                    | Type::TEXT
+                    | Type::VARCHAR
+                    | Type::BPCHAR
+                    | Type::NAME,
                     Some((field, wire)),
                 ) => Taken { field, wire, expression: None },
                 (Type::NUMERIC | Type::DATE | Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ, Some((field, _))) => {
