@@ -5,7 +5,9 @@ mod faults;
 mod files;
 mod hostile;
 mod parity;
+mod plans;
 mod postgres;
+mod snowflake;
 mod sql;
 mod sqlite;
 

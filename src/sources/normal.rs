@@ -6,7 +6,9 @@
 //! | text with the extension type `arrow.json`, Snowflake's `VARIANT`, `OBJECT`, `ARRAY` | text, marked `syncline.type: json` |
 //! | text of a `numeric` (`arrow.opaque`) | text, marked `syncline.type: decimal` |
 //! | 16 bytes that are a UUID (`arrow.uuid`) | text, `6f9619ff-8b86-d011-b42d-00c04fc964ff` |
+//! | booleans in a byte (`arrow.bool8`) | boolean |
 //! | DuckDB's `hugeint` in 16 bytes | decimal(38, 0) |
+//! | DuckDB's `timetz` in 8 bytes | text as PostgreSQL has it, `10:00:00+01` |
 //! | intervals and durations of all kinds | ISO 8601 text: `P1Y2M3DT4H5M6.5S` |
 //! | a timestamp with any zone | the same instant in UTC |
 //! | list views, run-end encoding | lists, the plain values |
@@ -156,7 +158,13 @@ enum Extension {
     Json,
     Uuid,
     Decimal,
-    Hugeint { signed: bool },
+    Boolean,
+    Hugeint {
+        signed: bool,
+    },
+    ZonedTime,
+    /// A form of DuckDB's own that nobody else reads.
+    Foreign,
 }
 
 fn extension(field: &Field) -> Extension {
@@ -168,13 +176,17 @@ fn extension(field: &Field) -> Extension {
     match said("ARROW:extension:name") {
         "arrow.json" => Extension::Json,
         "arrow.uuid" => Extension::Uuid,
+        "arrow.bool8" => Extension::Boolean,
         "arrow.opaque" => {
             let about: serde_json::Value =
                 serde_json::from_str(said("ARROW:extension:metadata")).unwrap_or(serde_json::Value::Null);
-            match about.get("type_name").and_then(|name| name.as_str()) {
-                Some("numeric" | "decimal") => Extension::Decimal,
-                Some("hugeint") => Extension::Hugeint { signed: true },
-                Some("uhugeint") => Extension::Hugeint { signed: false },
+            let said = |key: &str| about.get(key).and_then(|name| name.as_str()).unwrap_or_default();
+            match (said("type_name"), said("vendor_name")) {
+                ("numeric" | "decimal", _) => Extension::Decimal,
+                ("hugeint", _) => Extension::Hugeint { signed: true },
+                ("uhugeint", _) => Extension::Hugeint { signed: false },
+                ("time_tz", _) => Extension::ZonedTime,
+                (_, "DuckDB") => Extension::Foreign,
                 _ => Extension::None,
             }
         }
@@ -201,6 +213,11 @@ fn normal(field: &Field) -> Result<Field, String> {
             T::Utf8
         }
         (T::FixedSizeBinary(16), Extension::Uuid) => T::Utf8,
+        (T::FixedSizeBinary(8), Extension::ZonedTime) => T::Utf8,
+        (T::Int8, Extension::Boolean) => T::Boolean,
+        (T::Binary | T::LargeBinary | T::BinaryView | T::FixedSizeBinary(_), Extension::Foreign) => {
+            return Err("is of a type that only DuckDB can read".to_owned());
+        }
         (T::FixedSizeBinary(16), Extension::Hugeint { .. }) => T::Decimal128(38, 0),
         (T::Interval(_) | T::Duration(_), _) => T::Utf8,
         (T::Timestamp(unit, Some(_)), _) => T::Timestamp(*unit, Some("UTC".into())),
@@ -221,6 +238,10 @@ fn normal(field: &Field) -> Result<Field, String> {
 fn convert(array: &ArrayRef, from: &Field, to: &Field) -> Result<ArrayRef, ArrowError> {
     use DataType as T;
     Ok(match (from.data_type(), to.data_type()) {
+        (T::FixedSizeBinary(8), T::Utf8) => {
+            let texts = array.as_fixed_size_binary().iter().map(|b| b.and_then(|b| b.try_into().ok()).map(zoned_time));
+            Arc::new(texts.collect::<StringArray>())
+        }
         (T::FixedSizeBinary(_), T::Utf8) => {
             let uuid = |bytes: &[u8]| uuid::Uuid::from_slice(bytes).map(|u| u.to_string()).ok();
             let texts = array.as_fixed_size_binary().iter().map(|b| b.and_then(uuid));
@@ -288,6 +309,26 @@ fn hugeint(array: &ArrayRef, extension: Extension) -> Result<ArrayRef, ArrowErro
     });
     let values = values.collect::<Result<Vec<_>, _>>()?;
     Ok(Arc::new(Decimal128Array::from(values).with_precision_and_scale(38, 0)?))
+}
+
+/// DuckDB's time of day with an offset: microseconds above 24 bits that count seconds of offset down from 15:59:59.
+fn zoned_time(bytes: [u8; 8]) -> String {
+    let bits = u64::from_le_bytes(bytes);
+    let (micros, offset) = (bits >> 24, 57_599 - (bits & 0xff_ffff).cast_signed());
+    let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
+    let mut text = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if fraction != 0 {
+        text.push_str(format!(".{fraction:06}").trim_end_matches('0'));
+    }
+    let away = offset.unsigned_abs();
+    text.push_str(&format!("{}{:02}", if offset < 0 { '-' } else { '+' }, away / 3600));
+    if away % 3600 != 0 {
+        text.push_str(&format!(":{:02}", away / 60 % 60));
+    }
+    if away % 60 != 0 {
+        text.push_str(&format!(":{:02}", away % 60));
+    }
+    text
 }
 
 fn intervals(array: &ArrayRef) -> Result<StringArray, ArrowError> {

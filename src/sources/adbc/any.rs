@@ -2,7 +2,7 @@
 
 use adbc_core::options::OptionDatabase;
 
-use super::{Target, other};
+use super::{Ask, Target, other};
 use crate::manifest::connection::{AdbcConnection, Quotes};
 use crate::secret::Secret;
 use crate::sources::adbc::driver::{Wanted, install};
@@ -29,6 +29,6 @@ pub(super) fn target(connection: AdbcConnection) -> Target {
         secrets,
         session: Vec::new(),
         infinite: false,
-        wrapped: false,
+        ask: Ask::Plain,
     }
 }

@@ -4,7 +4,7 @@
 use adbc_core::options::OptionDatabase;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Target, other};
+use super::{Ask, Target, other};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::DatabricksConnection;
 use crate::sources::adbc::driver::Wanted;
@@ -46,6 +46,6 @@ pub(super) fn target(connection: DatabricksConnection) -> Result<Target> {
         secrets: connection.token.into_iter().chain(connection.client_secret).collect(),
         session: Vec::new(),
         infinite: false,
-        wrapped: true,
+        ask: Ask::Bracketed,
     })
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Session, Target, other};
+use super::{Ask, Session, Target, other};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::DuckdbConnection;
 use crate::sources::adbc::driver::Wanted;
@@ -40,6 +40,6 @@ pub(super) fn target(connection: DuckdbConnection) -> Result<Target> {
             Session::wished("set TimeZone = 'UTC'"),
         ],
         infinite: true,
-        wrapped: true,
+        ask: Ask::Both,
     })
 }

@@ -45,9 +45,19 @@ struct Target {
     session: Vec<Session>,
     /// Whether the largest and smallest dates stand for infinity.
     infinite: bool,
-    /// Whether any `select` may stand in brackets: its columns are then asked for in that form, in which nothing but a
-    /// `select` can be prepared.
-    wrapped: bool,
+    /// How its columns are asked for.
+    ask: Ask,
+}
+
+/// How the columns of a statement are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// In brackets, where nothing but one `select` can be prepared.
+    Bracketed,
+    /// As it is: not every system takes every `select` in brackets.
+    Plain,
+    /// Prepared in brackets, and asked for as it is: in brackets the system would rename columns of one name.
+    Both,
 }
 
 /// A statement a connection begins with.
@@ -206,7 +216,12 @@ impl Inner {
         let sql = self.target.dialect.statement(query, None);
         self.check(&sql)?;
         let empty = self.target.dialect.without_rows(&sql);
-        let asked = if self.target.wrapped { &empty } else { &sql };
+        if self.target.ask == Ask::Both {
+            // What is wrong with the statement is said of the statement, not of the brackets.
+            self.prepared(connection, &sql)?;
+            self.prepared(connection, &empty)?;
+        }
+        let asked = if self.target.ask == Ask::Bracketed { &empty } else { &sql };
         match self.prepared(connection, asked)?.execute_schema() {
             Ok(schema) => Ok(schema),
             Err(error) if error.status == Status::NotImplemented => {

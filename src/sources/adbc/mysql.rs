@@ -4,7 +4,7 @@
 use adbc_core::options::OptionDatabase;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Session, Target, other};
+use super::{Ask, Session, Target, other};
 use crate::manifest::connection::{MysqlSourceConnection, SslMode};
 use crate::sources::adbc::driver::Wanted;
 use crate::sources::dialect::Dialect;
@@ -33,6 +33,6 @@ pub(super) fn target(connection: MysqlSourceConnection) -> Target {
             Session::needed("set session transaction read only"),
         ],
         infinite: false,
-        wrapped: true,
+        ask: Ask::Bracketed,
     }
 }

@@ -2,7 +2,7 @@
 
 use adbc_core::options::{OptionDatabase, OptionValue};
 
-use super::{Session, Target, other};
+use super::{Ask, Session, Target, other};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::{Authenticator, Protocol, SnowflakeConnection};
 use crate::secret::variable;
@@ -46,7 +46,7 @@ pub(super) fn target(connection: SnowflakeConnection) -> Result<Target> {
         secrets: secrets.into_iter().flatten().collect(),
         session: vec![Session::wished("alter session set timezone = 'UTC'")],
         infinite: false,
-        wrapped: true,
+        ask: Ask::Bracketed,
     })
 }
 

@@ -4,7 +4,7 @@
 use adbc_core::options::OptionDatabase;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Session, Target, other};
+use super::{Ask, Session, Target, other};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::SparkConnection;
 use crate::sources::adbc::driver::Wanted;
@@ -37,6 +37,6 @@ pub(super) fn target(connection: SparkConnection) -> Result<Target> {
         secrets: connection.token.into_iter().collect(),
         session: vec![Session::wished("set time zone 'UTC'")],
         infinite: false,
-        wrapped: true,
+        ask: Ask::Bracketed,
     })
 }

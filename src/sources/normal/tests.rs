@@ -1,7 +1,7 @@
 use arrow_array::builder::{FixedSizeBinaryBuilder, MapBuilder, StringBuilder};
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    BinaryArray, Date32Array, DurationSecondArray, IntervalDayTimeArray, IntervalMonthDayNanoArray,
+    BinaryArray, Date32Array, DurationSecondArray, Int8Array, IntervalDayTimeArray, IntervalMonthDayNanoArray,
     IntervalYearMonthArray, ListArray, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
 };
 use arrow_buffer::{IntervalDayTime, IntervalMonthDayNano, OffsetBuffer};
@@ -54,6 +54,10 @@ fn what_drivers_give_and_what_it_becomes() {
     map.append(true).unwrap();
     let run: arrow_array::RunArray<Int32Type> = ["a", "a", "b"].into_iter().collect();
     let month_day = IntervalMonthDayNano::new(14, 3, 14_706_500_000_000);
+    let mut zoned_times = FixedSizeBinaryBuilder::new(8);
+    for (micros, offset) in [(36_000_000_000_u64, 3600_i64), (1_500_000, -19_800), (0, 0)] {
+        zoned_times.append_value((micros << 24 | (57_599 - offset) as u64).to_le_bytes()).unwrap();
+    }
     let cases: Vec<(ArrayRef, HashMap<String, String>, &str, &[&str])> = vec![
         (text(&["x"]), none(), "Utf8", &["\"x\""]),
         (text(&["[1, {\"a\": 9007199254740993}]"]), json(), "Utf8 json", &["[1,{\"a\":9007199254740993}]"]),
@@ -75,6 +79,13 @@ fn what_drivers_give_and_what_it_becomes() {
             "Timestamp(ns)",
             &["\"1970-01-01T00:00:00.000000001\""],
         ),
+        (
+            Arc::new(zoned_times.finish()),
+            opaque("time_tz"),
+            "Utf8",
+            &["\"10:00:00+01\"", "\"00:00:01.5-05:30\"", "\"00:00:00+00\""],
+        ),
+        (Arc::new(Int8Array::from(vec![1, 0])), said("arrow.bool8", ""), "Boolean", &["true", "false"]),
         (Arc::new(list), none(), "List(Utf8, metadata: {\"syncline.type\": \"json\"})", &["[{\"a\":1},2]", "[]"]),
         (Arc::new(map.finish()), none(), "", &["{\"k\":\"v\"}"]),
         (Arc::new(run), none(), "Utf8", &["\"a\"", "\"a\"", "\"b\""]),
