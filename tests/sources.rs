@@ -8,6 +8,7 @@ mod parity;
 mod plans;
 mod postgres;
 mod snowflake;
+mod spark;
 mod sql;
 mod sqlite;
 

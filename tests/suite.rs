@@ -4,6 +4,7 @@ mod fakesnow;
 mod outside;
 mod postgres;
 mod project;
+mod spark;
 
 mod apply;
 mod careful;

@@ -74,10 +74,9 @@ impl Normal {
                 continue;
             }
             let own = normal(field).map_err(|what| {
-                Error::failed_help(
-                    format!("column `{name}` {what}"),
-                    format!("cast it in the SQL: `cast({name} as varchar) as {name}`"),
-                )
+                let text = if rules.dialect == Dialect::Backticks { "string" } else { "varchar" };
+                let help = format!("cast it in the SQL: `cast({name} as {text}) as {name}`");
+                Error::failed_help(format!("column `{name}` {what}"), help)
             })?;
             fields.push(own.with_name(name).with_nullable(true));
             from.push((at, field.clone()));
@@ -224,6 +223,10 @@ fn normal(field: &Field) -> Result<Field, String> {
         (T::List(item) | T::ListView(item), _) => T::List(child(item)?),
         (T::LargeList(item) | T::LargeListView(item), _) => T::LargeList(child(item)?),
         (T::FixedSizeList(item, size), _) => T::FixedSizeList(child(item)?, *size),
+        // Spark's `variant` is two parts in bytes, which only Spark can read.
+        (T::Struct(fields), _) if fields.iter().any(|part| part.metadata().contains_key("variant")) => {
+            return Err("is a `variant`, which only Spark can read".to_owned());
+        }
         (T::Struct(fields), _) => T::Struct(fields.iter().map(child).collect::<Result<Fields, _>>()?),
         (T::Map(entries, sorted), _) => T::Map(child(entries)?, *sorted),
         (T::RunEndEncoded(_, values), _) => normal(values)?.data_type().clone(),

@@ -198,4 +198,22 @@ fn the_same_rows_give_the_same_plan_and_the_same_records() {
         ));
         same("snowflake", server.connection(&schema), "t", &["span", "tags", "raw"]);
     }
+
+    if let Some(server) = crate::spark::server() {
+        // Times of day and intervals of months and days it has not, and JSON is text in it.
+        server.run(
+            "create table t (id bigint, email string, seats int, big bigint, amount decimal(18, 4), wide decimal(38, 10), \
+             ratio double, small float, active boolean, since date, seen timestamp_ntz, at timestamp, token string, \
+             doc string, tags array<string>, raw binary) using parquet;\n\
+             insert into t values \
+             (1, 'ünï@x.io', 5, 9007199254740993, 12.5, 1234567890123456789012345678.1234567891, 0.1, float(0.1), true, \
+             date '2026-01-02', timestamp_ntz '2026-01-02 10:00:00.123456', timestamp '2026-01-02 10:00:00Z', \
+             '6f9619ff-8b86-d011-b42d-00c04fc964ff', '{\"a\": [1, 2.50], \"b\": {\"c\": null}}', array('x', 'y'), X'00ff'), \
+             (2, \"b, 'ob'@x.io\", -1, -9223372036854775808L, -0.0001, -0.0000000001, 1e300, float(-2.5), false, \
+             date '1969-12-31', timestamp_ntz '1969-12-31 23:59:59', timestamp '1969-12-31 23:59:59.999999Z', \
+             '00000000-0000-0000-0000-000000000000', '[]', array(), X''), \
+             (3, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)",
+        );
+        same("spark", server.connection(), "t", &["clock", "span"]);
+    }
 }

@@ -107,8 +107,8 @@ const ABOUT_A_VALUE: [&str; 6] = ["convert", "cast", " value", "is not recognize
 
 /// The driver's words on one line, without what it repeats of the SQL, and without a value of the data.
 fn shown(message: &str) -> String {
-    // DuckDB and Spark repeat the statement below the message.
-    let end = ["\n\nLINE ", "\nLINE ", "\n\n== SQL", "\n== SQL"].iter().filter_map(|mark| message.find(mark)).min();
+    // DuckDB and Spark repeat the statement, or what they made of it, below the message.
+    let end = ["\nLINE ", "\n== SQL", "\n'", ". Vendor code"].iter().filter_map(|mark| message.find(mark)).min();
     let text = message.get(..end.unwrap_or(message.len())).unwrap_or(message);
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let lower = text.to_lowercase();
