@@ -166,10 +166,15 @@ enum Extension {
     Foreign,
 }
 
+/// The type Snowflake's driver notes down: under one name where it describes a statement, under another with rows.
+fn snowflake_type(field: &Field) -> String {
+    let noted = ["logicalType", "SNOWFLAKE_TYPE"].into_iter().find_map(|key| field.metadata().get(key));
+    noted.map(|kind| kind.to_ascii_uppercase()).unwrap_or_default()
+}
+
 fn extension(field: &Field) -> Extension {
     let said = |key: &str| field.metadata().get(key).map(String::as_str).unwrap_or_default();
-    // Snowflake's driver names the type of the column this way.
-    if matches!(said("logicalType").to_ascii_uppercase().as_str(), "VARIANT" | "OBJECT" | "ARRAY") {
+    if matches!(snowflake_type(field).as_str(), "VARIANT" | "OBJECT" | "ARRAY") {
         return Extension::Json;
     }
     match said("ARROW:extension:name") {
@@ -201,6 +206,8 @@ fn is_text(data_type: &DataType) -> bool {
 fn normal(field: &Field) -> Result<Field, String> {
     use DataType as T;
     let child = |field: &FieldRef| normal(field).map(Arc::new);
+    // Every driver has another name for the items of a list.
+    let item = |field: &FieldRef| normal(field).map(|field| Arc::new(field.with_name("item")));
     let mut mark = None;
     let data_type = match (field.data_type(), extension(field)) {
         (data_type, Extension::Json) if is_text(data_type) => {
@@ -219,10 +226,12 @@ fn normal(field: &Field) -> Result<Field, String> {
         }
         (T::FixedSizeBinary(16), Extension::Hugeint { .. }) => T::Decimal128(38, 0),
         (T::Interval(_) | T::Duration(_), _) => T::Utf8,
+        // Where it describes a statement, Snowflake's driver gives a zone to what has none.
+        (T::Timestamp(unit, _), _) if snowflake_type(field) == "TIMESTAMP_NTZ" => T::Timestamp(*unit, None),
         (T::Timestamp(unit, Some(_)), _) => T::Timestamp(*unit, Some("UTC".into())),
-        (T::List(item) | T::ListView(item), _) => T::List(child(item)?),
-        (T::LargeList(item) | T::LargeListView(item), _) => T::LargeList(child(item)?),
-        (T::FixedSizeList(item, size), _) => T::FixedSizeList(child(item)?, *size),
+        (T::List(items) | T::ListView(items), _) => T::List(item(items)?),
+        (T::LargeList(items) | T::LargeListView(items), _) => T::LargeList(item(items)?),
+        (T::FixedSizeList(items, size), _) => T::FixedSizeList(item(items)?, *size),
         // Spark's `variant` is two parts in bytes, which only Spark can read.
         (T::Struct(fields), _) if fields.iter().any(|part| part.metadata().contains_key("variant")) => {
             return Err("is a `variant`, which only Spark can read".to_owned());

@@ -14,12 +14,12 @@ use crate::project::Project;
 
 /// The columns beside `id`.
 const COLUMNS: [&str; 17] = [
-    "email", "seats", "big", "amount", "wide", "ratio", "small", "active", "since", "clock", "seen", "at", "span",
+    "email", "seats", "big", "amount", "wide", "ratio", "small", "active", "since", "clock", "seen", "instant", "span",
     "token", "doc", "tags", "raw",
 ];
 
-const LINES: &str = r#"{"id":1,"email":"ünï@x.io","seats":5,"big":9007199254740993,"amount":"12.5000","wide":"1234567890123456789012345678.1234567891","ratio":0.1,"small":0.1,"active":true,"since":"2026-01-02","clock":"10:30:00.5","seen":"2026-01-02T10:00:00.123456","at":"2026-01-02T10:00:00Z","span":"P1Y2M3DT4H5M6.5S","token":"6f9619ff-8b86-d011-b42d-00c04fc964ff","doc":"{\"a\": [1, 2.50], \"b\": {\"c\": null}}","tags":["x","y"],"raw":"00ff"}
-{"id":2,"email":"b, 'ob'@x.io","seats":-1,"big":-9223372036854775808,"amount":"-0.0001","wide":"-0.0000000001","ratio":1e300,"small":-2.5,"active":false,"since":"1969-12-31","clock":"00:00:00","seen":"1969-12-31T23:59:59","at":"1969-12-31T23:59:59.999999Z","span":"PT0S","token":"00000000-0000-0000-0000-000000000000","doc":"[]","tags":[],"raw":""}
+const LINES: &str = r#"{"id":1,"email":"ünï@x.io","seats":5,"big":9007199254740993,"amount":"12.5000","wide":"1234567890123456789012345678.1234567891","ratio":0.1,"small":0.1,"active":true,"since":"2026-01-02","clock":"10:30:00.5","seen":"2026-01-02T10:00:00.123456","instant":"2026-01-02T10:00:00Z","span":"P1Y2M3DT4H5M6.5S","token":"6f9619ff-8b86-d011-b42d-00c04fc964ff","doc":"{\"a\": [1, 2.50], \"b\": {\"c\": null}}","tags":["x","y"],"raw":"00ff"}
+{"id":2,"email":"b, 'ob'@x.io","seats":-1,"big":-9223372036854775808,"amount":"-0.0001","wide":"-0.0000000001","ratio":1e300,"small":-2.5,"active":false,"since":"1969-12-31","clock":"00:00:00","seen":"1969-12-31T23:59:59","instant":"1969-12-31T23:59:59.999999Z","span":"PT0S","token":"00000000-0000-0000-0000-000000000000","doc":"[]","tags":[],"raw":""}
 {"id":3}
 "#;
 
@@ -54,7 +54,7 @@ fn parquet(folder: &Path) {
         ("since", DataType::Date32),
         ("clock", DataType::Time64(TimeUnit::Microsecond)),
         ("seen", micros(None)),
-        ("at", micros(Some("+00:00"))),
+        ("instant", micros(Some("+00:00"))),
         ("span", text.clone()),
         ("token", text.clone()),
         ("doc", text.clone()),
@@ -157,7 +157,7 @@ fn the_same_rows_give_the_same_plan_and_the_same_records() {
         .unwrap()
         .execute_batch(&format!(
             "create table t (id bigint, email text, seats int, big bigint, amount decimal(18, 4), wide text, ratio double, \
-             small real, active boolean, since date, clock time, seen timestamp, at timestamptz, span text, token text, \
+             small real, active boolean, since date, clock time, seen timestamp, instant timestamptz, span text, token text, \
              doc json, tags text, raw blob); insert into t values {rows}"
         ))
         .unwrap();
@@ -167,7 +167,7 @@ fn the_same_rows_give_the_same_plan_and_the_same_records() {
         let rows = values(["array['x', 'y']", "array[]::text[]"], ["'\\x00ff'", "''"]);
         let database = server.database(&format!(
             "create table t (id bigint, email text, seats int, big bigint, amount numeric(18, 4), wide numeric(38, 10), \
-             ratio float8, small real, active boolean, since date, clock time, seen timestamp, at timestamptz, \
+             ratio float8, small real, active boolean, since date, clock time, seen timestamp, instant timestamptz, \
              span interval, token uuid, doc json, tags text[], raw bytea); insert into t values {rows}"
         ));
         same("postgres", server.parts(&database), "t", &[]);
@@ -180,7 +180,7 @@ fn the_same_rows_give_the_same_plan_and_the_same_records() {
         let rows = values(["['x', 'y']", "[]::varchar[]"], ["'\\x00\\xFF'::blob", "''::blob"]);
         let create = format!(
             "create table t (id bigint, email text, seats int, big bigint, amount decimal(18, 4), wide decimal(38, 10), \
-             ratio double, small real, active boolean, since date, clock time, seen timestamp, at timestamptz, \
+             ratio double, small real, active boolean, since date, clock time, seen timestamp, instant timestamptz, \
              span interval, token uuid, doc json, tags varchar[], raw blob);\ninsert into t values {rows}"
         );
         super::duckdb::database(&library, &path, &create);
@@ -193,7 +193,7 @@ fn the_same_rows_give_the_same_plan_and_the_same_records() {
         let rows = values(["null", "null"], ["null", "null"]);
         let schema = server.schema(&format!(
             "create table t (id bigint, email text, seats int, big bigint, amount number(18, 4), wide number(38, 10), \
-             ratio float, small float, active boolean, since date, clock time, seen timestamp_ntz, at timestamp_tz, \
+             ratio float, small float, active boolean, since date, clock time, seen timestamp_ntz, instant timestamp_tz, \
              span text, token text, doc text, tags text, raw text);\ninsert into t values {rows}"
         ));
         same("snowflake", server.connection(&schema), "t", &["span", "tags", "raw"]);
@@ -203,7 +203,7 @@ fn the_same_rows_give_the_same_plan_and_the_same_records() {
         // Times of day and intervals of months and days it has not, and JSON is text in it.
         server.run(
             "create table t (id bigint, email string, seats int, big bigint, amount decimal(18, 4), wide decimal(38, 10), \
-             ratio double, small float, active boolean, since date, seen timestamp_ntz, at timestamp, token string, \
+             ratio double, small float, active boolean, since date, seen timestamp_ntz, instant timestamp, token string, \
              doc string, tags array<string>, raw binary) using parquet;\n\
              insert into t values \
              (1, 'ünï@x.io', 5, 9007199254740993, 12.5, 1234567890123456789012345678.1234567891, 0.1, float(0.1), true, \

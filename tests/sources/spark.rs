@@ -20,7 +20,7 @@ fn types_values_and_refusals() {
         ("timestamp_ntz '9999-12-31 10:00:00'", "Timestamp(µs)", "9999-12-31T10:00:00"),
         ("timestamp '2026-11-22 10:00:00 +01:00'", "Timestamp(µs, \"UTC\")", "2026-11-22T09:00:00Z"),
         ("interval '3 04:05:06.5' day to second", "Utf8", "PT76H5M6.5S"),
-        ("array(1, null, 3)", "List(Int32, field: 'element')", "[1, ∅, 3]"),
+        ("array(1, null, 3)", "List(Int32)", "[1, ∅, 3]"),
         ("named_struct('a', 1)", "Struct(\"a\": non-null Int32)", "{a: 1}"),
         ("cast(null as string)", "Utf8", "∅"),
     ];

@@ -151,7 +151,7 @@ impl Inner {
                 statement = format!("select {} from {table}{filter}", columns.join(", "));
             }
         }
-        self.check(&statement)?;
+        self.check(&connection, &statement)?;
         let mut running = self.prepared(&connection, &statement)?;
         let reader = running.execute().map_err(|e| self.explain(&e, Stage::Statement))?;
         let normal = self.normal(&reader.schema(), hint)?;
@@ -214,13 +214,8 @@ impl Inner {
     /// The columns of a query as the driver has them, without reading rows.
     fn columns(&self, connection: &ManagedConnection, query: &Query) -> Result<Schema> {
         let sql = self.target.dialect.statement(query, None);
-        self.check(&sql)?;
+        self.check(connection, &sql)?;
         let empty = self.target.dialect.without_rows(&sql);
-        if self.target.ask == Ask::Both {
-            // What is wrong with the statement is said of the statement, not of the brackets.
-            self.prepared(connection, &sql)?;
-            self.prepared(connection, &empty)?;
-        }
         let asked = if self.target.ask == Ask::Bracketed { &empty } else { &sql };
         match self.prepared(connection, asked)?.execute_schema() {
             Ok(schema) => Ok(schema),
@@ -233,12 +228,16 @@ impl Inner {
         }
     }
 
-    fn check(&self, sql: &str) -> Result<()> {
-        if matches!(first_word(sql).as_str(), "select" | "with" | "from" | "values") {
-            return Ok(());
+    /// Refuses what is no single `select`, before it is run.
+    fn check(&self, connection: &ManagedConnection, sql: &str) -> Result<()> {
+        if !matches!(first_word(sql).as_str(), "select" | "with" | "from" | "values") {
+            let help = "a model is one `select` (or `with … select`) statement";
+            return Err(self.fault(Error::failed_help("the SQL is not a `select`", help)));
         }
-        let help = "a model is one `select` (or `with … select`) statement";
-        Err(self.fault(Error::failed_help("the SQL is not a `select`", help)))
+        if self.target.ask == Ask::Both {
+            self.prepared(connection, &self.target.dialect.without_rows(sql))?;
+        }
+        Ok(())
     }
 
     fn normal(&self, schema: &Schema, wanted: Option<&[String]>) -> Result<Normal> {

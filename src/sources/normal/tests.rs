@@ -43,6 +43,7 @@ fn what_drivers_give_and_what_it_becomes() {
     let json = || said("arrow.json", "");
     let opaque = |name: &str| said("arrow.opaque", &format!("{{\"type_name\": \"{name}\", \"vendor_name\": \"v\"}}"));
     let variant = HashMap::from([("logicalType".to_owned(), "VARIANT".to_owned())]);
+    let described = |kind: &str| HashMap::from([("SNOWFLAKE_TYPE".to_owned(), kind.to_owned())]);
     let none = HashMap::new;
     let uuid = [0x6f, 0x96, 0x19, 0xff, 0x8b, 0x86, 0xd0, 0x11, 0xb4, 0x2d, 0, 0xc0, 0x4f, 0xc9, 0x64, 0xff];
     let zoned = TimestampMicrosecondArray::from(vec![0]).with_timezone("Europe/Berlin");
@@ -62,6 +63,13 @@ fn what_drivers_give_and_what_it_becomes() {
         (text(&["x"]), none(), "Utf8", &["\"x\""]),
         (text(&["[1, {\"a\": 9007199254740993}]"]), json(), "Utf8 json", &["[1,{\"a\":9007199254740993}]"]),
         (text(&["{\"a\": null}"]), variant, "Utf8 json", &["{\"a\":null}"]),
+        (text(&["[1]"]), described("array"), "Utf8 json", &["[1]"]),
+        (
+            Arc::new(TimestampMicrosecondArray::from(vec![0]).with_timezone("UTC")),
+            described("timestamp_ntz"),
+            "Timestamp(µs)",
+            &["\"1970-01-01T00:00:00\""],
+        ),
         (text(&["1.50"]), opaque("numeric"), "Utf8 decimal", &["1.5"]),
         (text(&["(1,2)"]), opaque("point"), "Utf8", &["\"(1,2)\""]),
         (bytes(&[&uuid]), said("arrow.uuid", ""), "Utf8", &["\"6f9619ff-8b86-d011-b42d-00c04fc964ff\"", "null"]),
