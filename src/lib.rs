@@ -17,6 +17,7 @@
 
 pub mod cli;
 pub mod connectors;
+pub mod dbt;
 pub mod deliver;
 pub mod destinations;
 pub mod diff;
@@ -31,6 +32,7 @@ pub mod sandbox;
 pub mod sources;
 pub mod state;
 pub mod sync_test;
+pub mod usage;
 
 pub mod diagnostic;
 pub mod http;

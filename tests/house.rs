@@ -39,6 +39,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "a connector knows an API and what is sent to it, not why",
     ),
     (
+        "dbt",
+        &["crate::project", "crate::plan", "crate::cli", "crate::sources", "crate::state", "std::fs", "tokio"],
+        "what dbt says is read from bytes, whoever has them",
+    ),
+    (
         "diff",
         &["crate::plan", "crate::state", "crate::project", "crate::cli", "crate::deliver", "crate::destinations"],
         "the diff stands before the plan",
@@ -63,6 +68,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "notify",
         &["crate::cli", "crate::project", "crate::plan", "crate::deliver", "crate::report"],
         "who carries a message does not choose it",
+    ),
+    (
+        "usage",
+        &["crate::cli", "crate::project", "crate::plan", "crate::deliver", "crate::report", "crate::state"],
+        "who counts keys does not know who reads them",
     ),
     ("state", &["crate::cli", "crate::report", "crate::sources"], "the state is below the commands"),
     (

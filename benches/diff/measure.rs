@@ -60,6 +60,7 @@ fn run(
         retry: false,
         full_refresh: false,
         started_at: "2026-01-01T00:00:00Z".into(),
+        queried: None,
     };
     let mut sink = |batch| {
         sink(batch);

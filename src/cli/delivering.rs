@@ -115,6 +115,8 @@ impl Depot<'_> {
             record: SyncRecord {
                 number: 0,
                 sync: sync.name.clone(),
+                model: part.model.clone(),
+                destination: part.destination.clone(),
                 class: capabilities.class,
                 on_doubt: delivery.on_doubt.into(),
                 values,

@@ -1,12 +1,13 @@
 //! `syncline graph`: how sources, models, syncs and destinations hang together.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::{Global, terminal};
-use crate::diagnostic::Result;
+use crate::diagnostic::{Error, Result};
 use crate::project::Project;
 use crate::report;
 
@@ -15,6 +16,9 @@ pub(super) struct Options {
     /// How it is written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Write syncs of dbt models as dbt exposures, so that dbt's lineage shows them; to standard output without FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "format")]
+    dbt_exposures: Option<Option<PathBuf>>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -32,12 +36,29 @@ enum Format {
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let graph = facts(&super::load(global)?);
+    if let Some(file) = &options.dbt_exposures {
+        return exposures(&graph, file.as_deref());
+    }
     terminal::out(&match options.format {
         Format::Text => report::graph::text(&graph),
         Format::Dot => report::graph::dot(&graph),
         Format::Mermaid => report::graph::mermaid(&graph),
         Format::Json => format!("{graph:#}\n"),
     })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn exposures(graph: &Value, file: Option<&Path>) -> Result<ExitCode> {
+    let (text, left_out) = report::exposures::exposures(graph);
+    match file {
+        None => terminal::out(&text)?,
+        Some(file) => std::fs::write(file, text)
+            .map_err(|e| Error::failed(format!("cannot write the exposures to `{}`: {e}", file.display())))?,
+    }
+    if !left_out.is_empty() {
+        let names: Vec<_> = left_out.iter().map(|name| format!("`{name}`")).collect();
+        terminal::note(&format!("left out, as they read no model by `dbt`: {}", names.join(", ")));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -48,7 +69,11 @@ fn facts(project: &Project) -> Value {
     let mut nodes: Vec<Value> = project.sources.keys().map(|name| node("source", name)).collect();
     let mut edges = Vec::new();
     for (name, model) in &project.models {
-        nodes.push(node("model", name));
+        let mut node = node("model", name);
+        if let Some(dbt) = &model.dbt {
+            node["dbt"] = json!({ "unique_id": dbt.unique_id, "reference": dbt.reference });
+        }
+        nodes.push(node);
         edges.push(edge("reads", format!("source:{}", model.source), format!("model:{name}")));
         edges.extend(model.refs.iter().map(|other| edge("ref", format!("model:{other}"), format!("model:{name}"))));
     }
@@ -56,6 +81,9 @@ fn facts(project: &Project) -> Value {
         let mut node = node("sync", name);
         node["mode"] = sync.sync.mode.word().into();
         node["object"] = sync.sync.object.clone().into();
+        if let Some(description) = &sync.sync.description {
+            node["description"] = description.trim().into();
+        }
         nodes.push(node);
         edges.push(edge("rows", format!("model:{}", sync.model), format!("sync:{name}")));
         edges.push(edge("records", format!("sync:{name}"), format!("destination:{}", sync.destination)));
@@ -73,6 +101,7 @@ fn facts(project: &Project) -> Value {
         "format_version": "1.0",
         "project": project.name,
         "environment": project.environment.name,
+        "owner": project.owner.as_ref().map(|owner| json!({ "name": owner.name, "email": owner.email })),
         "nodes": nodes,
         "edges": edges,
     })

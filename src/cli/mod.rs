@@ -23,6 +23,7 @@ mod show;
 mod state;
 mod terminal;
 mod test;
+mod usage;
 mod validate;
 mod watching;
 
@@ -110,6 +111,8 @@ enum Command {
     Runs(runs::Options),
     /// What is remembered of each sync
     State(state::Options),
+    /// Queried records and API calls of a month, by model
+    Usage(usage::Options),
     /// Connect to everything and say what is wrong
     Doctor(doctor::Options),
     /// The APIs syncs can go to: their objects, modes, fields and limits
@@ -174,6 +177,7 @@ pub fn main() -> ExitCode {
         Command::Show(options) => show::run(&cli.global, &options),
         Command::Runs(options) => runs::run(&cli.global, options),
         Command::State(options) => state::run(&cli.global, options),
+        Command::Usage(options) => usage::run(&cli.global, &options),
         Command::Doctor(options) => doctor::run(&cli.global, &options),
         Command::Connectors(options) => connectors::run(&cli.global, &options),
         Command::Test(options) => test::run(&cli.global, &options),

@@ -216,6 +216,8 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     let record = SyncRecord {
         number: 0,
         sync: sync.to_owned(),
+        model: part.model.clone(),
+        destination: part.destination.clone(),
         class: capabilities.class,
         on_doubt: resolved.sync.delivery.on_doubt.into(),
         values: project.environment.state.values == StateValues::Full,

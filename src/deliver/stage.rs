@@ -169,6 +169,8 @@ impl Stage {
         SyncRecord {
             number: 0,
             sync: SYNC.into(),
+            model: "people".into(),
+            destination: "crm".into(),
             class: self.class,
             on_doubt: self.on_doubt,
             values: true,

@@ -252,6 +252,21 @@ impl Index {
         }
     }
 
+    /// The first 64 bits of each key hash, with its mark, in order of position.
+    pub(super) fn heads(&self) -> impl Iterator<Item = (u64, Mark)> + '_ {
+        let mut bucket = 0;
+        self.marks().enumerate().map(move |(at, mark)| {
+            while bucket + 2 < self.starts.len() && self.start(bucket + 1) as usize <= at {
+                bucket += 1;
+            }
+            // Bucket and word are all bits of the distance to the lowest head but the last `shift`, which are no part
+            // of it.
+            let word = self.words.as_slice()[at * 2].load(Ordering::Relaxed);
+            let within = (((bucket as u128) << 64) | u128::from(word)) << self.span.shift;
+            (self.span.low.wrapping_add((within >> 64) as u64), mark)
+        })
+    }
+
     /// All marks, in order of position.
     pub(super) fn marks(&self) -> impl Iterator<Item = Mark> + '_ {
         (0..self.rows).map(|at| match self.row(at).load(Ordering::Relaxed) & !ROW_BITS {

@@ -62,8 +62,11 @@ impl<'a> KeyList<'a> {
     }
 }
 
-/// Looks through all lists together.
-pub(super) fn repeated(lists: Vec<KeyList<'_>>) -> Result<Repeated, DiffError> {
+/// Looks through all lists together; `each` gets every different key, ascending.
+pub(super) fn repeated(
+    lists: Vec<KeyList<'_>>,
+    mut each: impl FnMut(Hash) -> Result<(), DiffError>,
+) -> Result<Repeated, DiffError> {
     let mut sources: Vec<Source> = Vec::new();
     for mut list in lists {
         list.sort();
@@ -77,12 +80,14 @@ pub(super) fn repeated(lists: Vec<KeyList<'_>>) -> Result<Repeated, DiffError> {
     let mut run: Option<(Hash, u64)> = None;
     let mut close = |run: Option<(Hash, u64)>| {
         if let Some((key, count)) = run {
+            each(key)?;
             found.distinct += 1;
             if count > 1 {
                 found.keys.push(key);
                 found.rows += count;
             }
         }
+        Ok::<_, DiffError>(())
     };
     while let Some(lowest) = (0..sources.len()).min_by_key(|&i| sources[i].head) {
         let key = sources[lowest].head;
@@ -92,12 +97,12 @@ pub(super) fn repeated(lists: Vec<KeyList<'_>>) -> Result<Repeated, DiffError> {
         run = match run {
             Some((current, count)) if current == key => Some((key, count + 1)),
             other => {
-                close(other);
+                close(other)?;
                 Some((key, 1))
             }
         };
     }
-    close(run);
+    close(run)?;
     Ok(found)
 }
 

@@ -25,6 +25,7 @@ mod mappings;
 mod memory;
 mod merge;
 mod old;
+mod queried;
 mod rehash;
 mod rekey;
 mod removed;
@@ -169,6 +170,9 @@ pub struct Options {
     pub full_refresh: bool,
     /// `run.started_at` for templates: the same on both sides of every comparison, so that it never makes a difference.
     pub started_at: String,
+    /// Where the different keys of the model are written: the first eight bytes of each key hash, ascending; nowhere if
+    /// nobody counts them.
+    pub queried: Option<PathBuf>,
 }
 
 /// Rows counted by the diff.

@@ -59,6 +59,7 @@ pub fn diff(
         memory: options.memory,
         threads,
         scratch: &options.scratch,
+        queried: options.queried.as_deref(),
     };
     let mut scanned = scan.run(model)?;
     // The types of an empty model are a guess: only rows can show that a key has another type.

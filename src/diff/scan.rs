@@ -15,6 +15,7 @@ use super::invalid::{Place, Tally};
 use super::keys::{KeyList, repeated};
 use super::layout::convert;
 use super::mappings::{BoundPart, Part, Sent, Sents};
+use super::queried::Queried;
 use super::rehash::Rehash;
 use super::runs::{Gauge, ROWS, Run, RunWriter, sort_numbers};
 use super::snapshot::{Layout, Snapshot, hash_array, hash_field, hashes};
@@ -51,6 +52,8 @@ pub(super) struct Scan<'a> {
     pub memory: usize,
     pub threads: usize,
     pub scratch: &'a Path,
+    /// Where the different keys are written.
+    pub queried: Option<&'a Path>,
 }
 
 /// What reading a model gives.
@@ -129,6 +132,7 @@ impl Scan<'_> {
         let parts = Mutex::new(model.into_iter().enumerate());
         let next = || parts.lock().map_or(None, |mut parts| parts.next());
         let mut scanned = Scanned::default();
+        let mut queried = self.queried.map(|path| Queried::create(path, self.scratch)).transpose()?;
         if slices == 1 {
             let index = self.index(0..rows)?;
             let lanes = threads::all(self.threads, |_| {
@@ -141,7 +145,8 @@ impl Scan<'_> {
                 lane.new_keys.sort();
                 Ok(lane)
             })?;
-            self.close(lanes, index, rest, &mut scanned)?;
+            self.close(lanes, index, rest, queried.as_mut(), &mut scanned)?;
+            queried.map_or(Ok(()), Queried::finish)?;
             return Ok(scanned);
         }
         let bounds = old::bounds(self.snapshot, rows, slices)?;
@@ -168,8 +173,9 @@ impl Scan<'_> {
                 lane.new_keys.sort();
                 Ok(lane)
             })?;
-            self.close(lanes, index, rest, &mut scanned)?;
+            self.close(lanes, index, rest, queried.as_mut(), &mut scanned)?;
         }
+        queried.map_or(Ok(()), Queried::finish)?;
         Ok(scanned)
     }
 
@@ -403,6 +409,7 @@ impl Scan<'_> {
         lanes: Vec<Lane<'_>>,
         index: Option<Index>,
         rest: usize,
+        queried: Option<&mut Queried<'_>>,
         scanned: &mut Scanned,
     ) -> Result<(), DiffError> {
         let (mut lists, mut fetch, mut duplicate_rows) = (Vec::new(), Vec::new(), 0);
@@ -433,9 +440,17 @@ impl Scan<'_> {
             fetch.retain(|(position, _)| !twice.contains(position));
             fetch.append(&mut removed);
         }
+        let aside = queried.as_ref().map(|queried| queried.aside(index.as_ref())).transpose()?;
         // Sorting and fetching need the memory the index has.
         drop(index);
-        let new = repeated(lists)?;
+        let new = match queried.zip(aside) {
+            Some((queried, mut aside)) => {
+                let new = repeated(lists, |key| queried.new_key(&mut aside, key))?;
+                queried.rest(aside)?;
+                new
+            }
+            None => repeated(lists, |_| Ok(()))?,
+        };
         scanned.keys += new.distinct;
         scanned.duplicates.extend(new.keys);
         scanned.invalid.duplicates(duplicate_rows + new.rows);

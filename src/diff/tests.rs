@@ -5,6 +5,7 @@ mod encodings;
 mod keeping;
 mod laws;
 mod mapped;
+mod queried;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -112,6 +113,7 @@ impl World {
             retry: false,
             full_refresh: false,
             started_at: "2026-01-01T00:00:00Z".into(),
+            queried: None,
         };
         World { dir, snapshot: None, doubt: None, held: Held::new(), options, values: true, files: 0 }
     }

@@ -21,7 +21,9 @@ pub struct Model {
     pub sql_file: Option<String>,
     /// A table, whole or cut to columns and rows.
     pub table: Option<Table>,
-    /// A dbt model, by name or unique id.
+    /// A dbt model, seed, snapshot or source table of the source's dbt project: `NAME`, `PACKAGE.NAME`, `NAME.v2`,
+    /// `SOURCE.TABLE` or a unique id.
+    #[schemars(length(min = 1))]
     pub dbt: Option<String>,
     /// The column or columns that identify a row; never null, never twice.
     #[schemars(length(min = 1))]

@@ -13,6 +13,8 @@ use super::sync::Guards;
 pub struct Project {
     /// Name of the project.
     pub name: String,
+    /// Who answers for the syncs; told to dbt with its exposures.
+    pub owner: Option<Owner>,
     /// Values for templates: `{{ vars.NAME }}`.
     #[serde(default)]
     pub vars: Map<String, Value>,
@@ -28,6 +30,17 @@ pub struct Project {
     /// Budgets.
     #[serde(default)]
     pub usage: Usage,
+}
+
+/// A person or a team.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Owner {
+    /// Name of the person or the team.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// An address to write to.
+    pub email: Option<String>,
 }
 
 /// One environment.

@@ -64,6 +64,11 @@ pub enum Planning {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dbt {
-    /// Path of dbt's `manifest.json`, relative to the project.
+    /// Path of dbt's `manifest.json`, from dbt 1.6 on: relative to the project, or absolute. Read when a model of this
+    /// source is given by `dbt`.
+    #[schemars(length(min = 1))]
     pub manifest: String,
+    /// Path of the manifest that what is in production was built with: what `plan --against` compares with where
+    /// `manifest` is not in git.
+    pub base: Option<String>,
 }

@@ -4,6 +4,7 @@
 //! plan.json                          the plan, as `--format json` prints it
 //! operations/SYNC/0000.parquet …     the frozen operations of each sync
 //! bound.json                         what apply checks before it does anything
+//! queried.json, queried/MODEL.keys   what was read of each model, to be counted when the plan is applied
 //! ```
 
 use std::fs::{self, File};
@@ -18,6 +19,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use super::Plan;
 use crate::diagnostic::{Error, Result, space_help};
 use crate::mapping::MappingSpec;
+use crate::usage::Queried;
 
 /// Version of plan files this program writes; readers refuse another major.
 pub const FORMAT_VERSION: &str = "1.0";
@@ -89,6 +91,12 @@ impl PlanFolder {
         write("bound.json", to_json(bound)?)
     }
 
+    /// Writes what was read of each model; the new keys are where [`crate::usage::keys_beside`] says.
+    pub fn write_queried(&self, queried: &Queried) -> Result<()> {
+        let path = self.folder.join("queried.json");
+        fs::write(&path, to_json(queried)?).map_err(|e| failed(&path, &e))
+    }
+
     /// Reads the plan.
     pub fn plan(&self) -> Result<Plan> {
         self.read("plan.json")
@@ -140,6 +148,13 @@ impl PlanFolder {
     fn files(&self) -> std::io::Result<Vec<(String, PathBuf)>> {
         let mut files: Vec<_> =
             ["plan.json", "bound.json"].map(|name| (name.to_owned(), self.folder.join(name))).into_iter().collect();
+        if self.folder.join("queried.json").exists() {
+            files.push(("queried.json".into(), self.folder.join("queried.json")));
+        }
+        let queried = self.folder.join("queried");
+        let mut models = list(&queried)?;
+        models.sort();
+        files.extend(models.into_iter().map(|name| (format!("queried/{name}"), queried.join(name))));
         let operations = self.folder.join("operations");
         let mut syncs = list(&operations)?;
         syncs.sort();

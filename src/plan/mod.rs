@@ -39,6 +39,9 @@ pub struct Plan {
     pub syncs: Vec<SyncPlan>,
     /// Sums over all syncs.
     pub totals: Totals,
+    /// What this plan adds to the records queried in the month.
+    #[serde(default)]
+    pub usage: PlanUsage,
     /// What should be read before applying.
     pub warnings: Vec<Notice>,
     /// Why `apply` refuses this plan; empty when it does not.
@@ -231,6 +234,33 @@ pub struct Estimate {
     pub seconds: u64,
     /// Distinct primary keys this plan reads (the measure of the monthly budget).
     pub queried_records: u64,
+}
+
+/// What a plan adds to the records queried in the calendar month: different primary keys per model, whether anything of
+/// them is sent or not. They are counted when the plan is applied.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PlanUsage {
+    /// The month of UTC, like `2026-11`.
+    pub month: String,
+    /// Records that runs of this month have queried, of all models.
+    pub queried_so_far: u64,
+    /// Records when this plan has been applied.
+    pub after_this_run: u64,
+    /// The most the project allows.
+    pub limit: Option<u64>,
+    /// The models of this plan, the one with most records first.
+    pub models: Vec<ModelUsage>,
+}
+
+/// What a plan adds to the records queried of one model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelUsage {
+    /// Name of the model.
+    pub model: String,
+    /// Records that runs of this month have queried.
+    pub queried_so_far: u64,
+    /// Records this plan is the first of the month to query.
+    pub new: u64,
 }
 
 /// Sums over all syncs.

@@ -3,6 +3,7 @@
 mod checks;
 mod connect;
 mod connectors;
+mod dbt;
 mod digest;
 mod environment;
 mod fields;
@@ -27,7 +28,7 @@ use crate::diagnostic::{Diagnostic, Error, Place, Result};
 use crate::manifest::connector::Parameter;
 use crate::manifest::document::Document;
 use crate::manifest::model::Column;
-use crate::manifest::project::Usage;
+use crate::manifest::project::{Owner, Usage};
 use crate::manifest::source::SourceType;
 use crate::manifest::sync::{Guards, OnRemoved, Sync};
 use crate::manifest::test::Test;
@@ -38,6 +39,7 @@ use crate::sources::Query;
 
 pub use connect::SANDBOX_CREDENTIAL;
 pub use connectors::{KnownConnector, Origin, known as known_connectors};
+pub use dbt::DbtModel;
 pub use environment::EnvironmentInfo;
 
 /// What loading a project gives.
@@ -58,8 +60,12 @@ pub struct Project {
     pub root: PathBuf,
     /// The environment it was loaded for.
     pub environment: EnvironmentInfo,
+    /// Who answers for it, where that is said.
+    pub owner: Option<Owner>,
     /// Budgets.
     pub usage: Usage,
+    /// `file:line:column` of them in `syncline.yaml`.
+    pub usage_place: Option<String>,
     /// Syncs by name, sorted.
     pub syncs: IndexMap<String, ResolvedSync>,
     /// Models by name, sorted.
@@ -126,10 +132,15 @@ pub struct ResolvedModel {
     pub query: Query,
     /// The models it is made of by `ref`, sorted.
     pub refs: Vec<String>,
+    /// What dbt says of it, where it is read by its name there.
+    pub dbt: Option<DbtModel>,
     /// The columns that identify a row.
     pub primary_key: Vec<String>,
-    /// What is promised about columns.
+    /// What is promised about columns; below that, what dbt says of them.
     pub columns: IndexMap<String, Column>,
+    /// `sha256:` over its manifest and its source's, as rendered without secrets, its SQL with that of the models it is
+    /// made of, and all that a dbt model is made of.
+    pub digest: String,
     document: Arc<Document>,
 }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::dbt::{DbtModel, Manifests};
+use super::environment::EnvironmentInfo;
 use super::files::{File, read_text, template_fault};
 use super::links::{Files, arrows, circles};
 use super::tree::Tree;
@@ -19,6 +21,8 @@ pub(super) struct Rendered {
     pub stable: String,
     /// The models it is made of, sorted.
     pub refs: Vec<String>,
+    /// What dbt says of it, where it is read by its name there.
+    pub dbt: Option<DbtModel>,
 }
 
 /// Where a model's statement is written.
@@ -55,15 +59,26 @@ pub(super) fn render_all(
     tree: &dyn Tree,
     files: &Files,
     scope: Option<&Scope>,
+    (manifests, environment): (&Manifests<'_>, Option<&EnvironmentInfo>),
     out: &mut Vec<Diagnostic>,
 ) -> BTreeMap<String, Rendered> {
     let mut done: BTreeMap<String, Rendered> = BTreeMap::new();
     let mut statements: BTreeMap<&str, Statement<'_>> = BTreeMap::new();
     for model in files.models.iter().filter(|model| model.document.is_some()) {
-        if let Some(table) = form(model, out).and_then(|form| origin(tree, model, form, &mut statements, out)) {
-            let stable = format!("{table:?}");
-            done.insert(model.stem.clone(), Rendered { query: table, stable, refs: Vec::new() });
-        }
+        let made = match form(model, out) {
+            Some("dbt") => manifests.model(files, model, environment, out).map(|(query, stable, dbt)| Rendered {
+                query,
+                stable,
+                refs: Vec::new(),
+                dbt: Some(dbt),
+            }),
+            Some(form) => origin(tree, model, form, &mut statements, out).map(|table| {
+                let stable = format!("{table:?}");
+                Rendered { query: table, stable, refs: Vec::new(), dbt: None }
+            }),
+            None => None,
+        };
+        done.extend(made.map(|made| (model.stem.clone(), made)));
     }
     let Some(scope) = scope else { return done };
     let graph = references(files, &statements, out);
@@ -103,7 +118,7 @@ pub(super) fn render_all(
                 (Ok(sql), Ok(stable)) => {
                     let refs = graph.get(name).into_iter().flatten().map(|(to, _)| to.clone());
                     let refs = refs.collect::<BTreeSet<_>>().into_iter().collect();
-                    done.insert(name.to_owned(), Rendered { query: Query::Sql(sql), stable, refs });
+                    done.insert(name.to_owned(), Rendered { query: Query::Sql(sql), stable, refs, dbt: None });
                 }
                 (Err(faults), _) | (_, Err(faults)) => {
                     out.extend(faults.into_iter().map(|fault| statement.diagnostic(fault)));
@@ -155,7 +170,8 @@ fn form<'f>(model: &'f File, out: &mut Vec<Diagnostic>) -> Option<&'f str> {
                 let message = "the model does not say where its rows come from";
                 let place = model.key_place("/name");
                 out.push(
-                    Diagnostic::error("missing-key", message, place).with_help("add one of `sql`, `sql_file`, `table`"),
+                    Diagnostic::error("missing-key", message, place)
+                        .with_help("add one of `sql`, `sql_file`, `table`, `dbt`"),
                 );
             }
             None
@@ -216,13 +232,6 @@ fn origin<'f>(
                 }
                 Err(fault) => out.push(*fault),
             }
-        }
-        "dbt" => {
-            let message = "models by dbt are not in this version";
-            let place = model.key_place("/dbt");
-            out.push(
-                Diagnostic::error("not-in-this-version", message, place).with_help("use `sql`, `sql_file` or `table`"),
-            );
         }
         _ => {}
     }

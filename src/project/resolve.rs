@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::connectors::{Catalog, Origin as From};
+use super::dbt::Manifests;
 use super::environment::{self, EnvironmentInfo};
 use super::files::{File, PROJECT_FILE, read_file, read_kind};
 use super::links::{self, Files};
@@ -76,7 +77,8 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     for sync in &files.syncs {
         checks::sync(sync, offers.of(sync).as_ref(), out);
     }
-    let queries = queries::render_all(tree, &files, scope.as_ref(), out);
+    let manifests = Manifests::read(tree, root, &files, environment.as_ref(), out);
+    let queries = queries::render_all(tree, &files, scope.as_ref(), (&manifests, environment.as_ref()), out);
     // Only what the schema cannot say is left to the typed forms.
     let sources: Vec<Option<Source>> = files.sources.iter().map(|file| self::typed(file, out)).collect();
     let models: Vec<Option<Model>> = files.models.iter().map(|file| self::typed(file, out)).collect();
@@ -93,7 +95,11 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     let offers = Offers { files: &files, spoken: &spoken, environment: Some(&environment) };
     let linker = Linker { files: &files, environment: &environment, queries: &queries, catalog: &catalog, offers };
     let resolved_syncs = linker.syncs(syncs);
-    Some(Project {
+    let usage_place = files.project.place("/usage/monthly_queried_records/limit").map(|place| {
+        let (line, column) = place.line_column();
+        format!("{}:{line}:{column}", place.source.path.display())
+    });
+    let project = Project {
         digest: linker.project_digest(&typed),
         root: root.canonicalize().unwrap_or_else(|_| root.to_owned()),
         syncs: resolved_syncs,
@@ -105,10 +111,14 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         }),
         destinations: linker.destinations(destinations),
         name: typed.name,
+        owner: typed.owner,
         usage: typed.usage,
+        usage_place,
         environment,
         scope,
-    })
+    };
+    out.extend(project.syncs.values().flat_map(|sync| project.contract_faults(sync)));
+    Some(project)
 }
 
 /// The typed form of a file that has one.
@@ -128,7 +138,7 @@ fn diagnostic_of(file: &File, out: &[Diagnostic]) -> bool {
     })
 }
 
-fn swapped<'a>(environment: Option<&'a EnvironmentInfo>, kind: Kind, name: &'a str) -> &'a str {
+pub(super) fn swapped<'a>(environment: Option<&'a EnvironmentInfo>, kind: Kind, name: &'a str) -> &'a str {
     let swaps = environment.map(|e| if kind == Kind::Source { &e.sources } else { &e.destinations });
     swaps.and_then(|swaps| swaps.get(name)).map_or(name, String::as_str)
 }
@@ -241,11 +251,20 @@ impl Linker<'_> {
         let pairs = self.files.models.iter().zip(typed);
         pairs
             .filter_map(|(file, model)| {
-                let model = model?;
+                let mut model = model?;
+                let made = self.queries.get(&file.stem)?;
+                if let Some(dbt) = &made.dbt {
+                    dbt.describe(&mut model.columns);
+                }
                 let resolved = ResolvedModel {
                     source: swapped(Some(self.environment), Kind::Source, &model.source).to_owned(),
-                    query: self.queries.get(&file.stem)?.query.clone(),
-                    refs: self.queries.get(&file.stem)?.refs.clone(),
+                    query: made.query.clone(),
+                    refs: made.refs.clone(),
+                    dbt: made.dbt.clone(),
+                    digest: digest::digest(&json!({
+                        "model": self.model_meaning(file),
+                        "source": self.swapped_meaning(Kind::Source, &model.source),
+                    })),
                     primary_key: model.primary_key,
                     columns: model.columns,
                     document: file.document.clone()?,

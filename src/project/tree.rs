@@ -12,6 +12,18 @@ pub trait Tree {
 
     /// The bytes of a file. What is larger than [`MAX_BYTES`] comes cut to one byte more.
     fn read(&self, path: &str) -> Result<Vec<u8>, Fault>;
+
+    /// The bytes of a file that another program has made, such as dbt's manifest; its path may be absolute. What is
+    /// larger than `most` comes cut to one byte more. A tree that keeps none says [`Fault::Missing`].
+    fn artifact(&self, path: &str, most: usize) -> Result<Vec<u8>, Fault> {
+        let _ = (path, most);
+        Err(Fault::Missing)
+    }
+
+    /// True when the tree is not what is on disk now, but what was: a commit.
+    fn is_past(&self) -> bool {
+        true
+    }
 }
 
 /// Why a file cannot be read.
@@ -76,15 +88,29 @@ impl Tree for Directory {
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, Fault> {
-        let full = self.inside(path)?;
-        if !full.is_file() {
-            return Err(Fault::Failed("it is not a file".into()));
-        }
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(full).map_err(fault)?;
-        file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(fault)?;
-        Ok(bytes)
+        bytes_of(&self.inside(path)?, MAX_BYTES)
     }
+
+    fn artifact(&self, path: &str, most: usize) -> Result<Vec<u8>, Fault> {
+        let given = Path::new(path);
+        let full = if given.is_absolute() { given.canonicalize().map_err(fault)? } else { self.inside(path)? };
+        bytes_of(&full, most)
+    }
+
+    fn is_past(&self) -> bool {
+        false
+    }
+}
+
+/// The bytes of a file, at most one more than `most`.
+fn bytes_of(path: &Path, most: usize) -> Result<Vec<u8>, Fault> {
+    if !path.is_file() {
+        return Err(Fault::Failed("it is not a file".into()));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(fault)?;
+    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(fault)?;
+    Ok(bytes)
 }
 
 fn fault(error: std::io::Error) -> Fault {

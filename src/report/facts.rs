@@ -53,6 +53,19 @@ pub(super) fn verdict(plan: &Plan) -> String {
     text
 }
 
+/// What the plan makes of the month's records, where the project has a limit.
+pub(super) fn budget(plan: &Plan) -> Option<String> {
+    let usage = &plan.usage;
+    let limit = usage.limit.filter(|_| !usage.models.is_empty())?;
+    let share = super::usage::share(usage.after_this_run, limit);
+    Some(format!(
+        "queried records of the month: {} after this run, {share} of {} ({} so far)",
+        group(usage.after_this_run),
+        group(limit),
+        group(usage.queried_so_far)
+    ))
+}
+
 fn no_changes(plan: &Plan) -> String {
     if plan.syncs.is_empty() {
         return "No syncs were planned.".into();

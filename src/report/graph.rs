@@ -43,7 +43,9 @@ impl<'a> Tree<'a> {
             }
             let again = !self.shown.insert(id);
             let note = if again { " (see above)" } else { "" };
-            let _ = writeln!(self.text, "{indent}{branch}model {}{note}", name(node));
+            let dbt = node.pointer("/dbt/unique_id").and_then(Value::as_str);
+            let dbt = dbt.map(|id| format!(" (dbt {})", visible(id))).unwrap_or_default();
+            let _ = writeln!(self.text, "{indent}{branch}model {}{dbt}{note}", name(node));
             if again {
                 continue;
             }

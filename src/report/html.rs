@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::diff::{Line, changed_lines, lines};
 use super::escape::visible;
 use super::facts::{
-    by_state, cause_words, changes, estimate_words, held_words, invalid_reason, is_first_run, is_quiet, notice_text,
-    operation_words, pick, refusals, refused_line, short_commit, symbol, unknown_words, verdict,
+    budget, by_state, cause_words, changes, estimate_words, held_words, invalid_reason, is_first_run, is_quiet,
+    notice_text, operation_words, pick, refusals, refused_line, short_commit, symbol, unknown_words, verdict,
 };
 use super::mask::Masked;
 use super::numbers::{count, percent};
@@ -163,6 +163,7 @@ fn origin(plan: &Plan) -> Vec<String> {
     if !plan.complete && !plan.syncs.is_empty() {
         parts.push("selected syncs only".into());
     }
+    parts.extend(budget(plan));
     parts.retain(|p| !p.is_empty());
     parts
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::doctor::Examination;
 use super::run::Run;
+use super::usage::Statement;
 use crate::plan::Plan;
 
 /// A plan as pretty JSON with a line break at the end: keys in a fixed order, the same plan the same bytes.
@@ -41,10 +42,30 @@ pub fn doctor_schema() -> Value {
     schemars::schema_for!(Examination).to_value()
 }
 
+/// The JSON Schema of what a month used (`schemas/usage.schema.json`).
+pub fn usage_schema() -> Value {
+    schemars::schema_for!(Statement).to_value()
+}
+
+/// What a month used as pretty JSON with a line break at the end.
+///
+/// # Errors
+/// None in practice: every key of it is a string.
+pub fn usage_json(statement: &Statement) -> crate::diagnostic::Result<String> {
+    serde_json::to_string_pretty(statement)
+        .map(|text| text + "\n")
+        .map_err(|e| crate::diagnostic::Error::failed(format!("cannot write the usage as JSON: {e}")))
+}
+
 /// The generated files of this module: path and text.
 pub fn schema_files() -> Vec<(String, String)> {
     let file = |name: &str, schema: Value| (format!("schemas/{name}.schema.json"), format!("{schema:#}\n"));
-    vec![file("plan", plan_schema()), file("run", run_schema()), file("doctor", doctor_schema())]
+    vec![
+        file("plan", plan_schema()),
+        file("run", run_schema()),
+        file("doctor", doctor_schema()),
+        file("usage", usage_schema()),
+    ]
 }
 
 #[cfg(test)]
@@ -71,6 +92,7 @@ mod tests {
         undescribed(&plan_schema(), "plan", &mut found);
         undescribed(&run_schema(), "run", &mut found);
         undescribed(&doctor_schema(), "doctor", &mut found);
+        undescribed(&usage_schema(), "usage", &mut found);
         assert_eq!(found, Vec::<String>::new());
     }
 

@@ -12,6 +12,7 @@
 pub mod connectors;
 pub mod diagnostics;
 pub mod doctor;
+pub mod exposures;
 pub mod graph;
 pub mod html;
 pub mod json;
@@ -21,6 +22,7 @@ pub mod run;
 pub mod sarif;
 pub mod sync_test;
 pub mod terminal;
+pub mod usage;
 
 mod diff;
 mod escape;
@@ -38,5 +40,6 @@ pub use doctor::{Examination, Status as ExaminationStatus, Subject, doctor_text}
 pub use html::plan_html;
 pub use markdown::plan_markdown;
 pub use mask::{Masked, MaskedRun};
+pub use numbers::group as number;
 pub use run::{run_html, run_markdown, run_text};
 pub use terminal::{Style, plan_text};

@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
 /// A number in groups of three, separated by plain spaces: `1 204`.
-pub(super) fn group(n: u64) -> String {
+pub fn group(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, c) in digits.chars().enumerate() {

@@ -15,10 +15,12 @@ use super::journal::{Journal, Record, SyncRecord};
 use super::marks::Marks;
 use super::recover::{self, in_run};
 use super::runs::{Run, Status, SyncRun};
+use super::usage;
 use crate::destinations::{Outcome, Warning};
 use crate::diagnostic::{Error, Result};
 use crate::diff::Hash;
 use crate::plan::operations::{self, Head};
+use crate::usage::Month;
 
 /// A run that began. Dropped without [`ActiveRun::finish`] it stays open, and the next run picks up its journal.
 pub struct ActiveRun<'a> {
@@ -112,9 +114,13 @@ impl<'a> ActiveRun<'a> {
             started_at: started_at.to_string(),
             ..Run::default()
         };
-        for (name, file) in files_below(plan)? {
+        // The keys it queried are kept by month; nothing else of a run needs them.
+        let kept = |name: &str| !name.starts_with("queried/");
+        for (name, file) in files_below(plan)?.into_iter().filter(|(name, _)| kept(name)) {
             backend.put(&in_run(&run.run_id, &format!("plan/{name}")), &file)?;
         }
+        let out = locked.scratch()?;
+        let queried = usage::count(backend, &locked.document().usage, plan, &run.run_id, out.path())?;
         put_run(locked, &run)?;
         let earlier = locked.commit(|document| {
             let serial = document.serial + 1;
@@ -124,6 +130,9 @@ impl<'a> ActiveRun<'a> {
             used.runs.push(run.run_id.clone());
             (used.status, used.serial) = (PlanStatus::Running, serial);
             document.open_runs.push(run.run_id.clone());
+            if let Some(queried) = queried {
+                queried.note(backend, &mut document.usage, Month::of(started_at))?;
+            }
             Ok(earlier)
         })?;
         let journal = Journal::new(backend.journal(&in_run(&run.run_id, "journal"))?, locked.lost());

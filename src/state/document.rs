@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::runs::Status;
 use crate::diagnostic::{Error, Result};
+use crate::usage::Ledger;
 
 /// The version this program writes. A newer minor is read, a newer major refused.
 const VERSION: &str = "1.0";
@@ -35,6 +36,9 @@ pub struct Document {
     /// Plans that were used.
     #[serde(default)]
     pub plans: IndexMap<String, UsedPlan>,
+    /// What was queried and sent, by month.
+    #[serde(default, skip_serializing_if = "Ledger::is_empty")]
+    pub usage: Ledger,
     /// Runs that began and did not end: their journals tell what they did.
     #[serde(default)]
     pub open_runs: Vec<String>,
@@ -135,6 +139,7 @@ impl Document {
             syncs: BTreeMap::new(),
             moved: BTreeMap::new(),
             plans: IndexMap::new(),
+            usage: Ledger::default(),
             open_runs: Vec::new(),
             other: Map::new(),
         }
@@ -176,9 +181,10 @@ impl Document {
         find(sync).or_else(|| moved_from.and_then(find))
     }
 
-    /// Every file some sync needs, those retired in the last commit included.
+    /// Every file that is needed, those retired in the last commit included.
     pub fn files(&self) -> std::collections::HashSet<&str> {
-        self.syncs.values().flat_map(|entry| entry.files().chain(&entry.retired)).map(String::as_str).collect()
+        let syncs = self.syncs.values().flat_map(|entry| entry.files().chain(&entry.retired));
+        syncs.chain(self.usage.files()).chain(&self.usage.retired).map(String::as_str).collect()
     }
 
     /// Forgets the oldest used plans.

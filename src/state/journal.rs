@@ -76,6 +76,12 @@ pub struct SyncRecord {
     pub number: u32,
     /// Name of the sync.
     pub sync: String,
+    /// The model its rows are of; empty in journals of earlier versions.
+    #[serde(default)]
+    pub model: String,
+    /// The destination they go to.
+    #[serde(default)]
+    pub destination: String,
     /// How lost answers are resolved.
     pub class: Class,
     /// What the sync wants done where they cannot be.

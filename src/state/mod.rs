@@ -7,6 +7,7 @@
 //!                           /held/            rows not taken, rows in doubt      (immutable files)
 //!                           /discovered/      fields destinations said they have (a cache)
 //!                           /notified/        what receivers of messages were told last
+//!                           /usage/           keys queried in the month           (immutable files)
 //!                           /runs/<run id>/   run.json, plan/, journal, rows/    (history)
 //!                           /lock.json        who is writing, until when
 //! ```
@@ -36,6 +37,7 @@ pub mod rowlog;
 pub mod runs;
 mod surgery;
 mod transfer;
+mod usage;
 
 #[cfg(test)]
 mod tests;
@@ -288,7 +290,7 @@ impl Locked {
 
     fn sweep(&self, document: &Document) -> Result<()> {
         let needed = document.files();
-        for folder in ["snapshots", "held"] {
+        for folder in ["snapshots", "held", "usage"] {
             for name in self.backend().list(folder)? {
                 let name = format!("{folder}/{name}");
                 if !needed.contains(name.as_str()) {

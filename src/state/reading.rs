@@ -88,6 +88,10 @@ impl Reading {
         self.serial
     }
 
+    pub(super) fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
     /// The document.
     pub fn document(&self) -> &Document {
         &self.document

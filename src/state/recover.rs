@@ -17,6 +17,7 @@ use crate::destinations::Class;
 use crate::diagnostic::{Error, Result};
 use crate::diff::snapshot::Snapshot;
 use crate::plan::operations;
+use crate::usage::Month;
 
 /// Finds files by their names in the state.
 pub(super) type Find<'a> = &'a dyn Fn(&str) -> Result<Option<PathBuf>>;
@@ -71,6 +72,8 @@ pub(super) fn note(
     folded: &Folded,
 ) -> Vec<(String, PathBuf)> {
     let sync = &record.sync;
+    let now = Timestamp::now();
+    document.usage.count_requests(Month::of(now), &record.model, &record.destination, folded.run.requests);
     let entry = document.syncs.entry(sync.clone()).or_default();
     let mut files = vec![(in_run(run_id, &format!("rows/{sync}.parquet")), folded.row_log.clone())];
     let mut retired = Vec::new();
@@ -105,8 +108,7 @@ pub(super) fn note(
     entry.rows_in_doubt = folded.rows_in_doubt;
     entry.key.clone_from(&record.key);
     entry.mapping = folded.mapping;
-    entry.last_run =
-        Some(LastRun { run_id: run_id.into(), status: folded.run.status, finished_at: Timestamp::now().to_string() });
+    entry.last_run = Some(LastRun { run_id: run_id.into(), status: folded.run.status, finished_at: now.to_string() });
     files
 }
 

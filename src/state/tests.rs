@@ -33,6 +33,8 @@ fn record() -> SyncRecord {
     SyncRecord {
         number: 0,
         sync: "people".into(),
+        model: "people".into(),
+        destination: "crm".into(),
         class: Class::A,
         on_doubt: Policy::Hold,
         values: true,

@@ -14,7 +14,7 @@ use crate::diagnostic::{Error, Result};
 const DOCUMENT: &str = "state.json";
 
 impl State {
-    /// Writes document, snapshots and held rows into one zip archive; run history stays where it is.
+    /// Writes document, snapshots, held rows and the keys of the month into one zip archive; run history stays where it is.
     pub fn pull(&self, to: &Path) -> Result<()> {
         let document = self.document()?;
         let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot write `{}`: {e}", to.display()));
@@ -27,7 +27,7 @@ impl State {
             .unix_permissions(0o600);
         archive.start_file(DOCUMENT, options).map_err(|e| failed(&e))?;
         archive.write_all(&document.to_bytes()?).map_err(|e| failed(&e))?;
-        for name in document.syncs.values().flat_map(|entry| entry.files()) {
+        for name in document.syncs.values().flat_map(|entry| entry.files()).chain(document.usage.files()) {
             let path =
                 self.backend.get(name)?.ok_or_else(|| failed(&format!("the state's file `{name}` is missing")))?;
             let mut file = File::open(&path).map_err(|e| local::failed("read", &path, &e))?;
@@ -69,10 +69,11 @@ impl Locked {
         }
         let out = self.scratch()?;
         let mut files = Vec::new();
-        for (index, name) in pushed.syncs.values().flat_map(|entry| entry.files()).enumerate() {
+        let names = pushed.syncs.values().flat_map(|entry| entry.files()).chain(pushed.usage.files());
+        for (index, name) in names.enumerate() {
             // Names come from the archive: nothing may be written elsewhere than where the state keeps such files.
             let mut parts = name.split('/');
-            let plain = matches!(parts.next(), Some("snapshots" | "held"))
+            let plain = matches!(parts.next(), Some("snapshots" | "held" | "usage"))
                 && parts.next().is_some_and(|n| !n.is_empty() && !n.starts_with('.') && !n.contains(['\\', ':']))
                 && parts.next().is_none();
             if !plain {
@@ -91,6 +92,7 @@ impl Locked {
             let serial = document.serial.max(pushed.serial);
             *document = Document { serial, open_runs: Vec::new(), ..pushed };
             document.syncs.values_mut().for_each(|entry| entry.retired.clear());
+            document.usage.retired.clear();
             Ok(())
         })
     }

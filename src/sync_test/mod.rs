@@ -158,6 +158,7 @@ impl Trial<'_> {
             retry: false,
             full_refresh: false,
             started_at: STARTED_AT.into(),
+            queried: None,
         };
         let part: BatchStream = Box::new(RecordBatchIterator::new([Ok(rows.clone())], rows.schema()));
         let mut changes = Vec::new();

@@ -1,9 +1,9 @@
 //! From a project and its state to a plan on disk: what `plan` and `apply` do alike.
 
+mod metering;
 mod planner;
 mod remarks;
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use super::{Format, Selection, progress::Progress, terminal};
@@ -14,6 +14,7 @@ use crate::plan::{Notice, Plan, ProjectInfo, SyncPlan, Totals, guards};
 use crate::project::{Project, ResolvedSync, tree};
 use crate::report::{self, Masked};
 use crate::state::Reading;
+use crate::usage::Month;
 use planner::Planner;
 
 /// What is asked of a plan.
@@ -90,7 +91,7 @@ pub(super) fn make(
         });
     }
     plan.totals = totals(&plan.syncs);
-    budget(project, &mut plan);
+    planner.meter.finish(project, state, &folder, Month::of(now), &mut plan)?;
     // Before it is written: what was allowed and reviewed is what `apply FILE` does.
     guards::allow(&mut plan, &request.selection.allow);
     let bound = Bound {
@@ -115,29 +116,6 @@ pub(super) fn totals(syncs: &[SyncPlan]) -> Totals {
         changed: sum(|s| s.counts.changed),
         removed: sum(|s| s.counts.removed),
         invalid: sum(|s| s.counts.invalid),
-    }
-}
-
-/// A plan that alone reads more than the month allows is over the budget whatever was read before.
-fn budget(project: &Project, plan: &mut Plan) {
-    use crate::manifest::project::OnExceed;
-    let Some(budget) = &project.usage.monthly_queried_records else { return };
-    let per_model: HashMap<&str, u64> =
-        plan.syncs.iter().map(|s| (s.model.as_str(), s.estimate.queried_records)).collect();
-    let queried: u64 = per_model.values().sum();
-    if queried <= budget.limit {
-        return;
-    }
-    let notice = Notice {
-        code: "budget".into(),
-        sync: None,
-        message: format!("this plan reads {queried} distinct records; the monthly budget is {}", budget.limit),
-        help: Some("narrow the models, or raise `usage.monthly_queried_records.limit`".into()),
-        place: None,
-    };
-    match budget.on_exceed {
-        OnExceed::Warn => plan.warnings.push(notice),
-        OnExceed::Refuse => plan.refusals.push(notice),
     }
 }
 

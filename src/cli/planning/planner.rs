@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::super::discovering::{self, Discoverer};
 use super::super::watching::Watch;
+use super::metering::Meter;
 use super::{Request, remarks};
 use crate::connectors::Setup;
 use crate::destinations::{self, Load};
@@ -40,6 +41,7 @@ pub(super) struct Planner<'a> {
     /// What decides the records of each sync planned so far.
     pub frozen: IndexMap<String, FrozenSync>,
     pub warnings: Vec<Notice>,
+    pub meter: Meter,
 }
 
 impl<'a> Planner<'a> {
@@ -62,6 +64,7 @@ impl<'a> Planner<'a> {
             discoverer: Discoverer::new(project, state),
             frozen: IndexMap::new(),
             warnings: Vec::new(),
+            meter: Meter::new(folder.path()),
         }
     }
 }
@@ -120,6 +123,7 @@ impl Planner<'_> {
             retry: self.request.selection.retry,
             full_refresh: self.request.selection.full_refresh,
             started_at: self.started_at.clone(),
+            queried: Some(scratch.path().join("queried")),
         };
         let rows = source.read(&model.query, columns.as_deref()).map_err(|e| e.context(&origin))?;
         let summary = diff::diff(
@@ -135,6 +139,9 @@ impl Planner<'_> {
         )
         .map_err(|e| diff_failed(sync, &origin, e))?;
         let queried = summary.keys;
+        if let Some(keys) = &options.queried {
+            self.meter.take(&model.name, keys)?;
+        }
         let again = options.retry || options.full_refresh;
         collector.take_left(left(sync, &view, again))?;
         collector.forget_held(watch.left())?;

@@ -5,7 +5,7 @@
 
 mod details;
 
-use super::facts::{by_state, changes, is_quiet, notice_text, refusals, short_commit, verdict};
+use super::facts::{budget, by_state, changes, is_quiet, notice_text, refusals, short_commit, verdict};
 use super::mask::Masked;
 use super::numbers::{count, group};
 use super::prose::{code, marker, sentence};
@@ -118,6 +118,7 @@ fn origin(plan: &Plan) -> String {
         (None, Some(against)) => parts.push(format!("against {}", code(short_commit(against), false))),
         (None, None) => {}
     }
+    parts.extend(budget(plan));
     if !plan.configuration.is_empty() {
         parts.push(count(plan.configuration.len() as u64, "manifest changed", "manifests changed"));
     }

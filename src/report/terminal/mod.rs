@@ -7,7 +7,7 @@ pub(super) use paint::{Paint, Role};
 
 use super::diff::{Line, changed_lines, lines};
 use super::escape::{cut, pad, visible, width, wrap, wrap_words};
-use super::facts::{is_quiet, notice_text, refusals, refused_line, short_commit, symbol, verdict};
+use super::facts::{budget, is_quiet, notice_text, refusals, refused_line, short_commit, symbol, verdict};
 use super::mask::Masked;
 use super::numbers::count;
 use crate::plan::{ConfigurationChange, Notice, Plan};
@@ -82,6 +82,9 @@ impl Page {
         let verdict = verdict(plan);
         self.prose(0, "", &verdict, Some(Role::Strong));
         self.prose(0, "", &project_line(plan), Some(Role::Faint));
+        if let Some(budget) = budget(plan) {
+            self.prose(0, "", &budget, Some(Role::Faint));
+        }
         if let Some(refused) = refused_line(plan) {
             self.prose(0, "", &refused, Some(Role::Bad));
         }
