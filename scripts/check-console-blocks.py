@@ -32,6 +32,7 @@ VOLATILE = [
     re.compile(r"\bsha256:[0-9a-f]{8,}\b"),
     re.compile(r"(?<= · )[0-9a-f]{7}(?= |$)"),
     re.compile(r"(?<= in )\d+(\.\d+)? (ms|s)\b"),
+    re.compile(r"\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun) \d\d [A-Z][a-z]{2} \d{4}, \d\d:\d\d [A-Z]{2,4}( \(in [^)]*\))?"),
 ]
 
 

@@ -29,6 +29,7 @@ pub mod project;
 pub mod render;
 pub mod report;
 pub mod sandbox;
+pub mod schedule;
 pub mod sources;
 pub mod state;
 pub mod sync_test;

@@ -6,6 +6,7 @@ mod postgres;
 mod project;
 mod spark;
 
+mod against;
 mod apply;
 mod careful;
 mod cli;
@@ -27,6 +28,7 @@ mod plan;
 mod refusals;
 mod saas;
 mod sandbox;
+mod schedules;
 mod sources;
 mod sync_tests;
 mod usage;

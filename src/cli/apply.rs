@@ -5,15 +5,17 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::delivering::Order;
 use super::interrupt::Interrupt;
-use super::narrowing::{Narrowing, Shares};
+use super::narrowing::{Narrowing, Share, Shares};
+use super::scheduling::Schedules;
 use super::{
     Format, Global, Selection, delivering, notifying, planning, progress::Progress, runs, scratch::Scratch, terminal,
 };
 use crate::diagnostic::{Error, Result};
 use crate::plan::file::PlanFolder;
 use crate::plan::{Plan, guards};
-use crate::project::Project;
+use crate::project::{Project, Sets};
 use crate::state::runs::{Run, Status, SyncRun};
 use crate::state::{LockRequest, Locked, PlanUse, State};
 
@@ -23,8 +25,11 @@ const SAMPLES: usize = 3;
 #[derive(Args)]
 pub(super) struct Options {
     /// A plan file: exactly it is done, or it is refused as stale
-    #[arg(value_name = "PLANFILE", conflicts_with_all = ["select", "retry", "full_refresh"])]
+    #[arg(value_name = "PLANFILE", conflicts_with_all = ["select", "retry", "full_refresh", "due"])]
     file: Option<PathBuf>,
+    /// Run what is due by the schedules, and what follows it; safe to call every few minutes
+    #[arg(long, conflicts_with_all = ["only_key", "limit"])]
+    due: bool,
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
@@ -49,7 +54,7 @@ pub(super) struct Options {
     show_values: bool,
 }
 
-pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
+pub(super) fn run(global: &Global, mut options: Options) -> Result<ExitCode> {
     if options.file.is_some() && options.narrowing.is_set() {
         return Err(Error::failed_help(
             "a plan file is applied exactly as it was reviewed: --only-key and --limit do not go with one",
@@ -60,6 +65,9 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
     let state = terminal::state(&project)?;
     let wait = std::time::Duration::from_secs(options.lock_timeout);
     let locked = state.lock(&LockRequest { wait, ..LockRequest::new("apply") })?;
+    // What waited for the lock begins now.
+    let now = options.selection.now.unwrap_or_else(jiff::Timestamp::now);
+    (options.selection.now, options.selection.due) = (Some(now), options.due);
     let folder = Scratch::new(&project)?;
     let interrupt = Interrupt::new(&locked, folder.whole())?;
     for run in locked.recover()? {
@@ -70,17 +78,21 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
         None => match fresh(&project, &state, &locked, &options, folder.path()) {
             Ok(prepared) => prepared,
             Err(error) => {
-                let syncs = project.select(&options.selection.select).unwrap_or_default();
+                let syncs = meant(&project, &locked, &options, now).unwrap_or_default();
                 notifying::tell(&project, &locked, &unplanned(&project, &syncs, &error));
                 return Err(error);
             }
         },
     };
+    if let Some(line) = &prepared.nothing_due {
+        return nothing_due(&project, line, &options);
+    }
     guards::allow(&mut prepared.plan, &options.selection.allow);
     // Who applies a file has seen it, but not that it is refused.
     if options.format == Format::Text && (options.file.is_none() || !prepared.plan.refusals.is_empty()) {
         terminal::out(&planning::face(&prepared.plan, Format::Text, options.show_values)?)?;
     }
+    let refused = if options.due { leave_refused_out(&mut prepared.plan) } else { Vec::new() };
     if !prepared.plan.refusals.is_empty() {
         return refuse(&project, &locked, &prepared, &options);
     }
@@ -94,8 +106,17 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
     }
     adopt_new_names(&project, &locked)?;
     drop(interrupt);
-    let Prepared { plan, folder, failures } = prepared;
-    let run = delivering::deliver(&project, &locked, &plan, &shares, &folder, failures, options.wire_log.as_deref())?;
+    let Prepared { plan, folder, failures, .. } = prepared;
+    let unplanned = failures.iter().map(|(sync, e)| delivering::failed(sync, &Share::default(), &e.to_string()));
+    let order = Order {
+        plan: &plan,
+        folder: &folder,
+        shares: &shares,
+        others: unplanned.chain(refused).collect(),
+        since: (!options.narrowing.is_set()).then_some(now),
+        wire_log: options.wire_log.as_deref(),
+    };
+    let run = delivering::deliver(&project, &locked, order)?;
     // What one record did says nothing of its sync.
     if !options.narrowing.is_set() {
         notifying::tell(&project, &locked, &run);
@@ -107,6 +128,54 @@ struct Prepared {
     plan: Plan,
     folder: PlanFolder,
     failures: Vec<(String, Error)>,
+    nothing_due: Option<String>,
+}
+
+/// The syncs that were asked for.
+fn meant(project: &Project, locked: &Locked, options: &Options, now: jiff::Timestamp) -> Result<Vec<String>> {
+    let schedules = Schedules::new(project, &locked.read()?, now)?;
+    Ok(schedules.select(&options.selection, Sets::default())?.syncs)
+}
+
+/// What runs by schedules is a job for each sync: one that a guard refuses is left out, and the others run. It has not
+/// begun, so it stays due. Nothing is left out when the refusal is of the whole plan, or when nothing else is in it.
+fn leave_refused_out(plan: &mut Plan) -> Vec<SyncRun> {
+    let whole = plan.refusals.iter().any(|refusal| refusal.sync.is_none());
+    let why = |name: &str| plan.refusals.iter().find(|refusal| refusal.sync.as_deref() == Some(name));
+    if whole || plan.refusals.is_empty() || plan.syncs.iter().all(|sync| why(&sync.sync).is_some()) {
+        return Vec::new();
+    }
+    let mut refused: Vec<SyncRun> = Vec::new();
+    for refusal in &plan.refusals {
+        let Some(name) = refusal.sync.as_ref().filter(|name| !refused.iter().any(|sync| sync.sync == **name)) else {
+            continue;
+        };
+        let planned = plan.syncs.iter().find(|sync| sync.sync == *name).map(delivering::planned);
+        refused.push(SyncRun {
+            sync: name.clone(),
+            status: Status::Refused,
+            planned: planned.unwrap_or_default(),
+            error: Some(refusal.message.clone()),
+            ..SyncRun::default()
+        });
+    }
+    plan.syncs.retain(|sync| !refused.iter().any(|other| other.sync == sync.sync));
+    plan.refusals.clear();
+    plan.totals = planning::totals(&plan.syncs);
+    refused
+}
+
+/// A call that comes too early is no failure.
+fn nothing_due(project: &Project, line: &str, options: &Options) -> Result<ExitCode> {
+    let run = Run { status: Status::Succeeded, ..ended(project) };
+    write_report(&run, options)?;
+    if options.format == Format::Text {
+        terminal::out(&format!("{line}\n"))?;
+    } else {
+        terminal::out(&runs::face(&runs::value(&run)?, options.format, options.show_values)?)?;
+        terminal::note(line);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn fresh(
@@ -116,9 +185,10 @@ fn fresh(
     options: &Options,
     folder: &std::path::Path,
 ) -> Result<Prepared> {
-    let request = planning::Request { selection: &options.selection, samples: SAMPLES, folder };
+    let request = planning::Request { selection: &options.selection, samples: SAMPLES, folder, against: None };
     let planned = planning::make(project, state.hash_key(), &locked.read()?, &request, &Progress::new())?;
-    Ok(Prepared { plan: planned.plan, folder: planned.folder, failures: planned.failures })
+    let planning::Planned { plan, folder, failures, nothing_due } = planned;
+    Ok(Prepared { plan, folder, failures, nothing_due })
 }
 
 fn from_file(project: &Project, locked: &Locked, file: &std::path::Path, folder: &std::path::Path) -> Result<Prepared> {
@@ -137,7 +207,7 @@ fn from_file(project: &Project, locked: &Locked, file: &std::path::Path, folder:
     if let PlanUse::Resume = locked.check_plan(&bound.plan_id, &bound.lineage, bound.serial)? {
         terminal::note("This plan was begun before; what is left of it is done now.");
     }
-    Ok(Prepared { plan: folder.plan()?, folder, failures: Vec::new() })
+    Ok(Prepared { plan: folder.plan()?, folder, failures: Vec::new(), nothing_due: None })
 }
 
 /// What a narrowed run does, before anybody is asked.
@@ -221,9 +291,12 @@ fn finish(run: &Run, options: &Options) -> Result<ExitCode> {
         terminal::note(&format!("error: sync `{name}`: {reason}"));
     }
     let sum = |count: fn(&SyncRun) -> u64| run.syncs.iter().map(count).sum::<u64>();
-    let failed = run.error.is_some() || run.syncs.iter().any(|sync| sync.error.is_some() || sync.pending > 0);
-    Ok(if failed {
+    let refused = |sync: &SyncRun| sync.status == Status::Refused;
+    let failed = |sync: &SyncRun| !refused(sync) && (sync.error.is_some() || sync.pending > 0);
+    Ok(if run.error.is_some() || run.syncs.iter().any(failed) {
         ExitCode::FAILURE
+    } else if run.syncs.iter().any(refused) {
+        ExitCode::from(Error::Refused { message: String::new(), help: None }.exit_code())
     } else if sum(|s| s.rejected) + sum(|s| s.in_doubt) > 0 {
         ExitCode::from(Error::Partial(String::new()).exit_code())
     } else {

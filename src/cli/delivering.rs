@@ -1,12 +1,15 @@
 //! From a plan on disk to a run: opens each destination, delivers its operations, keeps what succeeded.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
+use jiff::Timestamp;
 
 use super::narrowing::{Share, Shares};
 use super::outside::{Opened, Outside};
+use super::planning;
 use super::progress::Progress;
 use crate::deliver::{self, Job, Mapper, RetryPolicy, Stop, Tally};
 use crate::destinations::{self, SendError, Target, TargetField};
@@ -16,33 +19,41 @@ use crate::mapping;
 use crate::plan::file::{FrozenSync, PlanFolder};
 use crate::plan::{Plan, SyncPlan, operations};
 use crate::project::{Project, ResolvedSync};
+use crate::schedule::Outcome;
 use crate::state::journal::SyncRecord;
 use crate::state::runs::{Run, StateCounts, Status, SyncRun};
 use crate::state::{ActiveRun, Locked};
 
+/// What is to be carried out.
+pub(super) struct Order<'a> {
+    pub plan: &'a Plan,
+    pub folder: &'a PlanFolder,
+    /// What of a sync is left of its frozen operations where not all is.
+    pub shares: &'a Shares,
+    /// Syncs of which nothing is delivered, with the reason.
+    pub others: Vec<SyncRun>,
+    /// When the command began; `None` where only a part of the plan is done, which does not count for schedules.
+    pub since: Option<Timestamp>,
+    pub wire_log: Option<&'a Path>,
+}
+
 /// Carries out a plan. What a destination refuses or fails at is part of the run; an error means that journal or state
 /// could not be written, and then the next run picks up where this one ended.
-///
-/// `shares` says what of a sync is left of its frozen operations where not all is.
-pub(super) fn deliver(
-    project: &Project,
-    locked: &Locked,
-    plan: &Plan,
-    shares: &Shares,
-    folder: &PlanFolder,
-    failures: Vec<(String, Error)>,
-    wire_log: Option<&Path>,
-) -> Result<Run> {
+pub(super) fn deliver(project: &Project, locked: &Locked, order: Order) -> Result<Run> {
+    let Order { plan, folder, shares, mut others, since, wire_log } = order;
     let frozen = folder.bound()?.syncs;
     let syncs = plan.syncs.iter().filter_map(|part| project.syncs.get(&part.sync));
     let outside = Outside::new(project, syncs.map(|sync| sync.destination.as_str()), wire_log)?;
     let run = locked.begin(&plan.plan_id, folder.path())?;
+    let run = match since {
+        Some(since) => run.counting_since(since),
+        None => run,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| Error::failed(format!("cannot start the delivery: {e}")))?;
-    let mut others: Vec<SyncRun> =
-        failures.iter().map(|(sync, error)| failed(sync, &Share::default(), &error.to_string())).collect();
+    let mut upstream = Upstream::of(&others);
     let stopped = runtime.block_on(async {
         let stop = stop_on_signal()?;
         let progress = Progress::new();
@@ -54,10 +65,20 @@ pub(super) fn deliver(
                 others.push(failed(&part.sync, &share, "the run was stopped before this sync began"));
                 continue;
             }
-            progress.begin_counted(&format!("applying {}", part.sync), share.operations);
-            if let Err(reason) = depot.one(sync, part, &share, frozen, &progress).await? {
+            if let Some(reason) = upstream.stops(sync) {
+                upstream.stopped(&part.sync);
                 others.push(failed(&part.sync, &share, &reason));
+                continue;
             }
+            progress.begin_counted(&format!("applying {}", part.sync), share.operations);
+            let delivered = match depot.one(sync, part, &share, frozen, &progress).await? {
+                Ok(delivered) => delivered,
+                Err(reason) => {
+                    others.push(failed(&part.sync, &share, &reason));
+                    failed(&part.sync, &share, &reason)
+                }
+            };
+            upstream.ended(&delivered);
         }
         progress.end();
         depot.outside.close();
@@ -85,7 +106,7 @@ impl Depot<'_> {
         share: &Share,
         frozen: &FrozenSync,
         progress: &Progress,
-    ) -> Result<Result<(), String>> {
+    ) -> Result<Result<SyncRun, String>> {
         let (run, stop) = (self.run, self.stop);
         let folder = PlanFolder::new(self.folder).operations(&part.sync);
         let values = self.project.environment.state.values == StateValues::Full;
@@ -102,6 +123,7 @@ impl Depot<'_> {
         let writer: Box<dyn destinations::Writer> = if share.operations == 0 && !capabilities.always_opened {
             Box::new(Untouched)
         } else {
+            run.note_begun(&part.sync)?;
             let mut target = target(sync, frozen, operations::schema(&folder)?, &run.run_id());
             target.operations = share.operations;
             match deliver::open(&*destination, &target, &retry, stop).await {
@@ -134,7 +156,7 @@ impl Depot<'_> {
             mapper: &mut mapper as &mut dyn Mapper,
             retry,
         };
-        deliver::deliver(run, job, &*writer, stop, &Shown(progress)).await.map(|_| Ok(()))
+        deliver::deliver(run, job, &*writer, stop, &Shown(progress)).await.map(Ok)
     }
 }
 
@@ -176,8 +198,43 @@ pub(super) fn planned(part: &SyncPlan) -> StateCounts {
     StateCounts { added: part.counts.added, changed: part.counts.changed, removed: part.counts.removed }
 }
 
+/// How the syncs of a run ended so far, for those that run after them.
+struct Upstream {
+    ended: HashMap<String, Outcome>,
+    /// Those that were not run because of one before them.
+    stopped: HashSet<String>,
+}
+
+impl Upstream {
+    fn of(others: &[SyncRun]) -> Self {
+        let ended = others.iter().map(|sync| (sync.sync.clone(), sync.outcome())).collect();
+        Self { ended, stopped: HashSet::new() }
+    }
+
+    fn ended(&mut self, sync: &SyncRun) {
+        self.ended.insert(sync.sync.clone(), sync.outcome());
+    }
+
+    fn stopped(&mut self, sync: &str) {
+        self.ended.insert(sync.to_owned(), Outcome::Failed);
+        self.stopped.insert(sync.to_owned());
+    }
+
+    /// Why a sync must not run, if one it runs after has ended badly in this run.
+    fn stops(&self, sync: &ResolvedSync) -> Option<String> {
+        let schedule = sync.sync.schedule.as_ref()?;
+        let policy = schedule.on_upstream_failure.unwrap_or_default();
+        let mut known = schedule.after.iter().flatten().filter_map(|name| Some((name, self.ended.get(name)?)));
+        let (name, outcome) = known.find(|(_, outcome)| outcome.stops(policy))?;
+        let what = if self.stopped.contains(name) { "was not run" } else { outcome.words() };
+        let place = planning::place(sync, "/schedule/on_upstream_failure").map(|place| format!(", {place}"));
+        let (word, place) = (policy.word(), place.unwrap_or_default());
+        Some(format!("not run: `{name}` before it {what} (`on_upstream_failure: {word}`{place})"))
+    }
+}
+
 /// The record of a sync of which nothing was delivered.
-fn failed(sync: &str, share: &Share, reason: &str) -> SyncRun {
+pub(super) fn failed(sync: &str, share: &Share, reason: &str) -> SyncRun {
     SyncRun {
         sync: sync.to_owned(),
         status: Status::Failed,

@@ -17,6 +17,7 @@ mod planning;
 mod progress;
 mod runs;
 mod sandbox;
+mod scheduling;
 mod schema;
 mod scratch;
 mod show;
@@ -148,7 +149,7 @@ enum Format {
 /// Which syncs, and how guards and remembered answers are treated; the same for `plan` and `apply`.
 #[derive(Args, Clone, Default)]
 struct Selection {
-    /// Syncs by name, glob, `tag:x`, `model:x`, `destination:x`; comma is or, leading `!` is not
+    /// Syncs by name, glob, `tag:x`, `model:x`, `destination:x`, `due`; comma is or, leading `!` is not
     #[arg(long, value_name = "SEL", value_delimiter = ',')]
     select: Vec<String>,
     /// Also send records again that were rejected, not matched or held in doubt
@@ -160,6 +161,12 @@ struct Selection {
     /// Let a guard pass once, up to the number named: `users:max_removed=104`
     #[arg(long, value_name = "SYNC:GUARD=N")]
     allow: Vec<Allowance>,
+    /// The time it is, for tests
+    #[arg(long, value_name = "RFC3339", hide = true)]
+    now: Option<jiff::Timestamp>,
+    /// Of those selected, only the syncs that are due.
+    #[arg(skip)]
+    due: bool,
 }
 
 /// Parses the command line, runs the command and gives its exit code.

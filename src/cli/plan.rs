@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::planning::against::Comparison;
 use super::{Format, Global, Selection, planning, progress::Progress, scratch::Scratch, terminal};
 use crate::diagnostic::Result;
+use crate::plan::Plan;
 
 /// Exit code of a plan with changes under `--detailed-exitcode`.
 const CHANGES: u8 = 2;
@@ -29,6 +31,16 @@ pub(super) struct Options {
     /// Show values of personal data outside a terminal too
     #[arg(long)]
     show_values: bool,
+    /// Compare the configuration with what the work tree has in common with a branch, tag or commit: what changed, which
+    /// syncs that touches (`--select changed`) and how many records it changes
+    #[arg(long, value_name = "REF")]
+    against: Option<String>,
+    /// With --against: connect to nothing and need no credentials; only the configuration is compared
+    #[arg(long, requires = "against", conflicts_with = "out")]
+    offline: bool,
+    /// With --against: credentials and addresses that were not there before are fine, as named by this digest
+    #[arg(long, value_name = "DIGEST", requires = "against")]
+    approved_surface: Option<String>,
     /// Exit with 2 when there are changes, 0 when there are none
     #[arg(long)]
     detailed_exitcode: bool,
@@ -36,11 +48,26 @@ pub(super) struct Options {
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let project = super::load(global)?;
+    let against = options.against.as_deref();
+    let against = against.map(|to| Comparison::new(&project, to, options.approved_surface.as_deref())).transpose()?;
+    if let (true, Some(against)) = (options.offline, &against) {
+        let plan = against.offline(&project);
+        terminal::out(&planning::face(&plan, options.format, options.show_values)?)?;
+        return Ok(code(options, &plan, !plan.configuration.is_empty()));
+    }
     let state = terminal::state(&project)?;
     let folder = Scratch::new(&project)?;
-    let request = planning::Request { selection: &options.selection, samples: options.samples, folder: folder.path() };
+    let request = planning::Request {
+        selection: &options.selection,
+        samples: options.samples,
+        folder: folder.path(),
+        against: against.as_ref(),
+    };
     let planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
     terminal::out(&planning::face(&planned.plan, options.format, options.show_values)?)?;
+    if let Some(nothing_due) = &planned.nothing_due {
+        terminal::note(nothing_due);
+    }
     let whole = planned.failures.is_empty();
     // Half a plan would be applied as if it were the whole one.
     if let Some(out) = options.out.as_ref().filter(|_| whole) {
@@ -55,11 +82,15 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     }
     let plan = planned.plan;
     let todo = plan.totals.added + plan.totals.changed + plan.totals.removed;
-    Ok(if !plan.refusals.is_empty() {
+    Ok(code(options, &plan, todo > 0))
+}
+
+fn code(options: &Options, plan: &Plan, changes: bool) -> ExitCode {
+    if !plan.refusals.is_empty() {
         ExitCode::from(REFUSED)
-    } else if options.detailed_exitcode && todo > 0 {
+    } else if options.detailed_exitcode && changes {
         ExitCode::from(CHANGES)
     } else {
         ExitCode::SUCCESS
-    })
+    }
 }

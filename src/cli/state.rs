@@ -195,7 +195,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     let folder = Scratch::new(project)?;
     let interrupt = Interrupt::new(&locked, folder.whole())?;
     let selection = Selection { select: vec![sync.to_owned()], ..Selection::default() };
-    let request = planning::Request { selection: &selection, samples: 0, folder: folder.path() };
+    let request = planning::Request { selection: &selection, samples: 0, folder: folder.path(), against: None };
     let mut planned = planning::make(project, state.hash_key(), &locked.read()?, &request, &Progress::new())?;
     if let Some((_, error)) = planned.failures.pop() {
         return Err(error);

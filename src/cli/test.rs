@@ -10,7 +10,7 @@ use super::{Global, terminal};
 use crate::connectors;
 use crate::destinations::DestinationKind;
 use crate::diagnostic::{Diagnostic, Error, Place, Result};
-use crate::project::Project;
+use crate::project::{Project, Sets};
 use crate::{report, sync_test};
 
 #[derive(Args)]
@@ -36,7 +36,7 @@ enum Format {
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let project = super::load(global)?;
-    let chosen = project.select(&options.syncs)?;
+    let chosen = project.select(&options.syncs, &Sets::default())?;
     let scratch = tempfile::tempdir().map_err(|e| Error::failed(format!("cannot make a temporary folder: {e}")))?;
     let mut tests = Vec::new();
     for (name, test) in project.tests.iter().filter(|(_, test)| chosen.contains(&test.test.sync)) {

@@ -287,14 +287,40 @@ pub enum Write {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
-    /// A span of time such as `24h` or `15m`.
+    /// A span of time such as `24h` or `15m`, at least a minute: so long after the last run began.
     pub every: Option<String>,
-    /// A cron expression of five parts.
+    /// A cron expression of five parts: minute, hour, day of month, month, day of week.
     pub cron: Option<String>,
     /// Time zone of `cron`; UTC when absent.
     pub timezone: Option<String>,
-    /// Syncs that must have run before.
+    /// It runs when one of these syncs has run.
     pub after: Option<Vec<String>>,
+    /// What a failed run of a sync in `after` means for this one.
+    pub on_upstream_failure: Option<OnUpstreamFailure>,
+}
+
+/// What a failed upstream means for a sync that runs after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUpstreamFailure {
+    /// It does not run when an upstream did not come to its end; rejected records are no failure.
+    #[default]
+    Stop,
+    /// It does not run when an upstream failed, or had records rejected or in doubt.
+    StopOnRejects,
+    /// It runs however its upstreams ended.
+    Continue,
+}
+
+impl OnUpstreamFailure {
+    /// The word in manifests.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::StopOnRejects => "stop_on_rejects",
+            Self::Continue => "continue",
+        }
+    }
 }
 
 /// A number of rows, or a share of them.

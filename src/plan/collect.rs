@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
+use super::footprint::{Comparing, Footprint};
 use super::identities::Records;
 use super::operations::{Writer, state_word};
 use super::samples::Samples;
@@ -51,6 +52,9 @@ pub struct Collector<'a> {
     pub(super) operations: Writer,
     pub(super) counts: Operations,
     causes: Causes,
+    comparing: Comparing,
+    /// Where records go, for the comparison.
+    target: String,
     fields: IndexMap<String, u64>,
     unknown_before: u64,
     pub(super) nameless: u64,
@@ -91,6 +95,8 @@ impl<'a> Collector<'a> {
             operations,
             counts: Operations::default(),
             causes: Causes::default(),
+            comparing: Comparing::Alone,
+            target: String::new(),
             fields,
             unknown_before: 0,
             nameless: 0,
@@ -104,6 +110,11 @@ impl<'a> Collector<'a> {
     /// Watches over the records that rows are matched to; asked only once the whole model has been read.
     pub fn watching(self, records: Option<Records>) -> Self {
         Self { records, ..self }
+    }
+
+    /// Holds the changes against what another configuration would do. `target` says where records go.
+    pub fn comparing(self, comparing: Comparing, target: String) -> Self {
+        Self { comparing, target, ..self }
     }
 
     /// Takes a batch of changes.
@@ -130,9 +141,8 @@ impl<'a> Collector<'a> {
         }
         if change.state == RowState::Removed {
             self.nameless += u64::from(change.record.is_none());
-            return;
         }
-        match change.cause {
+        match self.comparing.cause(change, action, self.mapping, &self.target) {
             Cause::Data => self.causes.data += 1,
             Cause::Configuration => self.causes.configuration += 1,
             Cause::FirstRun => self.causes.first_run += 1,
@@ -183,9 +193,12 @@ impl<'a> Collector<'a> {
     }
 
     /// Ends the sync's part of the plan; names, guards and estimate are the caller's to add. Returns it with what else
-    /// must be said.
-    pub fn finish(self, summary: Summary) -> Result<(SyncPlan, Remarks)> {
+    /// must be said, and what was noted for a comparison.
+    pub fn finish(self, summary: Summary) -> Result<(SyncPlan, Remarks, Footprint)> {
         self.operations.finish()?;
+        let without_change = self.comparing.left();
+        let footprint =
+            if let Comparing::Noting(footprint) = self.comparing { footprint } else { Footprint::default() };
         let plan = SyncPlan {
             counts: Counts {
                 rows: summary.rows,
@@ -198,6 +211,7 @@ impl<'a> Collector<'a> {
             held: summary.held,
             operations: self.counts,
             causes: self.causes,
+            without_change,
             fields: self.fields.into_iter().filter(|(_, rows)| *rows > 0).collect(),
             unknown_before: self.unknown_before,
             samples: self.samples.finish(),
@@ -205,7 +219,7 @@ impl<'a> Collector<'a> {
             ..SyncPlan::default()
         };
         let (shared, sharing) = self.records.map(|records| records.shared()).unwrap_or_default();
-        Ok((plan, Remarks { nameless: self.nameless, shared, sharing, ..self.remarks }))
+        Ok((plan, Remarks { nameless: self.nameless, shared, sharing, ..self.remarks }, footprint))
     }
 }
 

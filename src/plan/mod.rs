@@ -4,6 +4,7 @@
 
 pub mod collect;
 pub mod file;
+pub mod footprint;
 pub mod former;
 pub mod guards;
 pub mod identities;
@@ -113,8 +114,12 @@ pub struct SyncPlan {
     pub held: HeldCounts,
     /// What would be done at the destination.
     pub operations: Operations,
-    /// Why rows are added or changed.
+    /// Why rows are added, changed or removed. With `--against`, `configuration` counts what the change of the
+    /// configuration since then causes: rows of which the configuration there would make something else.
     pub causes: Causes,
+    /// Rows that would change with the configuration of `--against`, and do not with this one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub without_change: u64,
     /// Destination field → rows in which it differs; only fields that differ somewhere.
     pub fields: IndexMap<String, u64>,
     /// Rows whose old values are not known (`state.values: fingerprint`): which fields differ cannot be said.
@@ -130,6 +135,25 @@ pub struct SyncPlan {
     pub guards: Vec<Guard>,
     /// What applying costs.
     pub estimate: Estimate,
+    /// When it runs by itself; absent when it is run by hand alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Scheduled>,
+}
+
+/// What the schedule of a sync says at the time of the plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Scheduled {
+    /// In words: what the schedule is, whether it is due, and when next.
+    pub text: String,
+    /// RFC 3339, UTC: when it is due next, or after this time when it is due now. Null when that hangs on a sync that has
+    /// no time of its own.
+    pub next: Option<String>,
+    /// True when `apply --due` would run it now.
+    pub due: bool,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Rows by state.
@@ -169,7 +193,7 @@ impl Operations {
     }
 }
 
-/// Causes of added and changed rows.
+/// Causes of added, changed and removed rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Causes {
     /// The rows themselves changed.

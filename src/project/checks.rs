@@ -8,6 +8,7 @@ use super::files::File;
 use super::offer::{self, Offer};
 use crate::diagnostic::{Diagnostic, closest};
 use crate::manifest::document::escape;
+use crate::schedule;
 
 /// Checks a model on its own.
 pub(super) fn model(file: &File, out: &mut Vec<Diagnostic>) {
@@ -165,11 +166,11 @@ fn origin(file: &File, field: &Value, pointer: &str, out: &mut Vec<Diagnostic>) 
 }
 
 fn schedule(file: &File, out: &mut Vec<Diagnostic>) {
-    let Some(schedule) = file.value.get("schedule").and_then(Value::as_object) else { return };
-    let given = |key: &&str| schedule.get(*key).is_some_and(|value| !value.is_null());
+    let Some(schedule_value) = file.value.get("schedule").and_then(Value::as_object) else { return };
+    let given = |key: &&str| schedule_value.get(*key).is_some_and(|value| !value.is_null());
     let forms: Vec<&str> = ["every", "cron", "after"].into_iter().filter(given).collect();
     match forms.as_slice() {
-        [] if schedule.keys().all(|key| key == "timezone") => {
+        [] if schedule_value.keys().all(|key| matches!(key.as_str(), "timezone" | "on_upstream_failure")) => {
             let place = file.key_place("/schedule");
             let help = "add one of `every`, `cron`, `after`, or remove it to run by hand";
             out.push(Diagnostic::error("missing-key", "`schedule` does not say when", place).with_help(help));
@@ -183,41 +184,38 @@ fn schedule(file: &File, out: &mut Vec<Diagnostic>) {
         }
         [] => {}
     }
+    let mut wrong = |key: &str, read: Result<(), schedule::Wrong>| {
+        let Err(wrong) = read else { return };
+        let pointer = format!("/schedule/{key}");
+        let place = match (&file.document, wrong.range) {
+            (Some(document), Some(range)) => Some(document.place_within(&pointer, range)),
+            _ => file.place(&pointer),
+        };
+        out.push(Diagnostic::error("bad-schedule", wrong.message, place).with_help(wrong.help));
+    };
     if let Some(every) = file.text("/schedule/every") {
-        let span = every.parse::<jiff::Span>().ok().filter(|span| span.is_positive());
-        if span.is_none() {
-            let message = format!("`{every}` is not a span of time");
-            out.push(
-                Diagnostic::error("bad-schedule", message, file.place("/schedule/every"))
-                    .with_help("write `15m`, `24h` or `7d`"),
-            );
-        }
+        wrong("every", schedule::span(every).map(drop));
     }
     if let Some(cron) = file.text("/schedule/cron") {
-        let part = |part: &str| {
-            part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '*' | '/' | ',' | '-' | '?' | '#'))
-        };
-        let parts: Vec<&str> = cron.split_whitespace().collect();
-        if parts.len() != 5 || !parts.iter().all(|text| part(text)) {
-            let message = format!("`{cron}` is not a cron expression of five parts");
-            out.push(
-                Diagnostic::error("bad-schedule", message, file.place("/schedule/cron"))
-                    .with_help("minute, hour, day of month, month, day of week: `0 6 * * *` is every day at six"),
-            );
+        wrong("cron", schedule::cron(cron).map(drop));
+    }
+    if let Some(zone) = file.text("/schedule/timezone").filter(|_| given(&"cron")) {
+        wrong("timezone", schedule::zone(zone).map(drop));
+    }
+    for (key, with) in [("timezone", "cron"), ("on_upstream_failure", "after")] {
+        if given(&key) && !given(&with) {
+            let message = format!("`{key}` goes only with `{with}`");
+            out.push(Diagnostic::error("bad-schedule", message, file.key_place(&format!("/schedule/{key}"))));
         }
     }
-    if let Some(zone) = file.text("/schedule/timezone") {
-        let place = || file.place("/schedule/timezone");
-        if !schedule.contains_key("cron") {
-            let message = "`timezone` goes only with `cron`";
-            out.push(Diagnostic::error("bad-schedule", message, file.key_place("/schedule/timezone")));
-        } else if !jiff::tz::db().is_definitively_empty() && jiff::tz::TimeZone::get(zone).is_err() {
-            let message = format!("there is no time zone `{zone}`");
-            out.push(
-                Diagnostic::error("bad-schedule", message, place()).with_help("write a name such as `Europe/Berlin`"),
-            );
-        }
+    if schedule_value.get("after").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+        let message = "`after` names no sync";
+        out.push(
+            Diagnostic::error("bad-schedule", message, file.place("/schedule/after"))
+                .with_help("name the syncs to wait for, or remove `schedule` to run by hand"),
+        );
     }
+    repeated(file, "/schedule/after", "the sync", out);
 }
 
 /// Texts given twice in a list.

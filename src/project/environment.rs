@@ -9,6 +9,7 @@ use super::files::File;
 use crate::diagnostic::{Diagnostic, closest};
 use crate::manifest::project::{Environment, Project, StateBackend};
 use crate::manifest::sync::Guards;
+use crate::render;
 
 /// The environment chosen, laid over the project.
 #[derive(Debug, Clone)]
@@ -29,6 +30,32 @@ pub struct EnvironmentInfo {
     pub sandboxed: BTreeSet<String>,
     /// Variables that only other environments define.
     pub(super) elsewhere: BTreeSet<String>,
+}
+
+impl EnvironmentInfo {
+    /// The variables that templates in a value name, with what they are here.
+    pub(super) fn vars_in(&self, value: &Value) -> Map<String, Value> {
+        let mut vars = Map::new();
+        let mut rest = vec![value];
+        while let Some(value) = rest.pop() {
+            match value {
+                Value::Array(items) => rest.extend(items),
+                Value::Object(map) => rest.extend(map.values()),
+                Value::String(text) if render::is_template(text) => {
+                    for name in render::occurrences(text).iter().filter(|name| name.root() == "vars") {
+                        match name.path.get(1).and_then(|var| self.vars.get_key_value(var)) {
+                            Some((var, value)) => drop(vars.insert(var.clone(), value.clone())),
+                            // `vars.items()` looks at all of them.
+                            None => vars.extend(self.vars.clone()),
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        vars.sort_keys();
+        vars
+    }
 }
 
 /// Chooses the environment. `None` when that is not possible; the reason has been pushed.

@@ -1,5 +1,6 @@
 //! 3 · All manifests of one tree, linked: every fault of a project at once, or a project that can be planned.
 
+pub mod changes;
 mod checks;
 mod connect;
 mod connectors;
@@ -15,6 +16,7 @@ mod queries;
 mod resolve;
 mod select;
 mod spoken;
+mod surface;
 mod sync_tests;
 pub mod tree;
 
@@ -41,6 +43,7 @@ pub use connect::SANDBOX_CREDENTIAL;
 pub use connectors::{KnownConnector, Origin, known as known_connectors};
 pub use dbt::DbtModel;
 pub use environment::EnvironmentInfo;
+pub use select::Sets;
 
 /// What loading a project gives.
 #[derive(Debug)]
@@ -87,6 +90,10 @@ pub struct Project {
 pub struct ResolvedSource {
     /// What kind of system it is.
     pub kind: SourceType,
+    /// `sha256:` over its manifest, as rendered without secrets.
+    pub digest: String,
+    /// What its credentials are and where they go.
+    surface: String,
     document: Arc<Document>,
 }
 
@@ -106,6 +113,10 @@ pub struct ResolvedDestination {
     pub sandbox: bool,
     /// `sha256:` over its manifest, as rendered without secrets, and what its connector asks for fields by.
     pub digest: String,
+    /// `sha256:` over its manifest and that of the project's own connector, as rendered without secrets.
+    pub meaning: String,
+    /// What its credentials are and where they go.
+    surface: String,
     /// What its connection may hold, where a connector says so.
     settings: Option<IndexMap<String, Parameter>>,
     document: Arc<Document>,
@@ -138,13 +149,20 @@ pub struct ResolvedModel {
     pub primary_key: Vec<String>,
     /// What is promised about columns; below that, what dbt says of them.
     pub columns: IndexMap<String, Column>,
-    /// `sha256:` over its manifest and its source's, as rendered without secrets, its SQL with that of the models it is
-    /// made of, and all that a dbt model is made of.
+    /// `sha256:` over its manifest as rendered, its SQL with that of the models it is made of, and all that a dbt model is
+    /// made of.
     pub digest: String,
+    /// The file its statement is in, relative to the project, when it is not the manifest.
+    pub sql_file: Option<PathBuf>,
     document: Arc<Document>,
 }
 
 impl ResolvedModel {
+    /// Its manifest, relative to the project.
+    pub fn file(&self) -> PathBuf {
+        self.document.place("").source.path.clone()
+    }
+
     /// The place of the value at a JSON pointer in its manifest, or of the nearest value above it.
     pub fn place(&self, pointer: &str) -> Option<Place> {
         Some(self.document.place(pointer))
@@ -170,10 +188,17 @@ pub struct ResolvedSync {
     pub on_removed: OnRemoved,
     /// `sha256:` over this sync, its model, source and destination, as rendered without secrets.
     pub digest: String,
+    /// `sha256:` over its manifest alone.
+    pub meaning: String,
     document: Arc<Document>,
 }
 
 impl ResolvedSync {
+    /// Its manifest, relative to the project.
+    pub fn file(&self) -> PathBuf {
+        self.document.place("").source.path.clone()
+    }
+
     /// The place of the value at a JSON pointer in its manifest, or of the nearest value above it.
     pub fn place(&self, pointer: &str) -> Option<Place> {
         Some(self.document.place(pointer))
@@ -304,13 +329,13 @@ impl Project {
 
     /// The syncs that selectors name, in the order they run; all when there are no selectors.
     ///
-    /// A selector is a name, a glob, `tag:x`, `model:x` or `destination:x`; commas and several selectors mean *or*, a
-    /// leading `!` takes away.
+    /// A selector is a name, a glob, `tag:x`, `model:x`, `destination:x`, `changed` or `due`; commas and several selectors
+    /// mean *or*, a leading `!` takes away. What `changed` and `due` mean is in `sets`; they may name nothing.
     ///
     /// # Errors
     /// A selector that names nothing.
-    pub fn select(&self, selectors: &[String]) -> Result<Vec<String>> {
-        select::select(self, selectors)
+    pub fn select(&self, selectors: &[String], sets: &Sets) -> Result<Vec<String>> {
+        select::select(self, selectors, sets)
     }
 
     /// All syncs in the order they run: after those named by `schedule.after`, else by name.

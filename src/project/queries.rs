@@ -1,6 +1,7 @@
 //! Models → queries: SQL files read, `ref`s followed, templates rendered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::dbt::{DbtModel, Manifests};
@@ -21,6 +22,8 @@ pub(super) struct Rendered {
     pub stable: String,
     /// The models it is made of, sorted.
     pub refs: Vec<String>,
+    /// The file the statement is in, when it is not the manifest.
+    pub sql_file: Option<PathBuf>,
     /// What dbt says of it, where it is read by its name there.
     pub dbt: Option<DbtModel>,
 }
@@ -39,6 +42,13 @@ struct Statement<'a> {
 }
 
 impl Statement<'_> {
+    fn file(&self) -> Option<PathBuf> {
+        match &self.origin {
+            Text::Manifest(_) => None,
+            Text::File(source) => Some(source.path.clone()),
+        }
+    }
+
     fn diagnostic(&self, fault: render::Fault) -> Diagnostic {
         match &self.origin {
             Text::Manifest(file) => match &file.document {
@@ -70,11 +80,12 @@ pub(super) fn render_all(
                 query,
                 stable,
                 refs: Vec::new(),
+                sql_file: None,
                 dbt: Some(dbt),
             }),
             Some(form) => origin(tree, model, form, &mut statements, out).map(|table| {
                 let stable = format!("{table:?}");
-                Rendered { query: table, stable, refs: Vec::new(), dbt: None }
+                Rendered { query: table, stable, refs: Vec::new(), sql_file: None, dbt: None }
             }),
             None => None,
         };
@@ -118,7 +129,8 @@ pub(super) fn render_all(
                 (Ok(sql), Ok(stable)) => {
                     let refs = graph.get(name).into_iter().flatten().map(|(to, _)| to.clone());
                     let refs = refs.collect::<BTreeSet<_>>().into_iter().collect();
-                    done.insert(name.to_owned(), Rendered { query: Query::Sql(sql), stable, refs, dbt: None });
+                    let made = Rendered { query: Query::Sql(sql), stable, refs, sql_file: statement.file(), dbt: None };
+                    done.insert(name.to_owned(), made);
                 }
                 (Err(faults), _) | (_, Err(faults)) => {
                     out.extend(faults.into_iter().map(|fault| statement.diagnostic(fault)));

@@ -19,7 +19,7 @@ use super::spoken::{self, Spoken};
 use super::tree::Tree;
 use super::{
     Loaded, Project, ResolvedDestination, ResolvedModel, ResolvedSource, ResolvedSync, ResolvedTest, checks, connect,
-    digest, parameters, sync_tests,
+    digest, parameters, surface, sync_tests,
 };
 use crate::destinations::DestinationKind;
 use crate::diagnostic::{self, Diagnostic};
@@ -106,9 +106,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         models: linker.models(models),
         tests: linker
             .collect(&files.tests, tests, |test, document| (test.name.clone(), ResolvedTest { test, document })),
-        sources: linker.collect(&files.sources, sources, |source, document| {
-            (source.name, ResolvedSource { kind: source.kind, document })
-        }),
+        sources: linker.sources(sources),
         destinations: linker.destinations(destinations),
         name: typed.name,
         owner: typed.owner,
@@ -227,6 +225,22 @@ impl Linker<'_> {
         pairs.filter_map(|(file, typed)| Some(make(typed?, file.document.clone()?))).collect()
     }
 
+    fn sources(&self, typed: Vec<Option<Source>>) -> IndexMap<String, ResolvedSource> {
+        let pairs = self.files.sources.iter().zip(typed);
+        pairs
+            .filter_map(|(file, source)| {
+                let source = source?;
+                let resolved = ResolvedSource {
+                    kind: source.kind,
+                    digest: digest::digest(&self.meaning(file)),
+                    surface: surface::of(file, self.environment, &Value::Null),
+                    document: file.document.clone()?,
+                };
+                Some((source.name, resolved))
+            })
+            .collect()
+    }
+
     fn destinations(&self, typed: Vec<Option<Destination>>) -> IndexMap<String, ResolvedDestination> {
         let files = self.files.destinations.iter().zip(typed).zip(self.offers.spoken);
         files
@@ -242,7 +256,18 @@ impl Linker<'_> {
                     _ => Value::Null,
                 };
                 let digest = digest::digest(&json!({ "manifest": file.value, "sandbox": sandbox, "asks": asks }));
-                Some((name, ResolvedDestination { kind, sandbox, digest, settings, document: file.document.clone()? }))
+                let meaning = self.destination_meaning(file);
+                let more = json!([meaning.get("connector"), meaning.get("sandbox")]);
+                let resolved = ResolvedDestination {
+                    kind,
+                    sandbox,
+                    digest,
+                    surface: surface::of(file, self.environment, &more),
+                    meaning: digest::digest(&meaning),
+                    settings,
+                    document: file.document.clone()?,
+                };
+                Some((name, resolved))
             })
             .collect()
     }
@@ -261,12 +286,10 @@ impl Linker<'_> {
                     query: made.query.clone(),
                     refs: made.refs.clone(),
                     dbt: made.dbt.clone(),
-                    digest: digest::digest(&json!({
-                        "model": self.model_meaning(file),
-                        "source": self.swapped_meaning(Kind::Source, &model.source),
-                    })),
                     primary_key: model.primary_key,
                     columns: model.columns,
+                    digest: digest::digest(&self.model_meaning(file)),
+                    sql_file: made.sql_file.clone(),
                     document: file.document.clone()?,
                     name: model.name.clone(),
                 };
@@ -298,8 +321,15 @@ impl Linker<'_> {
             (None, Mode::Mirror) => OnRemoved::Delete,
             (None, _) => OnRemoved::Keep,
         };
+        let mut own = self.meaning(file);
+        if let Some(map) = own.as_object_mut() {
+            // A new name alone changes nothing that is sent.
+            map.shift_remove("name");
+            map.shift_remove("moved_from");
+            map.insert("scope".into(), self.row_scope(&sync).into());
+        }
         let digest = digest::digest(&json!({
-            "sync": self.meaning(file),
+            "sync": own,
             "guards": format!("{guards:?}"),
             "model": self.model_meaning(model),
             "source": model.text("/source").and_then(|name| self.swapped_meaning(Kind::Source, name)),
@@ -319,6 +349,7 @@ impl Linker<'_> {
             guards,
             on_removed,
             digest,
+            meaning: digest::digest(&own),
             document: file.document.clone()?,
             sync,
         })
@@ -356,11 +387,16 @@ impl Linker<'_> {
         scope
     }
 
-    /// A manifest without what only people read.
+    /// A manifest without what only people read, and with the variables of what is rendered only where it runs.
     fn meaning(&self, file: &File) -> Value {
         let mut value = file.value.clone();
         if let Some(map) = value.as_object_mut() {
             map.shift_remove("description");
+            let later = json!([map.get("connection"), map.get("notify")]);
+            let vars = self.environment.vars_in(&later);
+            if !vars.is_empty() {
+                map.insert("vars".into(), vars.into());
+            }
         }
         value
     }

@@ -5,6 +5,28 @@ use std::collections::BTreeSet;
 use super::{Project, ResolvedSync};
 use crate::diagnostic::{Error, Result, closest};
 
+/// What the selectors mean that name no thing of the project; `None` where that is not known.
+#[derive(Debug, Clone, Default)]
+pub struct Sets {
+    /// The syncs that a change of the configuration touches: `changed`.
+    pub changed: Option<BTreeSet<String>>,
+    /// The syncs that are due by their schedules: `due`.
+    pub due: Option<BTreeSet<String>>,
+}
+
+impl Sets {
+    /// The set a selector means; `None` when it is no such selector.
+    fn of(&self, selector: &str) -> Option<Result<&BTreeSet<String>>> {
+        let (set, help) = match selector {
+            "changed" => (&self.changed, "say what to compare with: --against REF"),
+            "due" => (&self.due, "`plan` and `apply` know what is due"),
+            _ => return None,
+        };
+        let unknown = || Error::failed_help(format!("the selector `{selector}` means nothing here"), help);
+        Some(set.as_ref().ok_or_else(unknown))
+    }
+}
+
 pub(super) fn order(project: &Project) -> Vec<String> {
     let mut done: Vec<String> = Vec::with_capacity(project.syncs.len());
     let mut pending: BTreeSet<&str> = project.syncs.keys().map(String::as_str).collect();
@@ -23,7 +45,7 @@ pub(super) fn order(project: &Project) -> Vec<String> {
     done
 }
 
-pub(super) fn select(project: &Project, selectors: &[String]) -> Result<Vec<String>> {
+pub(super) fn select(project: &Project, selectors: &[String], sets: &Sets) -> Result<Vec<String>> {
     let parts =
         || selectors.iter().flat_map(|selector| selector.split(',')).map(str::trim).filter(|part| !part.is_empty());
     // An empty variable in a script must not mean everything.
@@ -35,15 +57,26 @@ pub(super) fn select(project: &Project, selectors: &[String]) -> Result<Vec<Stri
     if parts().all(|part| part.starts_with('!')) {
         chosen.extend(project.syncs.keys().map(String::as_str));
     }
+    let named = |part: &str| -> Result<Vec<&str>> {
+        match sets.of(part) {
+            Some(set) => {
+                let set = set?;
+                Ok(project.syncs.keys().filter(|name| set.contains(*name)).map(String::as_str).collect())
+            }
+            None => matching(project, part),
+        }
+    };
     for part in parts().filter(|part| !part.starts_with('!')) {
-        chosen.extend(matching(project, part)?);
+        chosen.extend(named(part)?);
     }
     for part in parts().filter_map(|part| part.strip_prefix('!')) {
-        for name in matching(project, part)? {
+        for name in named(part)? {
             chosen.remove(name);
         }
     }
-    if chosen.is_empty() && !project.syncs.is_empty() {
+    // A set may well be empty; a name that selects nothing is a mistake.
+    let by_set = parts().any(|part| matches!(part.trim_start_matches('!'), "changed" | "due"));
+    if chosen.is_empty() && !project.syncs.is_empty() && !by_set {
         return Err(Error::failed(format!("`{}` selects no sync", selectors.join(","))));
     }
     Ok(order(project).into_iter().filter(|name| chosen.contains(name.as_str())).collect())
@@ -60,11 +93,10 @@ fn matching<'a>(project: &'a Project, selector: &str) -> Result<Vec<&'a str>> {
         Some(("destination", name)) => ("destination", name, project.destinations.keys().map(String::as_str).collect()),
         Some((kind, _)) => {
             let message = format!("`{selector}` selects nothing: there is no selector `{kind}:`");
-            return Err(Error::failed_help(message, "selectors: a name, a glob, `tag:x`, `model:x`, `destination:x`"));
-        }
-        None if selector == "changed" || selector == "due" => {
-            let message = format!("the selector `{selector}` is not in this version");
-            return Err(Error::failed_help(message, "select by name, glob, `tag:x`, `model:x` or `destination:x`"));
+            return Err(Error::failed_help(
+                message,
+                "selectors: a name, a glob, `tag:x`, `model:x`, `destination:x`, `changed`, `due`",
+            ));
         }
         None => ("sync", selector, project.syncs.keys().map(String::as_str).collect()),
     };

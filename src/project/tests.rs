@@ -144,18 +144,18 @@ fn selectors() {
     ];
     for (selectors, expected) in cases {
         let selectors: Vec<String> = selectors.iter().map(|s| (*s).to_owned()).collect();
-        assert_eq!(project.select(&selectors).unwrap(), expected, "{selectors:?}");
+        assert_eq!(project.select(&selectors, &Sets::default()).unwrap(), expected, "{selectors:?}");
     }
     for (selector, help) in [
         ("alhpa", "did you mean `alpha`?"),
         ("tag:dayly", "did you mean `daily`?"),
         ("model:nothing", "there are:"),
-        ("changed", "select by name"),
-        ("due", "select by name"),
+        ("changed", "--against REF"),
+        ("due", "know what is due"),
         ("colour:red", "selectors:"),
         ("!alhpa", "did you mean `alpha`?"),
     ] {
-        let error = project.select(&[selector.to_owned()]).unwrap_err();
+        let error = project.select(&[selector.to_owned()], &Sets::default()).unwrap_err();
         assert!(error.help().unwrap().contains(help), "{selector}: {error} {:?}", error.help());
     }
 }

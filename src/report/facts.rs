@@ -1,7 +1,7 @@
 //! What a plan says, in words: shared by all faces, so that they cannot disagree.
 
 use super::numbers::{count, duration, group};
-use crate::plan::{Counts, Notice, Plan, Sample, SyncPlan};
+use crate::plan::{Counts, Notice, Plan, Sample, Scheduled, SyncPlan};
 
 /// The five row states with their symbols. A symbol never stands without its word.
 pub(super) const STATES: [(&str, char); 5] =
@@ -129,6 +129,11 @@ pub(super) fn held_words(sync: &SyncPlan) -> Vec<String> {
     present([("rejected", h.rejected), ("no match", h.no_match), ("in doubt", h.in_doubt)])
 }
 
+/// The schedules of a plan's syncs, by sync.
+pub(super) fn schedules(plan: &Plan) -> Vec<(&str, &Scheduled)> {
+    plan.syncs.iter().filter_map(|sync| Some((sync.sync.as_str(), sync.schedule.as_ref()?))).collect()
+}
+
 /// Causes, when there is more than one or the configuration is among them; otherwise nothing needs saying.
 pub(super) fn cause_words(sync: &SyncPlan) -> Vec<String> {
     let c = &sync.causes;
@@ -138,7 +143,14 @@ pub(super) fn cause_words(sync: &SyncPlan) -> Vec<String> {
         ("first run", c.first_run),
         ("sent again", c.retry),
     ]);
-    if words.len() > 1 || c.configuration > 0 || c.retry > 0 { words } else { Vec::new() }
+    let mut words = if words.len() > 1 || c.configuration > 0 || c.retry > 0 { words } else { Vec::new() };
+    if sync.without_change > 0 {
+        words.push(format!(
+            "{} no longer",
+            count(sync.without_change, "row that would change does", "rows that would change do")
+        ));
+    }
+    words
 }
 
 /// True when the sync never ran: every row is new to us.

@@ -6,7 +6,8 @@ use super::diff::{Line, changed_lines, lines};
 use super::escape::visible;
 use super::facts::{
     budget, by_state, cause_words, changes, estimate_words, held_words, invalid_reason, is_first_run, is_quiet,
-    notice_text, operation_words, pick, refusals, refused_line, short_commit, symbol, unknown_words, verdict,
+    notice_text, operation_words, pick, refusals, refused_line, schedules, short_commit, symbol, unknown_words,
+    verdict,
 };
 use super::mask::Masked;
 use super::numbers::{count, percent};
@@ -37,6 +38,7 @@ struct Page {
     syncs: Vec<SyncView>,
     quiet: Vec<String>,
     quiet_title: String,
+    schedules: Vec<(String, Vec<Part>)>,
     configuration: Vec<ChangeView>,
     masked: bool,
     plan_id: String,
@@ -142,6 +144,7 @@ impl Page {
             notices: notices.chain(plan.warnings.iter().map(|n| notice("warning", "warning", n))).collect(),
             syncs: loud.iter().map(|s| SyncView::of(s, open)).collect(),
             quiet_title: count(quiet.len() as u64, "unchanged sync", "unchanged syncs"),
+            schedules: schedules(plan).iter().map(|(name, s)| (visible(name), parts(&s.text))).collect(),
             quiet: quiet.iter().map(|s| visible(&s.sync)).collect(),
             configuration: plan.configuration.iter().map(ChangeView::of).collect(),
             masked: !masked.shows_values(),

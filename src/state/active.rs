@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::Locked;
 use super::deferred::{Answers, Leftover};
-use super::document::{PlanStatus, UsedPlan};
+use super::document::{Document, PlanStatus, UsedPlan};
 use super::fold::{self, Share};
 use super::journal::{Journal, Record, SyncRecord};
 use super::marks::Marks;
@@ -20,6 +20,7 @@ use crate::destinations::{Outcome, Warning};
 use crate::diagnostic::{Error, Result};
 use crate::diff::Hash;
 use crate::plan::operations::{self, Head};
+use crate::schedule::{Outcome as End, Ran};
 use crate::usage::Month;
 
 /// A run that began. Dropped without [`ActiveRun::finish`] it stays open, and the next run picks up its journal.
@@ -28,6 +29,8 @@ pub struct ActiveRun<'a> {
     run: Mutex<Run>,
     /// Earlier runs of the same plan.
     earlier: Vec<String>,
+    /// When its command began, if it does all that its plan says: then it counts for schedules.
+    counts_since: Option<Timestamp>,
     journal: Journal,
     batches: AtomicU64,
     syncs: Mutex<u32>,
@@ -144,7 +147,31 @@ impl<'a> ActiveRun<'a> {
             token: locked.token(),
         })?;
         let (run, batches, syncs) = (Mutex::new(run), AtomicU64::new(0), Mutex::new(0));
-        Ok(Self { locked, run, earlier, journal, batches, syncs })
+        Ok(Self { locked, run, earlier, counts_since: None, journal, batches, syncs })
+    }
+
+    /// Makes it count for the schedules of its syncs, as a run that began at this time. A run that does only a part of
+    /// its plan does not.
+    pub fn counting_since(mut self, begun_at: Timestamp) -> Self {
+        self.counts_since = Some(begun_at);
+        self
+    }
+
+    /// Notes, before anything is sent, that a sync begins: from here on its schedule waits for the next time.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn note_begun(&self, sync: &str) -> Result<()> {
+        let Some(ran) = self.ran(End::Unended) else { return Ok(()) };
+        self.locked.commit(|document| {
+            document.syncs.entry(sync.into()).or_default().begun = Some(ran);
+            Ok(())
+        })
+    }
+
+    /// This run as schedules see it; `None` when it does not count.
+    fn ran(&self, outcome: End) -> Option<Ran> {
+        Some(Ran { run_id: self.run_id(), begun_at: self.counts_since?, outcome })
     }
 
     /// Its id.
@@ -204,6 +231,7 @@ impl<'a> ActiveRun<'a> {
         folded.run.error = effort.error;
         folded.run.judge();
         let result = folded.run.clone();
+        let ran = self.ran(result.outcome());
         let run = {
             let mut run = self.run();
             run.syncs.push(result.clone());
@@ -214,6 +242,9 @@ impl<'a> ActiveRun<'a> {
                 if file.exists() {
                     backend.put(&name, &file)?;
                 }
+            }
+            if let (Some(ran), Some(entry)) = (ran, document.syncs.get_mut(&sync.record.sync)) {
+                entry.begun = Some(ran);
             }
             put_run(self.locked, &run)
         })?;
@@ -236,6 +267,7 @@ impl<'a> ActiveRun<'a> {
                 used.status = if whole { PlanStatus::Applied } else { PlanStatus::Interrupted };
                 used.serial = serial;
             }
+            note_ends(document, &run);
             put_run(self.locked, &run)
         })?;
         self.locked.try_tidy();
@@ -244,6 +276,20 @@ impl<'a> ActiveRun<'a> {
 
     fn run(&self) -> std::sync::MutexGuard<'_, Run> {
         self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Notes how the syncs of a run ended that have no end yet: those whose destination could not even be opened, and those
+/// that were stopped, of which something is left to do.
+fn note_ends(document: &mut Document, run: &Run) {
+    for sync in &run.syncs {
+        let entry = document.syncs.get_mut(&sync.sync).and_then(|entry| entry.begun.as_mut());
+        let Some(begun) = entry.filter(|begun| begun.run_id == run.run_id) else { continue };
+        begun.outcome = match begun.outcome {
+            _ if run.error.is_some() && sync.pending > 0 => End::Unended,
+            End::Unended => sync.outcome(),
+            known => known,
+        };
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::runs::Status;
 use crate::diagnostic::{Error, Result};
+use crate::schedule::Ran;
 use crate::usage::Ledger;
 
 /// The version this program writes. A newer minor is read, a newer major refused.
@@ -78,6 +79,9 @@ pub struct SyncEntry {
     pub mapping: u32,
     /// The last run that changed this entry.
     pub last_run: Option<LastRun>,
+    /// The last run that began to do all that its plan said of this sync: what schedules go by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Ran>,
     /// Files of the state before, kept for plans that are reading them.
     #[serde(default)]
     pub retired: Vec<String>,

@@ -14,6 +14,7 @@ use super::recover;
 use crate::diagnostic::{Error, Result};
 use crate::diff::snapshot::Snapshot;
 use crate::diff::{Hash, Held};
+use crate::schedule::Ran;
 
 /// The state at one moment.
 pub struct Reading {
@@ -95,6 +96,11 @@ impl Reading {
     /// The document.
     pub fn document(&self) -> &Document {
         &self.document
+    }
+
+    /// The last run of a sync that began, as far as schedules go. Under `moved_from` it is found by the name it had before.
+    pub fn ran(&self, sync: &str, moved_from: Option<&str>) -> Option<Ran> {
+        self.document.entry(sync, moved_from)?.1.begun.clone()
     }
 
     /// What destinations said of their fields.

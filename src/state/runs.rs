@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::destinations::Warning;
+use crate::schedule::Outcome;
 
 /// A run, as `runs/<id>/run.json` keeps it and `--format json` prints it. Readers ignore keys they do not know.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -131,6 +132,17 @@ fn is_none(count: &u64) -> bool {
 }
 
 impl SyncRun {
+    /// How it ended, for the syncs that wait for it.
+    pub fn outcome(&self) -> Outcome {
+        let failed = matches!(self.status, Status::Failed | Status::Refused) || self.error.is_some();
+        match self.status {
+            Status::Running => Outcome::Unended,
+            _ if failed || self.pending > 0 => Outcome::Failed,
+            _ if self.rejected + self.in_doubt > 0 => Outcome::Rejected,
+            _ => Outcome::Whole,
+        }
+    }
+
     /// How the sync ended, by its counts.
     pub fn judge(&mut self) {
         let whole = self.rejected + self.in_doubt + self.pending == 0 && self.error.is_none();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Error, Result};
-use crate::manifest::project::{Budget, OnExceed};
+use crate::manifest::project::{Budget, OnExceed, Usage};
 use crate::plan::file::PlanFolder;
 use crate::plan::{ModelUsage, Notice, Plan, PlanUsage};
 use crate::project::Project;
@@ -45,10 +45,12 @@ impl Meter {
         }
     }
 
-    /// Compares what was queried with what the month has, puts the new keys beside the plan, and says what that means.
+    /// Compares what was queried with what the month has, puts the new keys beside the plan, and says what that means for
+    /// the budget of `usage`.
     pub fn finish(
         self,
         project: &Project,
+        usage: &Usage,
         state: &Reading,
         plan_folder: &PlanFolder,
         month: Month,
@@ -74,7 +76,7 @@ impl Meter {
         models.sort_by_key(|model| std::cmp::Reverse(model.queried_so_far + model.new));
         let queried_so_far = ledger.queried_records(month);
         let new: u64 = models.iter().map(|model| model.new).sum();
-        let budget = project.usage.monthly_queried_records.as_ref();
+        let budget = usage.monthly_queried_records.as_ref();
         plan.usage = PlanUsage {
             month: month.to_string(),
             queried_so_far,

@@ -1,21 +1,26 @@
 //! From a project and its state to a plan on disk: what `plan` and `apply` do alike.
 
+pub(super) mod against;
 mod metering;
 mod planner;
 mod remarks;
+mod spool;
 
 use std::path::Path;
 
+use super::scheduling::{self, Schedules, Selected};
 use super::{Format, Selection, progress::Progress, terminal};
 use crate::diagnostic::{Error, Result, closest};
 use crate::diff::HashKey;
 use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
+use crate::plan::footprint::Comparing;
 use crate::plan::{Notice, Plan, ProjectInfo, SyncPlan, Totals, guards};
-use crate::project::{Project, ResolvedSync, tree};
+use crate::project::{Project, ResolvedSync, Sets, tree};
 use crate::report::{self, Masked};
 use crate::state::Reading;
 use crate::usage::Month;
-use planner::Planner;
+use against::{Aside, Before, Comparison};
+use planner::{Ask, Planner};
 
 /// What is asked of a plan.
 pub(super) struct Request<'a> {
@@ -24,6 +29,8 @@ pub(super) struct Request<'a> {
     pub samples: usize,
     /// Where plan and operations are written; a new folder.
     pub folder: &'a Path,
+    /// What the configuration is compared with.
+    pub against: Option<&'a Comparison>,
 }
 
 /// A plan, on disk, and the syncs that could not be planned.
@@ -31,6 +38,8 @@ pub(super) struct Planned {
     pub plan: Plan,
     pub folder: PlanFolder,
     pub failures: Vec<(String, Error)>,
+    /// When only what is due was asked for and nothing is: what comes next.
+    pub nothing_due: Option<String>,
 }
 
 /// Plans the selected syncs. Faults of manifests against the model's columns end it with all of them listed; a source
@@ -42,11 +51,17 @@ pub(super) fn make(
     request: &Request,
     progress: &Progress,
 ) -> Result<Planned> {
-    let selected = project.select(&request.selection.select)?;
+    let now = request.selection.now.unwrap_or_else(jiff::Timestamp::now);
+    let schedules = Schedules::new(project, state, now)?;
+    let sets = Sets { changed: request.against.map(Comparison::touched), due: None };
+    let Selected { syncs: selected, nothing_due } = schedules.select(request.selection, sets)?;
+    let board = schedules.board(&project.order());
     known_syncs(project, request.selection)?;
-    let now = jiff::Timestamp::now();
     let folder = PlanFolder::new(request.folder);
     let mut planner = Planner::new(project, key, state, request, &folder, now);
+    let aside = request.against.map(|_| Aside::new(request)).transpose()?;
+    let before = request.against.zip(aside.as_ref());
+    let mut before = before.map(|(against, aside)| Before::new(against, aside, key, state, request, now));
     let mut plan = Plan {
         format_version: FORMAT_VERSION.into(),
         plan_id: uuid::Uuid::now_v7().to_string(),
@@ -60,9 +75,19 @@ pub(super) fn make(
     let (mut failures, mut faults) = (Vec::new(), Vec::new());
     for name in project.order().into_iter().filter(|name| selected.contains(name)) {
         let Some(sync) = project.syncs.get(&name) else { continue };
+        if let Some(refusal) = request.against.and_then(|against| against.unapproved(sync)) {
+            plan.refusals.push(refusal);
+            plan.complete = false;
+            continue;
+        }
         progress.begin(&format!("planning {name}"));
-        match planner.sync(sync) {
-            Ok(part) => {
+        let planned = match &mut before {
+            Some(before) => before.sync(project, sync, &mut planner),
+            None => planner.sync(sync, Ask { guards: sync.guards.clone(), comparing: Comparing::Alone, rows: None }),
+        };
+        match planned {
+            Ok(mut part) => {
+                part.schedule = board.syncs.get(&name).map(scheduling::scheduled);
                 plan.refusals.extend(guards::refusals(&part, |guard| place(sync, &format!("/guards/{guard}"))));
                 plan.syncs.push(part);
             }
@@ -81,6 +106,11 @@ pub(super) fn make(
     plan.complete &= failures.is_empty();
     plan.warnings = planner.warnings;
     plan.warnings.append(&mut planner.discoverer.warnings);
+    drop(before);
+    drop(aside);
+    if let Some(against) = request.against {
+        against.describe(&mut plan);
+    }
     for (name, error) in &failures {
         plan.warnings.push(Notice {
             code: "not_planned".into(),
@@ -91,7 +121,8 @@ pub(super) fn make(
         });
     }
     plan.totals = totals(&plan.syncs);
-    planner.meter.finish(project, state, &folder, Month::of(now), &mut plan)?;
+    let usage = request.against.map_or_else(|| project.usage.clone(), |against| against.usage(project));
+    planner.meter.finish(project, &usage, state, &folder, Month::of(now), &mut plan)?;
     // Before it is written: what was allowed and reviewed is what `apply FILE` does.
     guards::allow(&mut plan, &request.selection.allow);
     let bound = Bound {
@@ -105,7 +136,7 @@ pub(super) fn make(
         syncs: planner.frozen,
     };
     folder.write(&plan, &bound)?;
-    Ok(Planned { plan, folder, failures })
+    Ok(Planned { plan, folder, failures, nothing_due })
 }
 
 /// The counts of several syncs together.

@@ -8,15 +8,17 @@ use indexmap::IndexMap;
 use super::super::discovering::{self, Discoverer};
 use super::super::watching::Watch;
 use super::metering::Meter;
+use super::spool::{Keep, Spool};
 use super::{Request, remarks};
 use crate::connectors::Setup;
 use crate::destinations::{self, Load};
 use crate::diagnostic::{Error, Result};
 use crate::diff::{self, HashKey, snapshot::Layout};
-use crate::manifest::sync::{Mode, OnRemoved};
+use crate::manifest::sync::{Guards, Mode, OnRemoved};
 use crate::mapping::{Mapping, Used, columns_of};
 use crate::plan::collect::{Collector, Rules};
 use crate::plan::file::{FrozenSync, PlanFolder};
+use crate::plan::footprint::{Comparing, Footprint};
 use crate::plan::former::Left;
 use crate::plan::identities::{Namer, Normalise, Observed, Records};
 use crate::plan::{Estimate, Notice, SyncPlan, guards, operations};
@@ -69,8 +71,37 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// What one sync is planned with, beside what it says itself.
+pub(super) struct Ask<'s> {
+    /// The guards that hold.
+    pub guards: Guards,
+    /// What its changes are held against.
+    pub comparing: Comparing,
+    /// The rows, when they have been read before.
+    pub rows: Option<&'s Spool>,
+}
+
 impl Planner<'_> {
-    pub fn sync(&mut self, sync: &ResolvedSync) -> Result<SyncPlan> {
+    /// One sync: its part of the plan, its operations frozen.
+    pub fn sync(&mut self, sync: &ResolvedSync, ask: Ask) -> Result<SyncPlan> {
+        self.plan(sync, ask, None).map(|(part, _)| part)
+    }
+
+    /// What a sync would do, for a comparison; the rows are kept with the columns named, for another reading.
+    pub fn footprint(&mut self, sync: &ResolvedSync, keep: Option<Keep>) -> Result<(Footprint, Option<Spool>)> {
+        let ask = Ask { guards: sync.guards.clone(), comparing: Comparing::Noting(Footprint::default()), rows: None };
+        let mut spool = None;
+        let kept = keep.map(|keep| (keep, &mut spool));
+        let (_, footprint) = self.plan(sync, ask, kept)?;
+        Ok((footprint, spool))
+    }
+
+    fn plan(
+        &mut self,
+        sync: &ResolvedSync,
+        ask: Ask,
+        kept: Option<(Keep, &mut Option<Spool>)>,
+    ) -> Result<(SyncPlan, Footprint)> {
         let model = self.project.models.get(&sync.model).ok_or_else(|| Error::failed("its model is gone"))?;
         self.open_source(&model.source)?;
         let destination: Arc<dyn destinations::Destination> = Arc::from(self.destination(sync)?);
@@ -83,7 +114,10 @@ impl Planner<'_> {
         if !faults.is_empty() {
             return Err(Error::Invalid(self.project.mapping_faults(sync, &faults)));
         }
-        discovering::check(&mut self.discoverer, self.project, sync, &schema)?;
+        // What an API offers is asked for the configuration that will be applied.
+        if !matches!(ask.comparing, Comparing::Noting(_)) {
+            discovering::check(&mut self.discoverer, self.project, sync, &schema)?;
+        }
         let used =
             sync.mapping.columns().map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
         let columns: Option<Vec<String>> = match used {
@@ -113,7 +147,9 @@ impl Planner<'_> {
         let records = watch.identifiers.as_ref().map(|(_, namer, observed)| {
             Records::new(namer.clone(), observed.clone(), removes, view.formers.0.values().map(Former::key_hash))
         });
-        let mut collector = Collector::new(rules, &mapping, operations).watching(records);
+        let target = format!("{} {}", sync.destination, sync.sync.object);
+        let collector = Collector::new(rules, &mapping, operations).watching(records);
+        let mut collector = collector.comparing(ask.comparing, target);
         let scratch = tempfile::tempdir_in(self.folder.path())
             .map_err(|e| Error::failed(format!("cannot write to `{}`: {e}", self.folder.path().display())))?;
         let options = diff::Options {
@@ -125,7 +161,16 @@ impl Planner<'_> {
             started_at: self.started_at.clone(),
             queried: Some(scratch.path().join("queried")),
         };
-        let rows = source.read(&model.query, columns.as_deref()).map_err(|e| e.context(&origin))?;
+        let read = |columns: Option<&[String]>| source.read(&model.query, columns).map_err(|e| e.context(&origin));
+        let rows = match (ask.rows, kept) {
+            (Some(spool), _) => spool.read()?,
+            (None, Some((keep, spool))) => {
+                let (rows, made) = Spool::keep(read(keep.columns(columns).as_deref())?, self.folder.path())?;
+                *spool = Some(made);
+                rows
+            }
+            (None, None) => read(columns.as_deref())?,
+        };
         let summary = diff::diff(
             watch.over(rows),
             &layout,
@@ -145,14 +190,14 @@ impl Planner<'_> {
         let again = options.retry || options.full_refresh;
         collector.take_left(left(sync, &view, again))?;
         collector.forget_held(watch.left())?;
-        let (mut part, said) = collector.finish(summary)?;
+        let (mut part, said, footprint) = collector.finish(summary)?;
         part.sync = sync.name.clone();
         part.model = sync.model.clone();
         part.destination = sync.destination.clone();
         part.object = sync.sync.object.clone();
         part.mode = sync.sync.mode.word().into();
         part.key_open = !model.primary_key.iter().any(|key| is_sensitive(model, key));
-        part.guards = guards::evaluate(&sync.guards, &part.counts, acknowledged, view.first_run);
+        part.guards = guards::evaluate(&ask.guards, &part.counts, acknowledged, view.first_run);
         let batch = u64::from(sync.sync.delivery.batch_size.unwrap_or(capabilities.batch_size).max(1));
         let operations = &part.operations;
         let added = part.counts.added.min(operations.send);
@@ -173,7 +218,7 @@ impl Planner<'_> {
         };
         let frozen = FrozenSync { key, mapping: sync.mapping.clone(), started_at: self.started_at.clone() };
         self.frozen.insert(sync.name.clone(), frozen);
-        Ok(part)
+        Ok((part, footprint))
     }
 
     /// The destination, to ask what it offers. Its secrets are not needed for that: a plan is made where the source can

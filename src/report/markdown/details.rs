@@ -4,7 +4,7 @@ use crate::plan::{Invalid, Plan, Sample, SyncPlan};
 use crate::report::diff::{Line, changed_lines, lines};
 use crate::report::escape::{cut, value_text, visible};
 use crate::report::facts::{
-    cause_words, changes, estimate_words, held, held_words, invalid_reason, is_first_run, operation_words, pick,
+    self, cause_words, changes, estimate_words, held, held_words, invalid_reason, is_first_run, operation_words, pick,
     symbol, unknown_words,
 };
 use crate::report::numbers::{count, group};
@@ -118,6 +118,22 @@ pub(super) fn sync(out: &mut String, sync: &SyncPlan, samples: usize) {
         out.push_str(&format!("… and {}\n\n", count(more, "more row", "more rows")));
     }
     out.push_str("</details>\n\n");
+}
+
+/// When syncs run by themselves.
+pub(super) fn schedules(out: &mut String, plan: &Plan) {
+    let all = facts::schedules(plan);
+    if all.is_empty() {
+        return;
+    }
+    let due = all.iter().filter(|(_, schedule)| schedule.due).count() as u64;
+    let title = count(all.len() as u64, "sync", "syncs");
+    out.push_str(&format!("<details><summary>Schedule: {title}, {} due now</summary>\n\n", group(due)));
+    out.push_str("| sync | when |\n|:--|:--|\n");
+    for (name, schedule) in all {
+        out.push_str(&format!("| {} | {} |\n", code(name, true), sentence(&schedule.text)));
+    }
+    out.push_str("\n</details>\n\n");
 }
 
 fn invalid_line(out: &mut String, invalid: &Invalid, keys: bool) {

@@ -5,7 +5,7 @@
 
 mod details;
 
-use super::facts::{budget, by_state, changes, is_quiet, notice_text, refusals, short_commit, verdict};
+use super::facts::{budget, by_state, changes, is_quiet, notice_text, refusals, schedules, short_commit, verdict};
 use super::mask::Masked;
 use super::numbers::{count, group};
 use super::prose::{code, marker, sentence};
@@ -99,6 +99,7 @@ fn render(masked: &Masked, level: Level) -> String {
         for sync in plan.syncs.iter().filter(|s| !is_quiet(s)) {
             details::sync(&mut out, sync, level.samples);
         }
+        details::schedules(&mut out, plan);
     }
     out.push_str(&last_lines(masked, level));
     out
@@ -223,6 +224,9 @@ fn left_out(plan: &Plan, level: Level) -> Vec<String> {
     }
     if !level.details && loud > 0 {
         missing.push("details of each sync".into());
+    }
+    if !level.details && !schedules(plan).is_empty() {
+        missing.push("schedules".into());
     }
     if !level.quiet_rows && loud < plan.syncs.len() {
         missing.push(count((plan.syncs.len() - loud) as u64, "unchanged sync", "unchanged syncs"));

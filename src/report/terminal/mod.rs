@@ -7,7 +7,7 @@ pub(super) use paint::{Paint, Role};
 
 use super::diff::{Line, changed_lines, lines};
 use super::escape::{cut, pad, visible, width, wrap, wrap_words};
-use super::facts::{budget, is_quiet, notice_text, refusals, refused_line, short_commit, symbol, verdict};
+use super::facts::{budget, is_quiet, notice_text, refusals, refused_line, schedules, short_commit, symbol, verdict};
 use super::mask::Masked;
 use super::numbers::count;
 use crate::plan::{ConfigurationChange, Notice, Plan};
@@ -95,6 +95,7 @@ impl Page {
             }
         }
         self.syncs(plan);
+        self.schedules(plan);
         self.notices("Warnings", &plan.warnings, Role::Warn);
         let refusals = refusals(plan);
         self.notices("Refusals", &refusals, Role::Bad);
@@ -159,6 +160,19 @@ impl Page {
             for line in wrap(&names, ", ", self.style.columns() - 8) {
                 self.line(format!("        {line}"));
             }
+        }
+    }
+
+    fn schedules(&mut self, plan: &Plan) {
+        let all = schedules(plan);
+        if all.is_empty() {
+            return;
+        }
+        self.heading("Schedule");
+        let columns = all.iter().map(|(name, _)| width(&visible(name))).max().unwrap_or(0).min(32);
+        for (name, schedule) in all {
+            let name = pad(&cut(&visible(name), columns), columns);
+            self.prose(2, &format!("{name}  "), &schedule.text, None);
         }
     }
 

@@ -5,4 +5,5 @@ mod markdown;
 mod masking;
 mod pages;
 mod runs;
+mod schedules;
 mod terminal;

@@ -1,9 +1,13 @@
-//! Where the files of a project are read from: a folder now, a git commit later.
+//! Where the files of a project are read from: a folder, or a commit in git.
+
+mod git;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::manifest::document::MAX_BYTES;
+
+pub use git::{Commit, commit};
 
 /// The files of a project. Paths are relative to its root, with `/` as separator.
 pub trait Tree {
@@ -150,11 +154,4 @@ pub fn resolve(root: &Path, path: &str) -> Result<PathBuf, Fault> {
         }
     }
     Ok(full)
-}
-
-/// The commit that is checked out in the repository around a folder; `None` outside of one, or before its first commit.
-pub fn commit(folder: &Path) -> Option<String> {
-    let repository = git2::Repository::discover(folder).ok()?;
-    let commit = repository.head().ok()?.peel_to_commit().ok()?;
-    Some(commit.id().to_string())
 }
