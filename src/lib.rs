@@ -21,6 +21,7 @@ pub mod dbt;
 pub mod deliver;
 pub mod destinations;
 pub mod diff;
+pub mod forge;
 pub mod manifest;
 pub mod mapping;
 pub mod notify;

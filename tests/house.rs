@@ -76,6 +76,20 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "who carries a message does not choose it",
     ),
     (
+        "forge",
+        &[
+            "crate::project",
+            "crate::plan",
+            "crate::cli",
+            "crate::state",
+            "crate::deliver",
+            "crate::report",
+            "crate::notify",
+            "crate::render",
+        ],
+        "who posts a comment does not know what it says",
+    ),
+    (
         "usage",
         &["crate::cli", "crate::project", "crate::plan", "crate::deliver", "crate::report", "crate::state"],
         "who counts keys does not know who reads them",

@@ -17,6 +17,7 @@ mod dbt;
 mod destinations;
 mod doctor;
 mod faults;
+mod forge;
 mod graph;
 mod house;
 mod html;

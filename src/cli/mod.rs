@@ -1,6 +1,7 @@
 //! One file a command; wiring only. Here: the command line, and the way from an error to an exit code.
 
 mod apply;
+mod comment;
 mod completions;
 mod connectors;
 mod delivering;
@@ -27,6 +28,7 @@ mod test;
 mod usage;
 mod validate;
 mod watching;
+mod writing;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -108,6 +110,8 @@ enum Command {
     Apply(apply::Options),
     /// Show a plan file or a run
     Show(show::Options),
+    /// Put a plan or a run into a comment of the merge request
+    Comment(comment::Options),
     /// Past runs and what became of every row
     Runs(runs::Options),
     /// What is remembered of each sync
@@ -144,6 +148,11 @@ enum Format {
     Markdown,
     /// One self-contained page.
     Html,
+    /// The three numbers of GitLab's merge request widget (`artifacts:reports:terraform`).
+    #[value(alias = "terraform")]
+    TerraformReport,
+    /// Lines `NAME=value`: outputs of a job on GitHub, `artifacts:reports:dotenv` on GitLab.
+    Dotenv,
 }
 
 /// Which syncs, and how guards and remembered answers are treated; the same for `plan` and `apply`.
@@ -182,6 +191,7 @@ pub fn main() -> ExitCode {
         Command::Plan(options) => plan::run(&cli.global, &options),
         Command::Apply(options) => apply::run(&cli.global, options),
         Command::Show(options) => show::run(&cli.global, &options),
+        Command::Comment(options) => comment::run(&cli.global, &options),
         Command::Runs(options) => runs::run(&cli.global, options),
         Command::State(options) => state::run(&cli.global, options),
         Command::Usage(options) => usage::run(&cli.global, &options),

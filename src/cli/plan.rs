@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::planning::against::Comparison;
-use super::{Format, Global, Selection, planning, progress::Progress, scratch::Scratch, terminal};
+use super::{Format, Global, Selection, planning, progress::Progress, scratch::Scratch, terminal, writing::Written};
 use crate::diagnostic::Result;
 use crate::plan::Plan;
 
@@ -25,6 +25,9 @@ pub(super) struct Options {
     /// How the plan is written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Also write the plan in this format to this file; may be repeated: `--write html=plan.html`
+    #[arg(long, value_name = "FORMAT=FILE")]
+    write: Vec<Written>,
     /// Sample records per sync and row state
     #[arg(long, value_name = "N", default_value_t = 3)]
     samples: usize,
@@ -52,7 +55,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let against = against.map(|to| Comparison::new(&project, to, options.approved_surface.as_deref())).transpose()?;
     if let (true, Some(against)) = (options.offline, &against) {
         let plan = against.offline(&project);
-        terminal::out(&planning::face(&plan, options.format, options.show_values)?)?;
+        show(options, &plan)?;
         return Ok(code(options, &plan, !plan.configuration.is_empty()));
     }
     let state = terminal::state(&project)?;
@@ -64,7 +67,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
         against: against.as_ref(),
     };
     let planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
-    terminal::out(&planning::face(&planned.plan, options.format, options.show_values)?)?;
+    show(options, &planned.plan)?;
     if let Some(nothing_due) = &planned.nothing_due {
         terminal::note(nothing_due);
     }
@@ -93,4 +96,13 @@ fn code(options: &Options, plan: &Plan, changes: bool) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// Prints the plan, and writes the files that were asked for.
+fn show(options: &Options, plan: &Plan) -> Result<()> {
+    terminal::out(&planning::face(plan, options.format, options.show_values)?)?;
+    for written in &options.write {
+        written.write(&planning::face(plan, written.format, options.show_values)?)?;
+    }
+    Ok(())
 }

@@ -74,6 +74,8 @@ pub(super) fn face(run: &Value, format: Format, show_values: bool) -> Result<Str
         Format::Json => json_text(masked.run()),
         Format::Markdown => Ok(report::run_markdown(&masked, report::markdown::DEFAULT_BUDGET)),
         Format::Html => report::run_html(&masked),
+        Format::TerraformReport => Ok(report::counts::run_terraform(&shown)),
+        Format::Dotenv => Ok(report::counts::run_dotenv(&shown)),
     }
 }
 
@@ -85,7 +87,7 @@ fn only_text_and_json(format: Format) -> Result<bool> {
     match format {
         Format::Text => Ok(false),
         Format::Json => Ok(true),
-        Format::Markdown | Format::Html => {
+        Format::Markdown | Format::Html | Format::TerraformReport | Format::Dotenv => {
             Err(Error::failed_help("a list has no such format", "use `text` or `json`; `runs show` has all formats"))
         }
     }

@@ -82,12 +82,16 @@ fn no_sync(what: &str, name: &str, names: Vec<&str>) -> Error {
     Error::failed_help(format!("the {what} has no sync `{name}`"), help)
 }
 
-enum Content {
+pub(super) enum Content {
     Plan(Box<Plan>),
     Run(Value),
 }
 
-fn read(path: &Path) -> Result<Content> {
+/// Reads a plan or a run, whichever the file is.
+///
+/// # Errors
+/// It cannot be read, or is neither.
+pub(super) fn read(path: &Path) -> Result<Content> {
     let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read `{}`: {e}", path.display()));
     let bytes = std::fs::read(path).map_err(|e| failed(&e))?;
     // A plan file is a zip archive; everything else must be JSON.

@@ -111,6 +111,7 @@ pub struct SyncPlan {
     /// Rows by state. `rows` = added + changed + unchanged + invalid; removed rows are no longer in the model.
     pub counts: Counts,
     /// Rows that are as the destination last answered, although it did not take them; part of `unchanged`.
+    #[serde(default)]
     pub held: HeldCounts,
     /// What would be done at the destination.
     pub operations: Operations,
@@ -123,6 +124,7 @@ pub struct SyncPlan {
     /// Destination field → rows in which it differs; only fields that differ somewhere.
     pub fields: IndexMap<String, u64>,
     /// Rows whose old values are not known (`state.values: fingerprint`): which fields differ cannot be said.
+    #[serde(default)]
     pub unknown_before: u64,
     /// True when every key column is declared `sensitive: false`; otherwise keys are masked outside the terminal.
     #[serde(default)]

@@ -129,6 +129,7 @@ fn value(value: &Value, other: bool) -> Value {
         Value::Number(_) => format!("‹{other_word}number›"),
         Value::Array(items) => format!("‹{other_word}list of {}›", items.len()),
         Value::Object(_) => format!("‹{other_word}object›"),
+        Value::String(text) if is_masked(text) => text.clone(),
         Value::String(text) => match email(text) {
             Some(masked) if other => format!("‹other {masked}›"),
             Some(masked) => masked,
@@ -167,11 +168,31 @@ fn key_part(part: &str) -> String {
     if part.is_empty() {
         return String::new();
     }
+    if is_masked(part) {
+        return part.to_owned();
+    }
     if let Some(masked) = email(part) {
         return masked;
     }
     let number = part.strip_prefix('-').unwrap_or(part);
     if number.bytes().all(|b| b.is_ascii_digit()) { "‹number›".into() } else { characters(part, "") }
+}
+
+/// True for a text that is a mask and nothing else: a plan read from its masked JSON form is masked again, and must say
+/// the same. Only texts that tell nothing are taken for masks.
+fn is_masked(text: &str) -> bool {
+    let Some(inner) = text.strip_prefix('‹').and_then(|rest| rest.strip_suffix('›')) else { return false };
+    if inner == "true or false" {
+        return true;
+    }
+    let inner = inner.strip_prefix("other ").unwrap_or(inner);
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let characters = inner.strip_suffix(" characters").or_else(|| inner.strip_suffix(" character"));
+    let characters = characters.map(|n| n.strip_suffix(" other").unwrap_or(n));
+    matches!(inner, "number" | "object" | "address")
+        || inner.strip_prefix("list of ").is_some_and(digits)
+        || characters.is_some_and(digits)
+        || email(inner).is_some_and(|masked| masked == inner)
 }
 
 /// `ada@example.com` → `a…@e….com`; `None` for what is no address. Only a short, plain last label stays readable.
@@ -247,6 +268,33 @@ mod tests {
             (json!(null), json!(null)),
         ] {
             assert_eq!(value(&plain, false), masked);
+        }
+    }
+
+    #[test]
+    fn what_is_masked_stays_as_it_is() {
+        for plain in [
+            json!("ada@example.com"),
+            json!("Ada Lovelace"),
+            json!("ü"),
+            json!(42),
+            json!(true),
+            json!(["a"]),
+            json!({"secret": 1}),
+            json!(null),
+        ] {
+            for other in [false, true] {
+                let once = value(&plain, other);
+                assert_eq!(value(&once, false), once);
+            }
+            let once = value(&plain, true);
+            let text = once.as_str().unwrap_or_default();
+            assert_eq!(key(text), text, "also where it is a key");
+        }
+        assert_eq!(value(&json!("‹other a…@e….com›"), false), json!("‹other a…@e….com›"));
+        for word in ["‹Ada Lovelace›", "‹other Ada›", "‹list of people›", "‹ characters›", "‹ada@example.com›", "‹›"]
+        {
+            assert_ne!(value(&json!(word), false), json!(word), "it would be shown");
         }
     }
 

@@ -2,14 +2,17 @@
 //!
 //! ```text
 //!   Plan ──► terminal                Run ──► run::terminal        Vec<Diagnostic> ──► diagnostics (text, JSON)
-//!    │  └──► json                     │                                          └──► sarif
-//!    └─ mask ──► markdown, html       └─ mask ──► run::markdown, run::html
+//!    │  └──► json, counts             ├──► counts                               ├──► sarif
+//!    └─ mask ──► markdown, html       └─ mask ──► run::markdown, run::html      └──► annotations, codequality
 //! ```
 //!
 //! Nothing here prints: every face is a `String`, and the command line decides where it goes. Markdown and HTML leave
 //! the machine they are made on, so they take [`mask::Masked`] and cannot be made from an unmasked plan by accident.
 
+pub mod annotations;
+pub mod codequality;
 pub mod connectors;
+pub mod counts;
 pub mod diagnostics;
 pub mod doctor;
 pub mod exposures;

@@ -177,5 +177,7 @@ pub(super) fn face(plan: &Plan, format: Format, show_values: bool) -> Result<Str
         Format::Json => report::json::plan_json(masked.plan()),
         Format::Markdown => Ok(report::plan_markdown(&masked, report::markdown::DEFAULT_BUDGET)),
         Format::Html => report::plan_html(&masked),
+        Format::TerraformReport => Ok(report::counts::plan_terraform(plan)),
+        Format::Dotenv => Ok(report::counts::plan_dotenv(plan)),
     }
 }

@@ -1,5 +1,8 @@
 //! A plan as the comment of a merge request: Markdown within a byte budget.
 //!
+//! The first line is hidden and says whose comment it is: `<!-- syncline:plan:ENVIRONMENT:PROJECT -->`. By it the comment
+//! is found again (`forge`).
+//!
 //! What does not fit goes in a fixed order ([`Level`]) and a last line says what was left out. The verdict, warnings,
 //! refusals and the table of changed syncs go last of all.
 
@@ -86,7 +89,8 @@ pub(super) fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
 
 fn render(masked: &Masked, level: Level) -> String {
     let plan = masked.plan();
-    let mut out = format!("<!-- syncline plan {} -->\n### {}\n\n", marker(&plan.environment), sentence(&verdict(plan)));
+    let mark = format!("{}:{}", marker(&plan.environment), marker(&plan.project.name));
+    let mut out = format!("<!-- syncline:plan:{mark} -->\n### {}\n\n", sentence(&verdict(plan)));
     out.push_str(&origin(plan));
     let refusals = refusals(plan);
     callouts(&mut out, "CAUTION", &refusals, level.notices, "refusals");

@@ -37,7 +37,7 @@ pub fn run_markdown(run: &MaskedRun, budget: usize) -> String {
 
 fn render(masked: &MaskedRun, level: Level) -> String {
     let run = masked.run();
-    let mut out = format!("<!-- syncline run {} -->\n### {}\n\n", marker(&run.environment), sentence(&verdict(run)));
+    let mut out = format!("<!-- syncline:run:{} -->\n### {}\n\n", marker(&run.environment), sentence(&verdict(run)));
     let origin: Vec<String> = origin(run).iter().map(|part| code(part, false)).collect();
     if !origin.is_empty() {
         out.push_str(&format!("{}\n\n", origin.join(" · ")));

@@ -154,7 +154,7 @@ fn is_none(count: &u64) -> bool {
 }
 
 impl Rows {
-    fn sum(&self) -> u64 {
+    pub(super) fn sum(&self) -> u64 {
         self.added + self.changed + self.removed
     }
 }

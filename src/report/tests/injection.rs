@@ -86,7 +86,7 @@ fn markdown_of_a_plan() {
         let rows: Vec<usize> = markdown.lines().filter(|l| l.starts_with('|')).map(cells).collect();
         // Head, rule and rows of a table agree: an unescaped border would add a cell.
         assert!(rows.iter().all(|n| [3, 4, 8].contains(n)), "{rows:?}\n{markdown}");
-        assert!(markdown.starts_with("<!-- syncline plan script-img-src-x-onerror-alert-1-"), "{markdown}");
+        assert!(markdown.starts_with("<!-- syncline:plan:script-img-src-x-onerror-alert-1-"), "{markdown}");
     }
 }
 
