@@ -24,6 +24,7 @@ pub mod diff;
 pub mod forge;
 pub mod manifest;
 pub mod mapping;
+pub mod model_test;
 pub mod notify;
 pub mod plan;
 pub mod project;

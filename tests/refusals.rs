@@ -66,7 +66,7 @@ fn a_json_lines_file_without_a_line_is_an_empty_model() {
 fn what_is_wrong_with_a_source_is_said_once_with_the_file_that_names_it() {
     let project = Project::people("upsert", FIELDS);
     project.write("data/people.csv", "id,email,name,plan,seats\n1,a@example.com\n");
-    let place = "sync `people`: source `files` (sources/files.yaml), model `people`: file";
+    let place = "sync `people`: source `files` (sources/files.yaml), model `people` (models/people.yaml:3:6): file";
     for command in [&["plan"][..], &["apply", "--auto-approve"]] {
         let ran = project.run(command).code(1);
         assert!(ran.stderr.contains(place), "{}", ran.stderr);

@@ -8,6 +8,7 @@ mod spark;
 
 mod against;
 mod apply;
+mod approved;
 mod careful;
 mod cli;
 mod crash;
@@ -24,6 +25,7 @@ mod html;
 mod http;
 mod manifests;
 mod mirror;
+mod model_tests;
 mod notifications;
 mod plan;
 mod refusals;

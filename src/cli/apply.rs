@@ -8,9 +8,11 @@ use clap::Args;
 use super::delivering::Order;
 use super::interrupt::Interrupt;
 use super::narrowing::{Narrowing, Share, Shares};
+use super::refusing::{ended, leave_refused_out, refused_run, unplanned};
 use super::scheduling::Schedules;
 use super::{
-    Format, Global, Selection, delivering, notifying, planning, progress::Progress, runs, scratch::Scratch, terminal,
+    Format, Global, Selection, approving, delivering, notifying, planning, progress::Progress, runs, scratch::Scratch,
+    terminal,
 };
 use crate::diagnostic::{Error, Result};
 use crate::plan::file::PlanFolder;
@@ -25,7 +27,7 @@ const SAMPLES: usize = 3;
 #[derive(Args)]
 pub(super) struct Options {
     /// A plan file: exactly it is done, or it is refused as stale
-    #[arg(value_name = "PLANFILE", conflicts_with_all = ["select", "retry", "full_refresh", "due"])]
+    #[arg(value_name = "PLANFILE", conflicts_with_all = ["select", "retry", "full_refresh", "due", "no_tests"])]
     file: Option<PathBuf>,
     /// Run what is due by the schedules, and what follows it; safe to call every few minutes
     #[arg(long, conflicts_with_all = ["only_key", "limit"])]
@@ -34,6 +36,10 @@ pub(super) struct Options {
     selection: Selection,
     #[command(flatten)]
     narrowing: Narrowing,
+    /// Go ahead if no more would change than in the plan that was approved: its digest `sha256:…`, `sha256:…@PLAN_ID`,
+    /// or a file with the plan. Guards still refuse
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["file", "due"])]
+    approved: Option<String>,
     /// Go ahead without a question; guards still refuse
     #[arg(long)]
     auto_approve: bool,
@@ -73,6 +79,7 @@ pub(super) fn run(global: &Global, mut options: Options) -> Result<ExitCode> {
     for run in locked.recover()? {
         terminal::note(&format!("Run {} was interrupted; what it is known to have done is kept.", run.run_id));
     }
+    let approval = options.approved.as_deref().map(|plan| approving::find(&project, &state, plan)).transpose()?;
     let mut prepared = match &options.file {
         Some(file) => from_file(&project, &locked, file, folder.path())?,
         None => match fresh(&project, &state, &locked, &options, folder.path()) {
@@ -92,6 +99,9 @@ pub(super) fn run(global: &Global, mut options: Options) -> Result<ExitCode> {
     if options.format == Format::Text && (options.file.is_none() || !prepared.plan.refusals.is_empty()) {
         terminal::out(&planning::face(&prepared.plan, Format::Text, options.show_values)?)?;
     }
+    if let Some((table, error)) = approval.as_ref().and_then(|approval| approving::beyond(approval, &prepared.plan)) {
+        return not_approved(&project, &locked, &prepared, &options, &table, error);
+    }
     let refused = if options.due { leave_refused_out(&mut prepared.plan) } else { Vec::new() };
     if !prepared.plan.refusals.is_empty() {
         return refuse(&project, &locked, &prepared, &options);
@@ -102,17 +112,17 @@ pub(super) fn run(global: &Global, mut options: Options) -> Result<ExitCode> {
     }
     let todo = prepared.plan.totals;
     if options.file.is_none() && todo.added + todo.changed + todo.removed > 0 {
-        terminal::approve(options.auto_approve, "Apply this plan?")?;
+        terminal::approve(options.auto_approve || approval.is_some(), "Apply this plan?")?;
     }
     adopt_new_names(&project, &locked)?;
     drop(interrupt);
     let Prepared { plan, folder, failures, .. } = prepared;
-    let unplanned = failures.iter().map(|(sync, e)| delivering::failed(sync, &Share::default(), &e.to_string()));
+    let not_planned = failures.iter().map(|(sync, e)| delivering::failed(sync, &Share::default(), &e.to_string()));
     let order = Order {
         plan: &plan,
         folder: &folder,
         shares: &shares,
-        others: unplanned.chain(refused).collect(),
+        others: not_planned.chain(refused).collect(),
         since: (!options.narrowing.is_set()).then_some(now),
         wire_log: options.wire_log.as_deref(),
     };
@@ -135,34 +145,6 @@ struct Prepared {
 fn meant(project: &Project, locked: &Locked, options: &Options, now: jiff::Timestamp) -> Result<Vec<String>> {
     let schedules = Schedules::new(project, &locked.read()?, now)?;
     Ok(schedules.select(&options.selection, Sets::default())?.syncs)
-}
-
-/// What runs by schedules is a job for each sync: one that a guard refuses is left out, and the others run. It has not
-/// begun, so it stays due. Nothing is left out when the refusal is of the whole plan, or when nothing else is in it.
-fn leave_refused_out(plan: &mut Plan) -> Vec<SyncRun> {
-    let whole = plan.refusals.iter().any(|refusal| refusal.sync.is_none());
-    let why = |name: &str| plan.refusals.iter().find(|refusal| refusal.sync.as_deref() == Some(name));
-    if whole || plan.refusals.is_empty() || plan.syncs.iter().all(|sync| why(&sync.sync).is_some()) {
-        return Vec::new();
-    }
-    let mut refused: Vec<SyncRun> = Vec::new();
-    for refusal in &plan.refusals {
-        let Some(name) = refusal.sync.as_ref().filter(|name| !refused.iter().any(|sync| sync.sync == **name)) else {
-            continue;
-        };
-        let planned = plan.syncs.iter().find(|sync| sync.sync == *name).map(delivering::planned);
-        refused.push(SyncRun {
-            sync: name.clone(),
-            status: Status::Refused,
-            planned: planned.unwrap_or_default(),
-            error: Some(refusal.message.clone()),
-            ..SyncRun::default()
-        });
-    }
-    plan.syncs.retain(|sync| !refused.iter().any(|other| other.sync == sync.sync));
-    plan.refusals.clear();
-    plan.totals = planning::totals(&plan.syncs);
-    refused
 }
 
 /// A call that comes too early is no failure.
@@ -233,21 +215,31 @@ fn adopt_new_names(project: &Project, locked: &Locked) -> Result<()> {
     Ok(())
 }
 
+/// More would change than was approved: nothing is sent, and whoever watches is told.
+fn not_approved(
+    project: &Project,
+    locked: &Locked,
+    prepared: &Prepared,
+    options: &Options,
+    table: &str,
+    error: Error,
+) -> Result<ExitCode> {
+    let run = Run { error: Some(error.to_string()), ..refused_run(project, &prepared.plan) };
+    notifying::tell(project, locked, &notifying::refused(&run, &prepared.plan, &prepared.failures));
+    write_report(&run, options)?;
+    if options.format == Format::Text {
+        terminal::out(table)?;
+    } else {
+        terminal::out(&runs::face(&runs::value(&run)?, options.format, options.show_values)?)?;
+        terminal::note(table.trim_end());
+    }
+    Err(error)
+}
+
 fn refuse(project: &Project, locked: &Locked, prepared: &Prepared, options: &Options) -> Result<ExitCode> {
     let plan = &prepared.plan;
-    let refused = |sync: &crate::plan::SyncPlan| SyncRun {
-        sync: sync.sync.clone(),
-        status: Status::Refused,
-        planned: delivering::planned(sync),
-        ..SyncRun::default()
-    };
-    let run = Run {
-        plan_id: plan.plan_id.clone(),
-        status: Status::Refused,
-        syncs: plan.syncs.iter().map(refused).collect(),
-        error: plan.refusals.first().map(|refusal| refusal.message.clone()),
-        ..ended(project)
-    };
+    let error = plan.refusals.first().map(|refusal| refusal.message.clone());
+    let run = Run { error, ..refused_run(project, plan) };
     notifying::tell(project, locked, &notifying::refused(&run, plan, &prepared.failures));
     write_report(&run, options)?;
     if options.format == Format::Json {
@@ -258,30 +250,6 @@ fn refuse(project: &Project, locked: &Locked, prepared: &Prepared, options: &Opt
         message: format!("nothing was sent: {}", reasons.join("; ")),
         help: plan.refusals.iter().find_map(|refusal| refusal.help.clone()),
     })
-}
-
-/// A run that ends as it begins.
-fn ended(project: &Project) -> Run {
-    let now = jiff::Timestamp::now().to_string();
-    Run {
-        format_version: "1.0".into(),
-        run_id: uuid::Uuid::now_v7().to_string(),
-        environment: project.environment.name.clone(),
-        started_at: now.clone(),
-        finished_at: Some(now),
-        ..Run::default()
-    }
-}
-
-/// What is told where no plan could be made.
-fn unplanned(project: &Project, syncs: &[String], error: &Error) -> Run {
-    let failed = |sync: &String| SyncRun {
-        sync: sync.clone(),
-        status: Status::Failed,
-        error: Some(format!("no plan could be made: {error}")),
-        ..SyncRun::default()
-    };
-    Run { status: Status::Failed, syncs: syncs.iter().map(failed).collect(), ..ended(project) }
 }
 
 fn finish(run: &Run, options: &Options) -> Result<ExitCode> {

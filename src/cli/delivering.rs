@@ -145,6 +145,7 @@ impl Depot<'_> {
                 key: frozen.key.clone(),
                 mapping: frozen.mapping.clone(),
                 queried_records: part.estimate.queried_records,
+                model_rows: Some(part.counts.rows),
             },
             batch_size: delivery.batch_size.unwrap_or(capabilities.batch_size),
             concurrency: delivery.concurrency.unwrap_or(capabilities.concurrency),

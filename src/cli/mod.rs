@@ -1,6 +1,7 @@
 //! One file a command; wiring only. Here: the command line, and the way from an error to an exit code.
 
 mod apply;
+mod approving;
 mod comment;
 mod completions;
 mod connectors;
@@ -16,6 +17,7 @@ mod outside;
 mod plan;
 mod planning;
 mod progress;
+mod refusing;
 mod runs;
 mod sandbox;
 mod scheduling;
@@ -170,6 +172,12 @@ struct Selection {
     /// Let a guard pass once, up to the number named: `users:max_removed=104`
     #[arg(long, value_name = "SYNC:GUARD=N")]
     allow: Vec<Allowance>,
+    /// Do not run the tests of models; the plan says so
+    #[arg(long)]
+    no_tests: bool,
+    /// Read each model twice first; whether keys are shown when the reads differ.
+    #[arg(skip)]
+    check_stable: Option<bool>,
     /// The time it is, for tests
     #[arg(long, value_name = "RFC3339", hide = true)]
     now: Option<jiff::Timestamp>,

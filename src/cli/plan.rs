@@ -8,7 +8,10 @@ use clap::Args;
 use super::planning::against::Comparison;
 use super::{Format, Global, Selection, planning, progress::Progress, scratch::Scratch, terminal, writing::Written};
 use crate::diagnostic::Result;
-use crate::plan::Plan;
+use crate::plan::approval::Approval;
+use crate::plan::{Notice, Plan};
+use crate::project::Project;
+use crate::state::State;
 
 /// Exit code of a plan with changes under `--detailed-exitcode`.
 const CHANGES: u8 = 2;
@@ -34,6 +37,9 @@ pub(super) struct Options {
     /// Show values of personal data outside a terminal too
     #[arg(long)]
     show_values: bool,
+    /// First read each model twice, and say which rows and columns are not the same: exit 1 when there are any
+    #[arg(long)]
+    check_stable: bool,
     /// Compare the configuration with what the work tree has in common with a branch, tag or commit: what changed, which
     /// syncs that touches (`--select changed`) and how many records it changes
     #[arg(long, value_name = "REF")]
@@ -60,13 +66,16 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     }
     let state = terminal::state(&project)?;
     let folder = Scratch::new(&project)?;
+    let check_stable = options.check_stable.then_some(options.show_values);
+    let selection = Selection { check_stable, ..options.selection.clone() };
     let request = planning::Request {
-        selection: &options.selection,
+        selection: &selection,
         samples: options.samples,
         folder: folder.path(),
         against: against.as_ref(),
     };
-    let planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
+    let mut planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
+    remember(&state, &project, &mut planned.plan);
     show(options, &planned.plan)?;
     if let Some(nothing_due) = &planned.nothing_due {
         terminal::note(nothing_due);
@@ -95,6 +104,20 @@ fn code(options: &Options, plan: &Plan, changes: bool) -> ExitCode {
         ExitCode::from(CHANGES)
     } else {
         ExitCode::SUCCESS
+    }
+}
+
+/// Remembers what a plan says, so that it can be approved by its digest. A plan is good for much else: where it cannot be
+/// remembered, that is a warning.
+fn remember(state: &State, project: &Project, plan: &mut Plan) {
+    if let Err(error) = state.put_planned(&Approval::of(plan, project.files.clone())) {
+        plan.warnings.push(Notice {
+            code: "not_recorded".into(),
+            sync: None,
+            message: format!("this plan cannot be approved by its digest: {error}"),
+            help: Some("make the state writable where plans are made, or approve the plan as a file".into()),
+            place: None,
+        });
     }
 }
 

@@ -87,6 +87,17 @@ pub(super) enum Content {
     Run(Value),
 }
 
+/// The plan in a plan file, or in a file with its JSON.
+pub(super) fn plan(path: &Path) -> Result<Plan> {
+    match read(path)? {
+        Content::Plan(plan) => Ok(*plan),
+        Content::Run(_) => Err(Error::failed_help(
+            format!("`{}` is a run, not a plan", path.display()),
+            "a plan file, or what `syncline plan --format json` prints, is expected",
+        )),
+    }
+}
+
 /// Reads a plan or a run, whichever the file is.
 ///
 /// # Errors

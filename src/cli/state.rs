@@ -194,7 +194,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     locked.recover()?;
     let folder = Scratch::new(project)?;
     let interrupt = Interrupt::new(&locked, folder.whole())?;
-    let selection = Selection { select: vec![sync.to_owned()], ..Selection::default() };
+    let selection = Selection { select: vec![sync.to_owned()], no_tests: true, ..Selection::default() };
     let request = planning::Request { selection: &selection, samples: 0, folder: folder.path(), against: None };
     let mut planned = planning::make(project, state.hash_key(), &locked.read()?, &request, &Progress::new())?;
     if let Some((_, error)) = planned.failures.pop() {
@@ -224,6 +224,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
         key: frozen.key,
         mapping: frozen.mapping,
         queried_records: part.estimate.queried_records,
+        model_rows: Some(part.counts.rows),
     };
     drop(interrupt);
     let adoption = locked.adopt(record, operations::read(&planned.folder.operations(sync))?)?;

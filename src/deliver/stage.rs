@@ -177,6 +177,7 @@ impl Stage {
             key: vec![("key".into(), "integer".into())],
             mapping: spec(),
             queried_records: 0,
+            model_rows: None,
         }
     }
 

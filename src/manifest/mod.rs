@@ -8,6 +8,7 @@ pub mod connector;
 pub mod destination;
 pub mod document;
 pub mod model;
+pub mod model_test;
 pub mod project;
 pub mod schema;
 pub mod source;

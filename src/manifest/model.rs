@@ -3,7 +3,8 @@
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+
+use super::model_test::{ColumnTest, ModelTest};
 
 /// A model: rows to sync and their primary key. Exactly one of `sql`, `sql_file`, `table`, `dbt`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -33,7 +34,7 @@ pub struct Model {
     pub columns: IndexMap<String, Column>,
     /// Tests over the whole model, run before a plan.
     #[serde(default)]
-    pub tests: Vec<Value>,
+    pub tests: Vec<ModelTest>,
 }
 
 /// A table to read.
@@ -62,7 +63,7 @@ pub struct Column {
     pub sensitive: Option<bool>,
     /// Tests of the column, run before a plan.
     #[serde(default)]
-    pub tests: Vec<Value>,
+    pub tests: Vec<ColumnTest>,
 }
 
 /// The types a column can be promised to have.

@@ -360,6 +360,25 @@ impl TryFrom<LimitForm> for Limit {
     }
 }
 
+impl Limit {
+    /// Whether `actual` rows are within the limit; a percentage is of `whole` rows, to the row: compared in whole numbers
+    /// of the decimal that stands in the manifest, so that no rounding lets one through or holds one up.
+    pub fn allows(self, actual: u64, whole: u64) -> bool {
+        let percent = match self {
+            Limit::Count(most) => return actual <= most,
+            Limit::Percent(percent) => percent,
+        };
+        // The shortest decimal that is this number, without an exponent.
+        let decimal = percent.to_string();
+        let (units, decimals) = decimal.split_once('.').unwrap_or((&decimal, ""));
+        let digits: u128 = format!("{units}{decimals}").parse().unwrap_or(0);
+        let scale = u32::try_from(decimals.len()).ok().and_then(|decimals| 10_u128.checked_pow(decimals));
+        // 17 digits times a number of rows always fit. What does not is a share of next to nothing.
+        let left = scale.and_then(|scale| (u128::from(actual) * 100).checked_mul(scale));
+        left.map_or(actual == 0, |left| left <= digits.saturating_mul(u128::from(whole)))
+    }
+}
+
 impl std::fmt::Display for Limit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

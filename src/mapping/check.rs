@@ -200,18 +200,40 @@ impl MappingSpec {
     }
 }
 
-fn check_promises(spec: &MappingSpec, schema: &Schema, columns: &IndexMap<String, Column>, faults: &mut Vec<Fault>) {
-    let used = spec.columns().unwrap_or(Used::All);
-    for (name, column) in columns.iter().filter(|(name, _)| used.contains(name)) {
-        if let (Some(declared), Ok(field)) = (column.kind, schema.field_with_name(name))
-            && !Kind::of(field).keeps(declared)
-        {
-            let declared = format!("{declared:?}").to_lowercase();
-            let message =
-                format!("column `{name}` is declared as `{declared}`, but the model gives {}", Kind::of(field).words());
-            faults.push(fault(pointer(&["columns", name, "type"]), "column-type", message, None));
+/// What a model promises about its columns and does not keep: columns with a type or tests that are not there, and those
+/// of another type. Pointers are into the model's manifest (codes `unknown-column`, `column-type`).
+pub fn check_contract(schema: &Schema, columns: &IndexMap<String, Column>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (name, column) in columns.iter().filter(|(_, column)| column.kind.is_some() || !column.tests.is_empty()) {
+        match schema.field_with_name(name) {
+            Ok(_) => faults.extend(promise(schema, name, column)),
+            Err(_) => {
+                let message = format!("the model has no column `{name}`, which it promises");
+                let help = near(schema, name).unwrap_or_else(|| "correct the query, or remove the promise".into());
+                faults.push(fault(pointer(&["columns", name]), "unknown-column", message, Some(help)));
+            }
         }
     }
+    faults
+}
+
+fn check_promises(spec: &MappingSpec, schema: &Schema, columns: &IndexMap<String, Column>, faults: &mut Vec<Fault>) {
+    let used = spec.columns().unwrap_or(Used::All);
+    let used = columns.iter().filter(|(name, _)| used.contains(name));
+    faults.extend(used.filter_map(|(name, column)| promise(schema, name, column)));
+}
+
+/// A column whose type is not the one promised.
+fn promise(schema: &Schema, name: &str, column: &Column) -> Option<Fault> {
+    let declared = column.kind?;
+    let kind = Kind::of(schema.field_with_name(name).ok()?);
+    if kind.keeps(declared) {
+        return None;
+    }
+    let declared = format!("{declared:?}").to_lowercase();
+    let message = format!("column `{name}` is declared as `{declared}`, but the model gives {}", kind.words());
+    let help = "if that is meant, change the type here; else correct the source, or cast the column in the model's SQL";
+    Some(fault(pointer(&["columns", name, "type"]), "column-type", message, Some(help.into())))
 }
 
 /// Follows the kinds through the transforms. The error is message and help.
@@ -254,7 +276,8 @@ fn lookup(schema: &Schema, column: &str, at: &str, code: &'static str, faults: &
     }
 }
 
-fn near(schema: &Schema, column: &str) -> Option<String> {
+/// What is suggested for a column that is not there.
+pub fn near(schema: &Schema, column: &str) -> Option<String> {
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     if let Some(other_case) = names.iter().find(|name| name.to_lowercase() == column.to_lowercase()) {
         return Some(format!("the column is `{other_case}`"));

@@ -31,7 +31,7 @@ mod template;
 mod transform;
 pub mod value;
 
-pub use check::columns_of;
+pub use check::{check_contract, columns_of, near};
 pub use compile::{Bound, Mapping};
 pub use difference::{Difference, differences, named};
 pub use json::nested_json;

@@ -41,9 +41,8 @@ pub fn evaluate(guards: &Guards, counts: &Counts, acknowledged: u64, first_run: 
     let most = |name: &str, limit: Option<Limit>, actual: u64, whole: u64| {
         let limit = limit?;
         let ok = match limit {
-            Limit::Count(most) => actual <= most,
             Limit::Percent(_) if name == "max_added" && first_run => true,
-            Limit::Percent(percent) => within(actual, percent, whole),
+            limit => limit.allows(actual, whole),
         };
         Some(Guard { name: name.to_owned(), limit: limit.to_string(), actual, ok })
     };
@@ -59,19 +58,6 @@ pub fn evaluate(guards: &Guards, counts: &Counts, acknowledged: u64, first_run: 
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// Whether `actual` rows are at most so many percent of `whole`, to the row: compared in whole numbers of the decimal
-/// that stands in the manifest, so that no rounding lets one through or holds one up.
-fn within(actual: u64, percent: f64, whole: u64) -> bool {
-    // The shortest decimal that is this number, without an exponent.
-    let decimal = percent.to_string();
-    let (units, decimals) = decimal.split_once('.').unwrap_or((&decimal, ""));
-    let digits: u128 = format!("{units}{decimals}").parse().unwrap_or(0);
-    let scale = u32::try_from(decimals.len()).ok().and_then(|decimals| 10_u128.checked_pow(decimals));
-    // 17 digits times a number of rows always fit. What does not is a share of next to nothing.
-    let left = scale.and_then(|scale| (u128::from(actual) * 100).checked_mul(scale));
-    left.map_or(actual == 0, |left| left <= digits.saturating_mul(u128::from(whole)))
 }
 
 /// Lets guards pass up to the numbers named; their refusals go.
@@ -182,6 +168,10 @@ mod tests {
             assert_eq!(guard.ok, expected, "{name} {limit}: {actual} of {rows} rows, {acknowledged} acknowledged");
             assert_eq!(guard.actual, actual);
         }
+    }
+
+    fn within(actual: u64, percent: f64, whole: u64) -> bool {
+        Limit::Percent(percent).allows(actual, whole)
     }
 
     proptest::proptest! {

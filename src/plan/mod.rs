@@ -2,12 +2,14 @@
 //!
 //! Every face of a plan (terminal, Markdown, HTML) is made from this form and from nothing else.
 
+pub mod approval;
 pub mod collect;
 pub mod file;
 pub mod footprint;
 pub mod former;
 pub mod guards;
 pub mod identities;
+pub mod model_tests;
 pub mod operations;
 mod samples;
 
@@ -16,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::diff::{HeldCounts, Invalid};
+pub use model_tests::{TestResult, TestSample};
 
 /// The plan, as `--format json` prints it. Readers ignore keys they do not know.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -135,6 +138,9 @@ pub struct SyncPlan {
     pub invalid: Vec<Invalid>,
     /// The guards and what they say.
     pub guards: Vec<Guard>,
+    /// The tests of the model and what came of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<TestResult>,
     /// What applying costs.
     pub estimate: Estimate,
     /// When it runs by itself; absent when it is run by hand alone.

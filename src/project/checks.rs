@@ -14,11 +14,6 @@ use crate::schedule;
 pub(super) fn model(file: &File, out: &mut Vec<Diagnostic>) {
     repeated(file, "/primary_key", "the key column", out);
     repeated(file, "/table/columns", "the column", out);
-    let columns = file.value.get("columns").and_then(Value::as_object).into_iter().flat_map(|columns| columns.keys());
-    let tests = columns.map(|column| format!("/columns/{}/tests", escape(column)));
-    for pointer in tests.chain(["/tests".to_owned()]) {
-        inert(file, &pointer, "tests of models are not run by this version", out);
-    }
     let columns = file.value.pointer("/table/columns").and_then(Value::as_array);
     let keys = file.value.pointer("/primary_key").and_then(Value::as_array);
     if let (Some(columns), Some(keys)) = (columns, keys) {
@@ -43,16 +38,6 @@ pub(super) fn sync(file: &File, offer: Option<&Offer<'_>>, out: &mut Vec<Diagnos
     schedule(file, out);
     repeated(file, "/tags", "the tag", out);
     notify(file, out);
-}
-
-/// Something that is read and not carried out: who wrote it must not rely on it.
-fn inert(file: &File, pointer: &str, message: &str, out: &mut Vec<Diagnostic>) {
-    if file.value.pointer(pointer).and_then(Value::as_array).is_some_and(|list| !list.is_empty()) {
-        out.push(
-            Diagnostic::warning("not-carried-out", message, file.key_place(pointer))
-                .with_help("it may stay here; it has no effect yet"),
-        );
-    }
 }
 
 /// Each entry of `notify` names one receiver.
@@ -219,7 +204,7 @@ fn schedule(file: &File, out: &mut Vec<Diagnostic>) {
 }
 
 /// Texts given twice in a list.
-fn repeated(file: &File, pointer: &str, what: &str, out: &mut Vec<Diagnostic>) {
+pub(super) fn repeated(file: &File, pointer: &str, what: &str, out: &mut Vec<Diagnostic>) {
     let mut seen = BTreeSet::new();
     let items = file.value.pointer(pointer).and_then(Value::as_array);
     for (at, item) in items.into_iter().flatten().enumerate() {

@@ -189,6 +189,7 @@ fn block_of(kind: Kind, pointer: &str) -> Option<Block> {
         (Kind::Connector, _) | (Kind::Destination, "api" | "objects" | "requests") => return None,
         (Kind::Source | Kind::Destination, "connection") | (Kind::Sync, "notify") => Block::Outside,
         (Kind::Model, "sql") => Block::Sql,
+        (Kind::Model, "tests") if third == Some("sql") => Block::Sql,
         (Kind::Sync, "fields") if second.is_some() && third == Some("template") => Block::Row,
         _ => Block::Plain,
     })

@@ -10,6 +10,7 @@ mod environment;
 mod fields;
 mod files;
 mod links;
+mod model_tests;
 mod offer;
 mod parameters;
 mod queries;
@@ -20,6 +21,7 @@ mod surface;
 mod sync_tests;
 pub mod tree;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,6 +37,7 @@ use crate::manifest::source::SourceType;
 use crate::manifest::sync::{Guards, OnRemoved, Sync};
 use crate::manifest::test::Test;
 use crate::mapping::{self, MappingSpec};
+use crate::model_test;
 use crate::render::{Outside, Scope};
 use crate::secret::Connection;
 use crate::sources::Query;
@@ -82,6 +85,8 @@ pub struct Project {
     /// `sha256:` over all manifests as rendered without secrets, their SQL and the environment. Comments, formatting and
     /// the order of files and keys do not count.
     pub digest: String,
+    /// File → `sha256:` over what it says for this environment, SQL beside a model included: the parts of `digest`.
+    pub files: BTreeMap<String, String>,
     scope: Scope,
 }
 
@@ -149,6 +154,8 @@ pub struct ResolvedModel {
     pub primary_key: Vec<String>,
     /// What is promised about columns; below that, what dbt says of them.
     pub columns: IndexMap<String, Column>,
+    /// What must hold of its rows before anything is planned with them.
+    pub tests: Vec<model_test::Test>,
     /// `sha256:` over its manifest as rendered, its SQL with that of the models it is made of, and all that a dbt model is
     /// made of.
     pub digest: String,
@@ -166,6 +173,16 @@ impl ResolvedModel {
     /// The place of the value at a JSON pointer in its manifest, or of the nearest value above it.
     pub fn place(&self, pointer: &str) -> Option<Place> {
         Some(self.document.place(pointer))
+    }
+
+    /// The place of the key at a JSON pointer in its manifest; of the item, in a list.
+    pub fn key_place(&self, pointer: &str) -> Option<Place> {
+        Some(self.document.key_place(pointer))
+    }
+
+    /// The place of the value at a JSON pointer in its manifest, if it is there.
+    pub fn place_of(&self, pointer: &str) -> Option<Place> {
+        self.document.key_span(pointer).map(|_| self.document.place(pointer))
     }
 }
 

@@ -29,30 +29,31 @@ pub(super) struct Rendered {
 }
 
 /// Where a model's statement is written.
-enum Text<'a> {
-    /// In the manifest, under `sql`.
-    Manifest(&'a File),
+pub(super) enum Text<'a> {
+    /// In the manifest, at a pointer.
+    Manifest(&'a File, String),
     /// In a file of its own.
     File(SourceText),
 }
 
-struct Statement<'a> {
-    text: String,
-    origin: Text<'a>,
+/// A statement as it is written.
+pub(super) struct Statement<'a> {
+    pub text: String,
+    pub origin: Text<'a>,
 }
 
 impl Statement<'_> {
     fn file(&self) -> Option<PathBuf> {
         match &self.origin {
-            Text::Manifest(_) => None,
+            Text::Manifest(..) => None,
             Text::File(source) => Some(source.path.clone()),
         }
     }
 
-    fn diagnostic(&self, fault: render::Fault) -> Diagnostic {
+    pub(super) fn diagnostic(&self, fault: render::Fault) -> Diagnostic {
         match &self.origin {
-            Text::Manifest(file) => match &file.document {
-                Some(document) => template_fault(document, "/sql", fault),
+            Text::Manifest(file, pointer) => match &file.document {
+                Some(document) => template_fault(document, pointer, fault),
                 None => Diagnostic::error(fault.code, fault.message, None),
             },
             Text::File(source) => {
@@ -148,7 +149,7 @@ pub(super) fn render_all(
     done
 }
 
-fn render_one(text: &str, scope: &Scope) -> Result<String, Vec<render::Fault>> {
+pub(super) fn render_one(text: &str, scope: &Scope) -> Result<String, Vec<render::Fault>> {
     let faults = render::check(text, scope);
     if !faults.is_empty() {
         return Err(faults);
@@ -220,37 +221,44 @@ fn origin<'f>(
                 out.push(Diagnostic::error("empty", "`sql` must not be empty", place));
                 return None;
             }
-            statements.insert(&model.stem, Statement { text, origin: Text::Manifest(model) });
+            statements.insert(&model.stem, Statement { text, origin: Text::Manifest(model, "/sql".into()) });
         }
         "sql_file" => {
-            let path = model.text("/sql_file")?;
-            let full = format!("{}/{path}", Kind::Model.folder().unwrap_or_default());
-            if path.starts_with('/') {
-                let message = "`sql_file` is relative to the model's folder";
-                out.push(Diagnostic::error("outside-project", message, model.place("/sql_file")));
-                return None;
-            }
-            match read_text(tree, &full) {
-                Ok(source) => {
-                    let text = source.text.to_string();
-                    statements.insert(&model.stem, Statement { text, origin: Text::File(source) });
-                }
-                Err(fault) if fault.code == "unreadable-file" || fault.code == "outside-project" => {
-                    let message = fault.message.clone();
-                    let diagnostic = Diagnostic::error(fault.code, message, model.place("/sql_file"));
-                    out.push(
-                        diagnostic.with_help("the path is relative to the model's folder and stays in the project"),
-                    );
-                }
-                Err(fault) => out.push(*fault),
-            }
+            statements.insert(&model.stem, from_file(tree, model, "/sql_file", out)?);
         }
         _ => {}
     }
     None
 }
 
-type Edges = Vec<(String, std::ops::Range<usize>)>;
+/// The statement in the file that stands at a pointer of a model.
+pub(super) fn from_file<'f>(
+    tree: &dyn Tree,
+    model: &File,
+    pointer: &str,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Statement<'f>> {
+    let path = model.text(pointer)?;
+    if path.starts_with('/') {
+        let message = "`sql_file` is relative to the model's folder";
+        out.push(Diagnostic::error("outside-project", message, model.place(pointer)));
+        return None;
+    }
+    match read_text(tree, &format!("{}/{path}", Kind::Model.folder().unwrap_or_default())) {
+        Ok(source) => Some(Statement { text: source.text.to_string(), origin: Text::File(source) }),
+        Err(fault) if fault.code == "unreadable-file" || fault.code == "outside-project" => {
+            let diagnostic = Diagnostic::error(fault.code, fault.message.clone(), model.place(pointer));
+            out.push(diagnostic.with_help("the path is relative to the model's folder and stays in the project"));
+            None
+        }
+        Err(fault) => {
+            out.push(*fault);
+            None
+        }
+    }
+}
+
+pub(super) type Edges = Vec<(String, std::ops::Range<usize>)>;
 
 /// Which statement is made of which models. What is not there is reported and left out.
 fn references<'f>(
@@ -258,45 +266,43 @@ fn references<'f>(
     statements: &BTreeMap<&'f str, Statement<'f>>,
     out: &mut Vec<Diagnostic>,
 ) -> BTreeMap<&'f str, Edges> {
+    statements.iter().map(|(name, statement)| (*name, edges(files, name, statement, out))).collect()
+}
+
+/// Which models a statement of a model is made of. What is not there is reported, and stands under its wrong name.
+pub(super) fn edges(files: &Files, name: &str, statement: &Statement<'_>, out: &mut Vec<Diagnostic>) -> Edges {
     let known = files.names(Kind::Model);
     let source = |name: &str| files.find(Kind::Model, name).and_then(|model| model.text("/source"));
-    let mut graph = BTreeMap::new();
-    for (name, statement) in statements {
-        let mut edges = Edges::new();
-        for reference in render::references(&statement.text, "ref") {
-            let fault = |code, message: String, help: Option<String>| {
-                statement.diagnostic(render::Fault { code, message, help, range: reference.range.clone() })
+    let mut edges = Edges::new();
+    for reference in render::references(&statement.text, "ref") {
+        let fault = |code, message: String, help: Option<String>| {
+            statement.diagnostic(render::Fault { code, message, help, range: reference.range.clone() })
+        };
+        let Some(to) = reference.name.clone() else {
+            let message = "`ref` takes the name of a model in quotes".into();
+            out.push(fault("bad-ref", message, Some("`ref('model')`".into())));
+            edges.push((String::new(), reference.range.clone()));
+            continue;
+        };
+        if !known.contains(to.as_str()) {
+            let help = match closest(&to, known.iter().copied()) {
+                Some(guess) => format!("did you mean `{guess}`?"),
+                None => format!("create `models/{to}.yaml`"),
             };
-            let Some(to) = reference.name.clone() else {
-                out.push(fault(
-                    "bad-ref",
-                    "`ref` takes the name of a model in quotes".into(),
-                    Some("`ref('model')`".into()),
-                ));
-                edges.push((String::new(), reference.range.clone()));
-                continue;
-            };
-            if !known.contains(to.as_str()) {
-                let help = match closest(&to, known.iter().copied()) {
-                    Some(guess) => format!("did you mean `{guess}`?"),
-                    None => format!("create `models/{to}.yaml`"),
-                };
-                out.push(fault("unknown-reference", format!("there is no model `{to}`"), Some(help)));
-            } else if let (Some(here), Some(there)) = (source(name), source(&to))
-                && here != there
-            {
-                let message = format!("`{to}` is read from `{there}`, this model from `{here}`");
-                out.push(fault("bad-ref", message, Some("`ref` works within one source".into())));
-            }
-            edges.push((to, reference.range.clone()));
+            out.push(fault("unknown-reference", format!("there is no model `{to}`"), Some(help)));
+        } else if let (Some(here), Some(there)) = (source(name), source(&to))
+            && here != there
+        {
+            let message = format!("`{to}` is read from `{there}`, this model from `{here}`");
+            out.push(fault("bad-ref", message, Some("`ref` works within one source".into())));
         }
-        graph.insert(*name, edges);
+        edges.push((to, reference.range.clone()));
     }
-    graph
+    edges
 }
 
 /// What stands for a model after `from`.
-fn subquery(query: &Query) -> String {
+pub(super) fn subquery(query: &Query) -> String {
     match query {
         Query::Sql(sql) => format!("(\n{sql}\n)"),
         Query::Table { name, columns: None, filter: None } => name.clone(),

@@ -13,13 +13,14 @@ use super::dbt::Manifests;
 use super::environment::{self, EnvironmentInfo};
 use super::files::{File, PROJECT_FILE, read_file, read_kind};
 use super::links::{self, Files};
+use super::model_tests::Statements;
 use super::offer::Offer;
 use super::queries::{self, Rendered};
 use super::spoken::{self, Spoken};
 use super::tree::Tree;
 use super::{
     Loaded, Project, ResolvedDestination, ResolvedModel, ResolvedSource, ResolvedSync, ResolvedTest, checks, connect,
-    digest, parameters, surface, sync_tests,
+    digest, model_tests, parameters, surface, sync_tests,
 };
 use crate::destinations::DestinationKind;
 use crate::diagnostic::{self, Diagnostic};
@@ -65,7 +66,10 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         file.render(scope.as_ref(), out);
     }
     links::check(&files, environment.as_ref(), out);
-    files.models.iter().for_each(|model| checks::model(model, out));
+    for model in &files.models {
+        checks::model(model, out);
+        model_tests::check(&files, model, out);
+    }
     for file in files.sources.iter().chain(&files.destinations) {
         connect::check(file, Some(root), out);
     }
@@ -79,6 +83,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     }
     let manifests = Manifests::read(tree, root, &files, environment.as_ref(), out);
     let queries = queries::render_all(tree, &files, scope.as_ref(), (&manifests, environment.as_ref()), out);
+    let statements = model_tests::render_all(tree, &files, scope.as_ref(), &queries, out);
     // Only what the schema cannot say is left to the typed forms.
     let sources: Vec<Option<Source>> = files.sources.iter().map(|file| self::typed(file, out)).collect();
     let models: Vec<Option<Model>> = files.models.iter().map(|file| self::typed(file, out)).collect();
@@ -93,7 +98,14 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     }
     let (environment, scope, typed) = (environment?, scope?, typed?);
     let offers = Offers { files: &files, spoken: &spoken, environment: Some(&environment) };
-    let linker = Linker { files: &files, environment: &environment, queries: &queries, catalog: &catalog, offers };
+    let linker = Linker {
+        files: &files,
+        environment: &environment,
+        queries: &queries,
+        statements: &statements,
+        catalog: &catalog,
+        offers,
+    };
     let resolved_syncs = linker.syncs(syncs);
     let usage_place = files.project.place("/usage/monthly_queried_records/limit").map(|place| {
         let (line, column) = place.line_column();
@@ -101,6 +113,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     });
     let project = Project {
         digest: linker.project_digest(&typed),
+        files: linker.file_digests(&typed),
         root: root.canonicalize().unwrap_or_else(|_| root.to_owned()),
         syncs: resolved_syncs,
         models: linker.models(models),
@@ -210,6 +223,7 @@ struct Linker<'a> {
     files: &'a Files,
     environment: &'a EnvironmentInfo,
     queries: &'a BTreeMap<String, Rendered>,
+    statements: &'a Statements,
     catalog: &'a Catalog,
     offers: Offers<'a>,
 }
@@ -283,6 +297,7 @@ impl Linker<'_> {
                 }
                 let resolved = ResolvedModel {
                     source: swapped(Some(self.environment), Kind::Source, &model.source).to_owned(),
+                    tests: model_tests::resolve(&model, &file.stem, self.statements),
                     query: made.query.clone(),
                     refs: made.refs.clone(),
                     dbt: made.dbt.clone(),
@@ -407,6 +422,10 @@ impl Linker<'_> {
             map.shift_remove("sql");
             map.shift_remove("sql_file");
             map.insert("query".into(), made.stable.clone().into());
+            let statements = self.statements.stable(&file.stem);
+            if !statements.is_empty() {
+                map.insert("test_statements".into(), statements.into());
+            }
         }
         value
     }
@@ -442,9 +461,38 @@ impl Linker<'_> {
         let all = |files: &[File], meaning: &dyn Fn(&File) -> Value| -> Map<String, Value> {
             files.iter().map(|file| (file.stem.clone(), meaning(file))).collect()
         };
+        let mut value = self.settings(project);
+        if let Some(map) = value.as_object_mut() {
+            map.insert("sources".into(), all(&self.files.sources, &|file| self.meaning(file)).into());
+            map.insert("models".into(), all(&self.files.models, &|file| self.model_meaning(file)).into());
+            map.insert(
+                "destinations".into(),
+                all(&self.files.destinations, &|file| self.destination_meaning(file)).into(),
+            );
+            map.insert("syncs".into(), all(&self.files.syncs, &|file| self.meaning(file)).into());
+        }
+        digest::digest(&value)
+    }
+
+    /// What each file says, as a digest.
+    fn file_digests(&self, project: &manifest::project::Project) -> BTreeMap<String, String> {
+        let path = |file: &File| Some(file.place("")?.source.path.display().to_string());
+        let mut digests = BTreeMap::from([(PROJECT_FILE.to_owned(), digest::digest(&self.settings(project)))]);
+        let mut all = |files: &[File], meaning: &dyn Fn(&File) -> Value| {
+            digests.extend(files.iter().filter_map(|file| Some((path(file)?, digest::digest(&meaning(file))))));
+        };
+        all(&self.files.sources, &|file| self.meaning(file));
+        all(&self.files.models, &|file| self.model_meaning(file));
+        all(&self.files.destinations, &|file| self.destination_meaning(file));
+        all(&self.files.syncs, &|file| self.meaning(file));
+        digests
+    }
+
+    /// What the project file says for this environment.
+    fn settings(&self, project: &manifest::project::Project) -> Value {
         let environment = self.environment;
         let guards: &Guards = &environment.guards;
-        digest::digest(&json!({
+        json!({
             "name": project.name,
             "environment": environment.name,
             "vars": environment.vars,
@@ -452,10 +500,6 @@ impl Linker<'_> {
             "guards": format!("{guards:?}"),
             "usage": format!("{:?}", project.usage),
             "swaps": { "sources": environment.sources, "destinations": environment.destinations },
-            "sources": all(&self.files.sources, &|file| self.meaning(file)),
-            "models": all(&self.files.models, &|file| self.model_meaning(file)),
-            "destinations": all(&self.files.destinations, &|file| self.destination_meaning(file)),
-            "syncs": all(&self.files.syncs, &|file| self.meaning(file)),
-        }))
+        })
     }
 }

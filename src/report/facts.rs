@@ -1,7 +1,8 @@
 //! What a plan says, in words: shared by all faces, so that they cannot disagree.
 
+use super::escape::{value_text, visible};
 use super::numbers::{count, duration, group};
-use crate::plan::{Counts, Notice, Plan, Sample, Scheduled, SyncPlan};
+use crate::plan::{Counts, Notice, Plan, Sample, Scheduled, SyncPlan, TestResult, TestSample, model_tests};
 
 /// The five row states with their symbols. A symbol never stands without its word.
 pub(super) const STATES: [(&str, char); 5] =
@@ -30,7 +31,9 @@ pub(super) fn by_state(counts: &Counts) -> [(&'static str, u64); 5] {
 
 /// True when there is nothing to say of a sync but its name.
 pub(super) fn is_quiet(sync: &SyncPlan) -> bool {
-    changes(&sync.counts) + sync.counts.invalid + held(sync) == 0 && sync.guards.iter().all(|g| g.ok)
+    changes(&sync.counts) + sync.counts.invalid + held(sync) == 0
+        && sync.guards.iter().all(|g| g.ok)
+        && sync.tests.iter().all(|t| t.ok)
 }
 
 /// Rows held back because the destination has already answered for them.
@@ -109,10 +112,36 @@ pub(super) fn refusals(plan: &Plan) -> Vec<Notice> {
 
 /// The line that says `apply` refuses, and by how many limits; `None` when it does not.
 pub(super) fn refused_line(plan: &Plan) -> Option<String> {
-    match refusals(plan).len() as u64 {
-        0 => None,
-        n => Some(format!("Apply refuses this plan: {}.", count(n, "limit is exceeded", "limits are exceeded"))),
+    let (tests, limits): (Vec<_>, Vec<_>) = refusals(plan).into_iter().partition(|n| n.code == model_tests::FAILED);
+    let mut reasons = Vec::new();
+    if !limits.is_empty() {
+        reasons.push(count(limits.len() as u64, "limit is exceeded", "limits are exceeded"));
     }
+    if !tests.is_empty() {
+        reasons.push(count(tests.len() as u64, "test fails", "tests fail"));
+    }
+    (!reasons.is_empty()).then(|| format!("Apply refuses this plan: {}.", reasons.join(", ")))
+}
+
+/// How many tests of the model hold and fail; nothing where it has none.
+pub(super) fn test_words(sync: &SyncPlan) -> Vec<String> {
+    let failed = sync.tests.iter().filter(|t| !t.ok).count() as u64;
+    present([("passed", sync.tests.len() as u64 - failed), ("failed", failed)])
+}
+
+/// A test that fails, in words: which, and what is wrong.
+pub(super) fn test_text(test: &TestResult) -> String {
+    let word = if test.refuses() { "failed" } else { "warns" };
+    format!("{word}: {}: {}", test.title(), test.message.as_deref().unwrap_or("it does not hold"))
+}
+
+/// The rows named of a test that fails: keys, with the value where there is one.
+pub(super) fn test_rows(test: &TestResult) -> Vec<String> {
+    let row = |sample: &TestSample| match &sample.value {
+        Some(value) if !value.is_null() => format!("{} ({})", visible(&sample.key), value_text(value)),
+        _ => visible(&sample.key),
+    };
+    test.samples.iter().map(row).collect()
 }
 
 /// The notice's message with the sync it is about in front, unless the message names it itself.

@@ -6,14 +6,14 @@ use super::diff::{Line, changed_lines, lines};
 use super::escape::visible;
 use super::facts::{
     budget, by_state, cause_words, changes, estimate_words, held_words, invalid_reason, is_first_run, is_quiet,
-    notice_text, operation_words, pick, refusals, refused_line, schedules, short_commit, symbol, unknown_words,
-    verdict,
+    notice_text, operation_words, pick, refusals, refused_line, schedules, short_commit, symbol, test_rows, test_text,
+    test_words, unknown_words, verdict,
 };
 use super::mask::Masked;
 use super::numbers::{count, percent};
-use super::page::{Part, Shown, headline, json_for_script, number, numbers_together, parts, render};
+use super::page::{Part, Shown, headline, json_for_script, number, numbers_together, parts, parts_as_written, render};
 use crate::diagnostic::Result;
-use crate::plan::{ConfigurationChange, FieldChange, Notice, Plan, Sample, SyncPlan};
+use crate::plan::{ConfigurationChange, FieldChange, Notice, Plan, Sample, SyncPlan, TestResult};
 
 /// Samples a sync that are drawn as cards.
 const SAMPLES: usize = 12;
@@ -82,6 +82,13 @@ struct SyncView {
     more: Option<String>,
     invalid: Vec<InvalidView>,
     guards: Vec<GuardView>,
+    tests: Vec<TestView>,
+}
+
+#[derive(Serialize)]
+struct TestView {
+    text: Vec<Part>,
+    rows: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -144,7 +151,7 @@ impl Page {
             notices: notices.chain(plan.warnings.iter().map(|n| notice("warning", "warning", n))).collect(),
             syncs: loud.iter().map(|s| SyncView::of(s, open)).collect(),
             quiet_title: count(quiet.len() as u64, "unchanged sync", "unchanged syncs"),
-            schedules: schedules(plan).iter().map(|(name, s)| (visible(name), parts(&s.text))).collect(),
+            schedules: schedules(plan).iter().map(|(name, s)| (visible(name), parts_as_written(&s.text))).collect(),
             quiet: quiet.iter().map(|s| visible(&s.sync)).collect(),
             configuration: plan.configuration.iter().map(ChangeView::of).collect(),
             masked: !masked.shows_values(),
@@ -216,6 +223,7 @@ impl SyncView {
             ("causes", cause_words(sync).join(" · ")),
             ("held back", held_words(sync).join(" · ")),
             ("estimate", estimate_words(sync).join(" · ")),
+            ("tests", test_words(sync).join(" · ")),
         ];
         if is_first_run(sync) {
             facts.push(("first run", "every row is new to us".into()));
@@ -234,7 +242,7 @@ impl SyncView {
             object: visible(&sync.object),
             mode: visible(&sync.mode),
             open,
-            refused: sync.guards.iter().any(|g| !g.ok),
+            refused: sync.guards.iter().any(|g| !g.ok) || sync.tests.iter().any(TestResult::refuses),
             bar: shares(&by_state(&sync.counts)),
             facts,
             unknown: unknown_words(sync).as_deref().map(parts).unwrap_or_default(),
@@ -243,7 +251,14 @@ impl SyncView {
             more: (more > 0).then(|| numbers_together(&count(more, "more row", "more rows"))),
             invalid: sync.invalid.iter().map(InvalidView::of).collect(),
             guards: sync.guards.iter().map(GuardView::of).collect(),
+            tests: sync.tests.iter().filter(|test| !test.ok).map(TestView::of).collect(),
         }
+    }
+}
+
+impl TestView {
+    fn of(test: &TestResult) -> Self {
+        Self { text: parts(&test_text(test)), rows: test_rows(test) }
     }
 }
 

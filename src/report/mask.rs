@@ -99,6 +99,14 @@ fn mask_plan(plan: &Plan) -> Plan {
                 (field.before, field.after) = (before, after);
             }
         }
+        for sample in sync.tests.iter_mut().flat_map(|test| &mut test.samples) {
+            if keys {
+                sample.key = key(&sample.key);
+            }
+            if sample.sensitive {
+                sample.value = sample.value.as_ref().map(|v| value(v, false));
+            }
+        }
         for invalid in &mut sync.invalid {
             if keys {
                 // A row without a key is named by its number in the model, which is nobody's.

@@ -71,7 +71,15 @@ pub(super) fn headline(text: &str) -> Vec<Part> {
 
 /// A sentence as parts: text and code (between back-ticks).
 pub(super) fn parts(text: &str) -> Vec<Part> {
-    let text = numbers_together(&visible(text));
+    split(numbers_together(&visible(text)))
+}
+
+/// As [`parts`], where numbers beside each other are not one: a cron expression is copied as it is written.
+pub(super) fn parts_as_written(text: &str) -> Vec<Part> {
+    split(visible(text))
+}
+
+fn split(text: String) -> Vec<Part> {
     let pieces: Vec<&str> = text.split('`').collect();
     if pieces.len().is_multiple_of(2) {
         return vec![Part { code: false, text }];

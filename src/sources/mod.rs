@@ -5,11 +5,11 @@
 mod adbc;
 mod channel;
 mod columns;
-pub mod dialect;
 mod files;
 mod interval;
 mod normal;
 mod postgres;
+mod spelling;
 mod sqlite;
 mod text;
 
@@ -24,8 +24,8 @@ use crate::manifest::connection::PostgresConnection;
 use crate::manifest::source::SourceType;
 use crate::postgres::Server;
 use crate::secret::Connection;
-use dialect::Dialect;
 use postgres::Flavour;
+use spelling::Spelling;
 
 /// Most rows in one batch.
 pub const BATCH_ROWS: usize = 65_536;
@@ -51,10 +51,15 @@ fn unknown_schema() -> SchemaRef {
     Arc::new(Schema::empty().with_metadata(metadata))
 }
 
+/// True for the schema of a table of which nothing is known, for want of a row.
+pub fn is_unknown(schema: &Schema) -> bool {
+    schema.metadata().contains_key(UNKNOWN_KEY)
+}
+
 /// The schema of a model, where its source could not find the columns out for want of a row: the columns named, of no
 /// type. Any other schema stays as it is.
 pub fn with_unknown(schema: SchemaRef, named: impl FnOnce() -> Vec<String>) -> SchemaRef {
-    if !schema.metadata().contains_key(UNKNOWN_KEY) {
+    if !is_unknown(&schema) {
         return schema;
     }
     let mut names = named();
@@ -84,6 +89,15 @@ pub enum Query {
     },
 }
 
+/// The SQL a source speaks, where statements of ours have to fit it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite's; also that of files.
+    Sqlite,
+    /// PostgreSQL's.
+    Postgres,
+}
+
 /// Somewhere rows come from.
 pub trait Source: Send + Sync {
     /// The columns and types the query gives, without reading its rows where the system allows it.
@@ -97,6 +111,12 @@ pub trait Source: Send + Sync {
     /// What a person who looks for a fault may want to know of the source, in words: where its driver is.
     fn facts(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The SQL that [`Query::Sql`] takes here, where statements of our own may be asked; `None` where there is no SQL, or
+    /// none that we write.
+    fn dialect(&self) -> Option<Dialect> {
+        None
     }
 }
 
@@ -140,9 +160,14 @@ fn stream_error(error: Error) -> ArrowError {
     ArrowError::ExternalError(Box::new(error))
 }
 
-/// A name as SQLite takes it literally.
-fn quoted(name: &str) -> String {
-    Dialect::Standard.quoted(name)
+/// The statement that answers a query of a database; of a table's columns only those in `hint`, where there is one.
+pub(crate) fn statement(query: &Query, hint: Option<&[String]>) -> String {
+    Spelling::Standard.statement(query, hint)
+}
+
+/// A name as SQL takes it literally.
+pub(crate) fn quoted(name: &str) -> String {
+    Spelling::Standard.quoted(name)
 }
 
 /// Where in a statement a byte stands, to be put behind a message: line, column, and the line itself.

@@ -31,8 +31,8 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, IntervalUnit, Schema, SchemaRef, TimeUnit};
 
-use super::dialect::Dialect;
 use super::interval::interval;
+use super::spelling::Spelling;
 use super::{TYPE_DECIMAL, TYPE_JSON, TYPE_KEY};
 use crate::diagnostic::{Error, Result};
 
@@ -40,7 +40,7 @@ use crate::diagnostic::{Error, Result};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
     /// How names of columns are shown.
-    pub dialect: Dialect,
+    pub spelling: Spelling,
     /// Whether the largest and smallest dates and timestamps stand for infinity.
     pub infinite: bool,
 }
@@ -60,7 +60,7 @@ impl Normal {
     /// A column of a type that records cannot hold, two columns of one name, a wanted column that is not there.
     pub(super) fn new(schema: &Schema, rules: Rules, wanted: Option<&[String]>) -> Result<Self> {
         let (mut from, mut fields) = (Vec::new(), Vec::<Field>::new());
-        let names: Vec<String> = schema.fields().iter().map(|f| rules.dialect.shown_name(f.name())).collect();
+        let names: Vec<String> = schema.fields().iter().map(|f| rules.spelling.shown_name(f.name())).collect();
         if names.is_empty() {
             let help = "a model is one `select` (or `with … select`) statement";
             return Err(Error::failed_help("the SQL gives no columns", help));
@@ -74,7 +74,7 @@ impl Normal {
                 continue;
             }
             let own = normal(field).map_err(|what| {
-                let text = if rules.dialect == Dialect::Backticks { "string" } else { "varchar" };
+                let text = if rules.spelling == Spelling::Backticks { "string" } else { "varchar" };
                 let help = format!("cast it in the SQL: `cast({name} as {text}) as {name}`");
                 Error::failed_help(format!("column `{name}` {what}"), help)
             })?;

@@ -65,6 +65,9 @@ pub struct SyncEntry {
     pub deferred: Option<String>,
     /// Rows in the snapshot.
     pub rows: u64,
+    /// Rows the model had in the last run: what `row_count: { max_change }` compares with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_rows: Option<u64>,
     /// Held rows that are not sent again by themselves.
     #[serde(default)]
     pub rows_held: u64,

@@ -94,6 +94,9 @@ pub struct SyncRecord {
     pub mapping: MappingSpec,
     /// Distinct keys the plan read.
     pub queried_records: u64,
+    /// Rows the model had when the plan was made; unknown in journals of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_rows: Option<u64>,
 }
 
 /// [`OnDoubt`] as it is written down.

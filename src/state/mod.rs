@@ -7,6 +7,7 @@
 //!                           /held/            rows not taken, rows in doubt      (immutable files)
 //!                           /discovered/      fields destinations said they have (a cache)
 //!                           /notified/        what receivers of messages were told last
+//!                           /planned/         what plans said, for those that are approved
 //!                           /usage/           keys queried in the month           (immutable files)
 //!                           /runs/<run id>/   run.json, plan/, journal, rows/    (history)
 //!                           /lock.json        who is writing, until when
@@ -15,6 +16,7 @@
 //! state before or the state after, and the journal of the run says what lies between the state and the world.
 
 mod active;
+mod approvals;
 pub mod backend;
 mod deferred;
 pub mod discovered;

@@ -104,6 +104,7 @@ pub(super) fn note(
     }
     entry.retired = retired;
     entry.rows = folded.rows;
+    entry.model_rows = record.model_rows.or(entry.model_rows);
     entry.rows_held = folded.rows_held;
     entry.rows_in_doubt = folded.rows_in_doubt;
     entry.key.clone_from(&record.key);

@@ -2,15 +2,18 @@
 
 pub(super) mod against;
 mod metering;
+mod opened;
 mod planner;
 mod remarks;
 mod spool;
+mod stable;
+mod testing;
 
 use std::path::Path;
 
 use super::scheduling::{self, Schedules, Selected};
 use super::{Format, Selection, progress::Progress, terminal};
-use crate::diagnostic::{Error, Result, closest};
+use crate::diagnostic::{self, Error, Place, Result, closest};
 use crate::diff::HashKey;
 use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
 use crate::plan::footprint::Comparing;
@@ -57,6 +60,11 @@ pub(super) fn make(
     let Selected { syncs: selected, nothing_due } = schedules.select(request.selection, sets)?;
     let board = schedules.board(&project.order());
     known_syncs(project, request.selection)?;
+    if let Some(show_values) = request.selection.check_stable {
+        let models = stable::check(project, key, &selected, request.folder, show_values, progress)?;
+        let them = if models == 1 { "The model was read twice and is" } else { "All models were read twice and are" };
+        terminal::note(&format!("{them} the same both times."));
+    }
     let folder = PlanFolder::new(request.folder);
     let mut planner = Planner::new(project, key, state, request, &folder, now);
     let aside = request.against.map(|_| Aside::new(request)).transpose()?;
@@ -89,6 +97,8 @@ pub(super) fn make(
             Ok(mut part) => {
                 part.schedule = board.syncs.get(&name).map(scheduling::scheduled);
                 plan.refusals.extend(guards::refusals(&part, |guard| place(sync, &format!("/guards/{guard}"))));
+                let refusing = part.tests.iter().filter(|test| test.refuses());
+                plan.refusals.extend(refusing.filter_map(|test| test.notice(&name)));
                 plan.syncs.push(part);
             }
             Err(Error::Invalid(diagnostics)) => faults.extend(diagnostics),
@@ -101,6 +111,9 @@ pub(super) fn make(
     }
     progress.end();
     if !faults.is_empty() {
+        // Syncs of one model find the same faults in it.
+        diagnostic::sort(&mut faults);
+        faults.dedup();
         return Err(Error::Invalid(faults));
     }
     plan.complete &= failures.is_empty();
@@ -163,9 +176,13 @@ fn known_syncs(project: &Project, selection: &Selection) -> Result<()> {
 }
 
 pub(super) fn place(sync: &ResolvedSync, pointer: &str) -> Option<String> {
-    let place = sync.place(pointer)?;
+    sync.place(pointer).map(|place| written(&place))
+}
+
+/// A place as `file:line:column`.
+fn written(place: &Place) -> String {
     let (line, column) = place.line_column();
-    Some(format!("{}:{line}:{column}", place.source.path.display()))
+    format!("{}:{line}:{column}", place.source.path.display())
 }
 
 /// The faces of a plan. Values of personal data are shown to a person at a terminal or who asks for them, and masked

@@ -1,6 +1,7 @@
 //! One sync: its model is read and compared with the state, and its operations are frozen.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -8,7 +9,9 @@ use indexmap::IndexMap;
 use super::super::discovering::{self, Discoverer};
 use super::super::watching::Watch;
 use super::metering::Meter;
+use super::opened::Sources;
 use super::spool::{Keep, Spool};
+use super::testing::Tester;
 use super::{Request, remarks};
 use crate::connectors::Setup;
 use crate::destinations::{self, Load};
@@ -23,12 +26,12 @@ use crate::plan::former::Left;
 use crate::plan::identities::{Namer, Normalise, Observed, Records};
 use crate::plan::{Estimate, Notice, SyncPlan, guards, operations};
 use crate::project::{Project, ResolvedModel, ResolvedSync};
-use crate::sources::{self, Source};
+use crate::sources;
 use crate::state::formers::{self, Former};
 use crate::state::{Reading, SyncView};
 
 /// Bytes of memory a diff stays within.
-const MEMORY: usize = 512 * 1024 * 1024;
+pub(super) const MEMORY: usize = 512 * 1024 * 1024;
 
 /// Plans one sync after another; what they have in common is opened once.
 pub(super) struct Planner<'a> {
@@ -38,7 +41,8 @@ pub(super) struct Planner<'a> {
     request: &'a Request<'a>,
     folder: &'a PlanFolder,
     pub started_at: String,
-    sources: HashMap<String, Box<dyn Source>>,
+    sources: Sources<'a>,
+    tester: Tester<'a>,
     pub discoverer: Discoverer<'a>,
     /// What decides the records of each sync planned so far.
     pub frozen: IndexMap<String, FrozenSync>,
@@ -62,7 +66,8 @@ impl<'a> Planner<'a> {
             request,
             folder,
             started_at: format!("{now:.0}"),
-            sources: HashMap::new(),
+            sources: Sources::new(project),
+            tester: Tester::new((project, state), (now, request.samples), request.folder, request.selection.no_tests),
             discoverer: Discoverer::new(project, state),
             frozen: IndexMap::new(),
             warnings: Vec::new(),
@@ -103,19 +108,25 @@ impl Planner<'_> {
         kept: Option<(Keep, &mut Option<Spool>)>,
     ) -> Result<(SyncPlan, Footprint)> {
         let model = self.project.models.get(&sync.model).ok_or_else(|| Error::failed("its model is gone"))?;
-        self.open_source(&model.source)?;
+        self.sources.open(&model.source)?;
         let destination: Arc<dyn destinations::Destination> = Arc::from(self.destination(sync)?);
         let capabilities = destination.capabilities(&sync.sync.object, sync.sync.mode, &sync.sync.options)?;
-        let source = self.sources.get(&model.source).ok_or_else(|| Error::failed("its source is gone"))?;
         let origin = origin(self.project, model);
-        let schema = source.schema(&model.query).map_err(|e| e.context(&origin))?;
-        let schema = sources::with_unknown(schema, || needed(sync, model));
-        let faults = sync.mapping.check(&schema, &model.columns);
-        if !faults.is_empty() {
-            return Err(Error::Invalid(self.project.mapping_faults(sync, &faults)));
-        }
-        // What an API offers is asked for the configuration that will be applied.
-        if !matches!(ask.comparing, Comparing::Noting(_)) {
+        let schema = sources::with_unknown(self.sources.schema(model)?, || needed(sync, model));
+        let faults = self.project.mapping_faults(sync, &sync.mapping.check(&schema, &model.columns));
+        // What is only compared with is neither tested nor asked for: what will be applied is.
+        let compared = matches!(ask.comparing, Comparing::Noting(_));
+        let tested = if compared { Ok(Rc::default()) } else { self.tester.model(model, &mut self.sources) };
+        let tests = match (tested, faults) {
+            (Ok(tests), faults) if faults.is_empty() => tests,
+            (Err(Error::Invalid(broken)), faults) => {
+                return Err(Error::Invalid(broken.into_iter().chain(faults).collect()));
+            }
+            (Ok(_), faults) => return Err(Error::Invalid(faults)),
+            (Err(error), _) => return Err(error),
+        };
+        let source = self.sources.get(&model.source).ok_or_else(|| Error::failed("its source is gone"))?;
+        if !compared {
             discovering::check(&mut self.discoverer, self.project, sync, &schema)?;
         }
         let used =
@@ -211,6 +222,10 @@ impl Planner<'_> {
         let cost = destination.cost(&sync.sync.object, sync.sync.mode, &sync.sync.options, &load)?;
         part.estimate = Estimate { requests: cost.requests, seconds: cost.seconds, queried_records: queried };
         remarks::warn(&mut self.warnings, sync, &part, &said, matched && removes);
+        self.warnings.extend(self.tester.left_out(model, &sync.name));
+        let warnings = tests.iter().filter(|test| !test.refuses());
+        self.warnings.extend(warnings.filter_map(|test| test.notice(&sync.name)));
+        part.tests.clone_from(&tests);
         // The types of an empty model are a guess; what the state has stays true.
         let key = match &view.snapshot {
             Some(snapshot) if part.counts.rows == 0 => snapshot.meta().key.clone(),
@@ -238,15 +253,6 @@ impl Planner<'_> {
             }
         };
         destinations::open(&kind, &connection, &Setup::default())
-    }
-
-    fn open_source(&mut self, name: &str) -> Result<()> {
-        if !self.sources.contains_key(name) {
-            let (kind, connection) = self.project.source_connection(name)?;
-            let opened = sources::open(kind, &connection).map_err(|e| e.context(source_text(self.project, name)))?;
-            self.sources.insert(name.to_owned(), opened);
-        }
-        Ok(())
     }
 }
 
@@ -288,20 +294,27 @@ fn open_fields(sync: &ResolvedSync, model: &ResolvedModel) -> HashSet<String> {
     fields.map(|(name, _)| name.clone()).chain(identifiers.map(|(name, _)| name.clone())).collect()
 }
 
-fn is_sensitive(model: &ResolvedModel, column: &str) -> bool {
+pub(super) fn is_sensitive(model: &ResolvedModel, column: &str) -> bool {
     model.columns.get(column).and_then(|c| c.sensitive).unwrap_or(true)
 }
 
 /// A source and the manifest that says how it is reached.
-fn source_text(project: &Project, name: &str) -> String {
+pub(super) fn source_text(project: &Project, name: &str) -> String {
     let file = project.sources.get(name).map(|source| format!(" ({})", source.file().display()));
     format!("source `{name}`{}", file.unwrap_or_default())
 }
 
-/// Where the rows of a model come from, in front of what went wrong with them. Which sync it is, is said by whoever
-/// speaks of more than one.
-fn origin(project: &Project, model: &ResolvedModel) -> String {
-    format!("{}, model `{}`", source_text(project, &model.source), model.name)
+/// Where the rows of a model come from, in front of what went wrong with them: the source, and the place of the query.
+/// Which sync it is, is said by whoever speaks of more than one.
+pub(super) fn origin(project: &Project, model: &ResolvedModel) -> String {
+    let place = place_of_query(model).map(|place| format!(" ({place})")).unwrap_or_default();
+    format!("{}, model `{}`{place}", source_text(project, &model.source), model.name)
+}
+
+/// Where a model says what is read.
+pub(super) fn place_of_query(model: &ResolvedModel) -> Option<String> {
+    let forms = ["/sql", "/sql_file", "/table", "/dbt"];
+    forms.iter().filter_map(|form| model.place_of(form)).next().map(|place| super::written(&place))
 }
 
 /// The columns a sync and its model name.

@@ -258,7 +258,10 @@ impl Reader<'_> {
         let fits = |branch: &&Vec<ValidationError<'static>>| {
             !branch.iter().any(|error| {
                 error.instance_path().as_str() == pointer
-                    && !matches!(error.kind(), Fault::AdditionalProperties { .. } | Fault::Required { .. })
+                    && !matches!(
+                        error.kind(),
+                        Fault::AdditionalProperties { .. } | Fault::Required { .. } | Fault::MinItems { .. }
+                    )
             })
         };
         match context.iter().find(fits) {

@@ -214,7 +214,10 @@ fn promises_of_the_model() {
     assert!(promised("score", ColumnType::String).is_empty(), "not used");
     assert_eq!(
         promised("seats", ColumnType::String),
-        ["/columns/seats/type column-type: column `seats` is declared as `string`, but the model gives a whole number"]
+        [
+            "/columns/seats/type column-type: column `seats` is declared as `string`, but the model gives a whole number \
+             (if that is meant, change the type here; else correct the source, or cast the column in the model's SQL)"
+        ]
     );
 }
 

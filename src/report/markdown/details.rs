@@ -5,7 +5,7 @@ use crate::report::diff::{Line, changed_lines, lines};
 use crate::report::escape::{cut, value_text, visible};
 use crate::report::facts::{
     self, cause_words, changes, estimate_words, held, held_words, invalid_reason, is_first_run, operation_words, pick,
-    symbol, unknown_words,
+    symbol, test_rows, test_text, test_words, unknown_words,
 };
 use crate::report::numbers::{count, group};
 use crate::report::prose::{code, fenced, html_code, sentence};
@@ -85,6 +85,7 @@ pub(super) fn sync(out: &mut String, sync: &SyncPlan, samples: usize) {
         ("causes", cause_words(sync)),
         ("held back", held_words(sync)),
         ("estimate", estimate_words(sync)),
+        ("tests", test_words(sync)),
     ] {
         if !words.is_empty() {
             out.push_str(&format!("- {label}: {}\n", words.join(" · ")));
@@ -98,6 +99,14 @@ pub(super) fn sync(out: &mut String, sync: &SyncPlan, samples: usize) {
     }
     if held(sync) > 0 {
         out.push_str("- held rows are sent again when they change, or with `--retry`\n");
+    }
+    for test in sync.tests.iter().filter(|test| !test.ok) {
+        out.push_str(&format!("- ! test {}", sentence(&test_text(test))));
+        let rows: Vec<String> = test_rows(test).iter().map(|row| code(&cut(row, VALUE), false)).collect();
+        if samples > 0 && !rows.is_empty() {
+            out.push_str(&format!(" ({})", rows.join(", ")));
+        }
+        out.push('\n');
     }
     for invalid in &sync.invalid {
         invalid_line(out, invalid, samples > 0);

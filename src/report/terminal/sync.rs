@@ -5,7 +5,7 @@ use crate::plan::{FieldChange, Sample, SyncPlan};
 use crate::report::escape::{cut, pad, pad_left, value_text, visible, width, wrap};
 use crate::report::facts::{
     by_state, cause_words, changes, estimate_words, held, held_words, invalid_reason, is_first_run, operation_words,
-    pick, symbol, unknown_words,
+    pick, symbol, test_rows, test_text, test_words, unknown_words,
 };
 use crate::report::numbers::{count, group};
 
@@ -33,10 +33,12 @@ impl Page {
             self.prose(8, "? ", &unknown, Some(Role::Warn));
         }
         self.labelled("estimate", &estimate_words(sync));
+        self.labelled("tests", &test_words(sync));
         for guard in sync.guards.iter().filter(|g| !g.ok) {
             let text = format!("`{}` counts {}, the limit is {}", guard.name, group(guard.actual), guard.limit);
             self.prose(8, "! refused  ", &text, Some(Role::Bad));
         }
+        self.tests(sync);
         self.samples(sync);
         self.invalid(sync);
     }
@@ -57,6 +59,20 @@ impl Page {
             self.line(format!("        {mark}{}   {first}", pad_left(&group(n), digits)));
             for line in notes {
                 self.line(format!("{}{line}", " ".repeat(NOTES + digits + 3)));
+            }
+        }
+    }
+
+    fn tests(&mut self, sync: &SyncPlan) {
+        for test in sync.tests.iter().filter(|test| !test.ok) {
+            let role = if test.refuses() { Role::Bad } else { Role::Warn };
+            self.prose(8, "! test ", &test_text(test), Some(role));
+            let mut rows = test_rows(test);
+            if !rows.is_empty() && test.failures > rows.len() as u64 {
+                rows.push("…".into());
+            }
+            for line in wrap(&rows, ", ", self.style.columns() - 18) {
+                self.line(format!("               {}", self.paint.role(Role::Faint, &line)));
             }
         }
     }

@@ -28,7 +28,10 @@ fn every_face_says_when_syncs_run() {
     assert!(!short.contains("06:00") && short.contains("schedules"), "{short}");
 
     let page = plan_html(&Masked::new(&plan())).unwrap();
-    assert!(page.contains("<dt>quiet</dt><dd>at 06:00, Europe/Berlin (<code>0 6 * * *</code>); next Mon"), "{page}");
+    assert!(
+        page.contains("<dt>quiet</dt><dd>at 06:00, Europe&#x2f;Berlin (<code>0 6 * * *</code>); next Mon"),
+        "{page}"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{Ask, Target, other};
 use crate::manifest::connection::{AdbcConnection, Quotes};
 use crate::secret::Secret;
 use crate::sources::adbc::driver::{Wanted, install};
-use crate::sources::dialect::Dialect;
+use crate::sources::spelling::Spelling;
 
 pub(super) fn target(connection: AdbcConnection) -> Target {
     let mut options = Vec::new();
@@ -20,9 +20,9 @@ pub(super) fn target(connection: AdbcConnection) -> Target {
     let secrets: Vec<Secret> = connection.uri.into_iter().chain(connection.password).collect();
     Target {
         name: format!("the system behind the ADBC driver `{stem}`"),
-        dialect: match connection.quotes {
-            Some(Quotes::Backticks) => Dialect::Backticks,
-            Some(Quotes::Double) | None => Dialect::Standard,
+        spelling: match connection.quotes {
+            Some(Quotes::Backticks) => Spelling::Backticks,
+            Some(Quotes::Double) | None => Spelling::Standard,
         },
         driver: Wanted { name, entrypoint: connection.entrypoint, install },
         options,

@@ -8,7 +8,7 @@ use super::{Ask, Target, other};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::DatabricksConnection;
 use crate::sources::adbc::driver::Wanted;
-use crate::sources::dialect::Dialect;
+use crate::sources::spelling::Spelling;
 
 /// # Errors
 /// Neither a token nor a service principal is given, or both.
@@ -40,7 +40,7 @@ pub(super) fn target(connection: DatabricksConnection) -> Result<Target> {
     options.extend(connection.options.iter().map(|(name, value)| other(name, value.expose())));
     Ok(Target {
         name: format!("databricks at {host}:{port}"),
-        dialect: Dialect::Backticks,
+        spelling: Spelling::Backticks,
         driver: Wanted::of("databricks", connection.driver),
         options,
         secrets: connection.token.into_iter().chain(connection.client_secret).collect(),

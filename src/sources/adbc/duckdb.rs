@@ -7,7 +7,7 @@ use super::{Ask, Session, Target, other};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::DuckdbConnection;
 use crate::sources::adbc::driver::Wanted;
-use crate::sources::dialect::Dialect;
+use crate::sources::spelling::Spelling;
 
 /// # Errors
 /// The file is not there: DuckDB would make a new one.
@@ -29,7 +29,7 @@ pub(super) fn target(connection: DuckdbConnection) -> Result<Target> {
     options.extend(connection.options.iter().map(|(name, value)| other(name, value.expose())));
     Ok(Target {
         name,
-        dialect: Dialect::Standard,
+        spelling: Spelling::Standard,
         driver: Wanted::of("duckdb", connection.driver),
         options,
         secrets: Vec::new(),

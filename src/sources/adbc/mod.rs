@@ -23,8 +23,8 @@ use adbc_driver_manager::{ManagedConnection, ManagedDatabase, ManagedStatement};
 use arrow_array::RecordBatchReader;
 use arrow_schema::{Schema, SchemaRef};
 
-use super::dialect::{Dialect, first_word};
 use super::normal::{Normal, Rules};
+use super::spelling::{Spelling, first_word};
 use super::{BATCH_ROWS, BatchStream, Query, Source, channel};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::source::SourceType;
@@ -36,7 +36,7 @@ use explain::Stage;
 struct Target {
     /// The system as messages name it: `snowflake account `acme-eu``.
     name: String,
-    dialect: Dialect,
+    spelling: Spelling,
     driver: Wanted,
     options: Vec<(OptionDatabase, OptionValue)>,
     /// Credentials beyond those that came through templates.
@@ -139,15 +139,15 @@ impl Inner {
         let connection = self.connect()?;
         // A table is asked for the wanted columns only; what they are called at the server is not known beforehand.
         let named = matches!(query, Query::Table { columns: Some(_), .. });
-        let mut statement = self.target.dialect.statement(query, hint.filter(|_| named));
+        let mut statement = self.target.spelling.statement(query, hint.filter(|_| named));
         if let (Query::Table { name, columns: None, filter }, Some(hint)) = (query, hint) {
             let all = self.columns(&connection, query)?;
-            let shown = |name: &String| self.target.dialect.shown_name(name);
+            let shown = |name: &String| self.target.spelling.shown_name(name);
             let names = all.fields().iter().map(|field| field.name()).filter(|name| hint.contains(&shown(name)));
-            let columns: Vec<String> = names.map(|name| self.target.dialect.quoted(name)).collect();
+            let columns: Vec<String> = names.map(|name| self.target.spelling.quoted(name)).collect();
             if !columns.is_empty() {
                 let filter = filter.as_ref().map(|f| format!(" where ({f}\n)")).unwrap_or_default();
-                let table = self.target.dialect.table(name);
+                let table = self.target.spelling.table(name);
                 statement = format!("select {} from {table}{filter}", columns.join(", "));
             }
         }
@@ -213,9 +213,9 @@ impl Inner {
 
     /// The columns of a query as the driver has them, without reading rows.
     fn columns(&self, connection: &ManagedConnection, query: &Query) -> Result<Schema> {
-        let sql = self.target.dialect.statement(query, None);
+        let sql = self.target.spelling.statement(query, None);
         self.check(connection, &sql)?;
-        let empty = self.target.dialect.without_rows(&sql);
+        let empty = self.target.spelling.without_rows(&sql);
         let asked = if self.target.ask == Ask::Bracketed { &empty } else { &sql };
         match self.prepared(connection, asked)?.execute_schema() {
             Ok(schema) => Ok(schema),
@@ -235,13 +235,13 @@ impl Inner {
             return Err(self.fault(Error::failed_help("the SQL is not a `select`", help)));
         }
         if self.target.ask == Ask::Both {
-            self.prepared(connection, &self.target.dialect.without_rows(sql))?;
+            self.prepared(connection, &self.target.spelling.without_rows(sql))?;
         }
         Ok(())
     }
 
     fn normal(&self, schema: &Schema, wanted: Option<&[String]>) -> Result<Normal> {
-        let rules = Rules { dialect: self.target.dialect, infinite: self.target.infinite };
+        let rules = Rules { spelling: self.target.spelling, infinite: self.target.infinite };
         Normal::new(schema, rules, wanted).map_err(|e| e.context(self.target.name.clone()))
     }
 

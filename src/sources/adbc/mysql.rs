@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{Ask, Session, Target, other};
 use crate::manifest::connection::{MysqlSourceConnection, SslMode};
 use crate::sources::adbc::driver::Wanted;
-use crate::sources::dialect::Dialect;
+use crate::sources::spelling::Spelling;
 
 pub(super) fn target(connection: MysqlSourceConnection) -> Target {
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
@@ -24,7 +24,7 @@ pub(super) fn target(connection: MysqlSourceConnection) -> Target {
     options.extend(connection.options.iter().map(|(name, value)| other(name, value.expose())));
     Target {
         name: format!("mysql at {host}:{port}"),
-        dialect: Dialect::Backticks,
+        spelling: Spelling::Backticks,
         driver: Wanted::of("mysql", connection.driver),
         options,
         secrets: connection.password.into_iter().collect(),

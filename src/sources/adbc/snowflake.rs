@@ -7,7 +7,7 @@ use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::{Authenticator, Protocol, SnowflakeConnection};
 use crate::secret::variable;
 use crate::sources::adbc::driver::Wanted;
-use crate::sources::dialect::Dialect;
+use crate::sources::spelling::Spelling;
 
 /// Seconds a login may take; the driver's own limit is five minutes.
 const LOGIN: &str = "60s";
@@ -40,7 +40,7 @@ pub(super) fn target(connection: SnowflakeConnection) -> Result<Target> {
     let secrets = [connection.password, connection.private_key, connection.private_key_passphrase, connection.token];
     Ok(Target {
         name: format!("snowflake account `{}`", connection.account),
-        dialect: Dialect::Snowflake,
+        spelling: Spelling::Snowflake,
         driver: Wanted::of("snowflake", connection.driver),
         options,
         secrets: secrets.into_iter().flatten().collect(),

@@ -8,7 +8,7 @@ use super::{Ask, Session, Target, other};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::SparkConnection;
 use crate::sources::adbc::driver::Wanted;
-use crate::sources::dialect::Dialect;
+use crate::sources::spelling::Spelling;
 
 /// # Errors
 /// A token that would go over the network in clear text.
@@ -31,7 +31,7 @@ pub(super) fn target(connection: SparkConnection) -> Result<Target> {
     options.extend(connection.options.iter().map(|(name, value)| other(name, value.expose())));
     Ok(Target {
         name: format!("spark at {host}:{port}"),
-        dialect: Dialect::Backticks,
+        spelling: Spelling::Backticks,
         driver: Wanted::of("spark", connection.driver),
         options,
         secrets: connection.token.into_iter().collect(),

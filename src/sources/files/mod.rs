@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::{Schema, SchemaRef};
 
-use super::{BatchStream, Query, Source};
+use super::{BatchStream, Dialect, Query, Source};
 use crate::diagnostic::{Error, Result, closest};
 use crate::manifest::connection::FilesConnection;
 use catalog::Catalog;
@@ -98,6 +98,10 @@ impl Files {
 }
 
 impl Source for Files {
+    fn dialect(&self) -> Option<Dialect> {
+        Some(Dialect::Sqlite)
+    }
+
     fn schema(&self, query: &Query) -> Result<SchemaRef> {
         match self.way(query)? {
             Way::Stream { table, columns } => Ok(Arc::new(project(&table.schema, &columns)?)),

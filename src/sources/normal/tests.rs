@@ -9,7 +9,7 @@ use arrow_buffer::{IntervalDayTime, IntervalMonthDayNano, OffsetBuffer};
 use super::*;
 use crate::mapping::Value;
 
-const RULES: Rules = Rules { dialect: Dialect::Standard, infinite: true };
+const RULES: Rules = Rules { spelling: Spelling::Standard, infinite: true };
 
 fn said(extension: &str, metadata: &str) -> HashMap<String, String> {
     [("ARROW:extension:name", extension), ("ARROW:extension:metadata", metadata)]
@@ -127,7 +127,7 @@ fn columns_are_found_by_the_names_people_write() {
     let names = |schema: &Schema| schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
     let schema =
         |names: &[&str]| Schema::new(names.iter().map(|n| Field::new(*n, DataType::Int64, false)).collect::<Vec<_>>());
-    let snowflake = Rules { dialect: Dialect::Snowflake, infinite: false };
+    let snowflake = Rules { spelling: Spelling::Snowflake, infinite: false };
     let all = Normal::new(&schema(&["EMAIL", "Plan", "N_1"]), snowflake, None).unwrap();
     assert_eq!(names(&all.schema()), ["email", "Plan", "n_1"]);
     assert!(all.schema().fields().iter().all(|field| field.is_nullable()));

@@ -12,7 +12,7 @@ use tokio_postgres::types::Type;
 use super::types::{Wire, column_type};
 use crate::sources::TYPE_JSON;
 use crate::sources::columns::marked;
-use crate::sources::dialect::Dialect;
+use crate::sources::spelling::Spelling;
 
 /// Which of the two a server is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Flavour {
 
     /// How a column is read.
     pub(super) fn take(self, column: &Column) -> Taken {
-        let name = Dialect::Standard.quoted(column.name());
+        let name = Spelling::Standard.quoted(column.name());
         let as_text = |cast: &str| Taken {
             field: Field::new(column.name(), DataType::Utf8, true),
             wire: Wire::Plain,

@@ -18,8 +18,8 @@ use futures_util::TryStreamExt;
 use tokio_postgres::Client;
 
 use super::columns::Rows;
-use super::dialect::Dialect;
-use super::{BatchStream, Query, Source, channel};
+use super::spelling::Spelling;
+use super::{BatchStream, Dialect, Query, Source, channel};
 use crate::diagnostic::{Error, Result};
 use crate::postgres::Server;
 use decode::{Raw, push};
@@ -40,7 +40,7 @@ impl Postgres {
     }
 
     fn start(&self, query: &Query, hint: Option<&[String]>, rows: bool) -> Result<BatchStream> {
-        let (sql, server) = (Dialect::Standard.statement(query, hint), self.server.clone());
+        let (sql, server) = (Spelling::Standard.statement(query, hint), self.server.clone());
         let flavour = self.flavour;
         let hint = matches!(query, Query::Sql(_)).then(|| hint.map(<[String]>::to_vec)).flatten();
         let name = self.server.name();
@@ -59,6 +59,11 @@ impl Postgres {
 }
 
 impl Source for Postgres {
+    fn dialect(&self) -> Option<Dialect> {
+        // What tests ask of a PostgreSQL was never asked of a Redshift.
+        (self.flavour == Flavour::Postgres).then_some(Dialect::Postgres)
+    }
+
     fn schema(&self, query: &Query) -> Result<SchemaRef> {
         Ok(self.start(query, None, false)?.schema())
     }
@@ -85,7 +90,7 @@ impl Read<'_> {
         // What we cannot read is asked for in another form, which the statement has to say.
         if taken.iter().any(|taken| taken.expression.is_some()) {
             let columns = statement.columns().iter().zip(&taken).map(|(column, taken)| match &taken.expression {
-                None => Dialect::Standard.quoted(column.name()),
+                None => Spelling::Standard.quoted(column.name()),
                 Some(expression) => {
                     tracing::debug!(column = column.name(), kind = column.type_().name(), "read as text");
                     expression.clone()

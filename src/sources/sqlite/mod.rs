@@ -24,8 +24,7 @@ use arrow_schema::SchemaRef;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::dialect::Dialect;
-use super::{BatchStream, Query, Source, channel};
+use super::{BatchStream, Dialect, Query, Source, channel, statement};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::SqliteConnection;
 use select::{Fault, Fields, Select, explain};
@@ -53,8 +52,12 @@ impl Sqlite {
 }
 
 impl Source for Sqlite {
+    fn dialect(&self) -> Option<Dialect> {
+        Some(Dialect::Sqlite)
+    }
+
     fn schema(&self, query: &Query) -> Result<SchemaRef> {
-        let sql = Dialect::Standard.statement(query, None);
+        let sql = statement(query, None);
         let (connection, path) = (open(&self.path)?, &self.path);
         let mut select = prepare(&connection, path, &sql, &self.results)?;
         let wanted = select.wanted(None)?;
@@ -63,7 +66,7 @@ impl Source for Sqlite {
     }
 
     fn read(&self, query: &Query, columns: Option<&[String]>) -> Result<Vec<BatchStream>> {
-        let sql = Dialect::Standard.statement(query, columns);
+        let sql = statement(query, columns);
         let (path, results) = (self.path.clone(), self.results.clone());
         let hint = matches!(query, Query::Sql(_)).then(|| columns.map(<[String]>::to_vec)).flatten();
         let stream = channel::spawn(&path.display().to_string(), move |out| {

@@ -39,7 +39,12 @@ pub(in crate::sources) struct Select<'c> {
     names: Vec<String>,
     /// What is known about the columns; declared types from the start, the others after [`Select::survey`].
     pub(in crate::sources) fields: Fields,
+    /// The whole result, where the survey has seen that it is small: an aggregate over a large table is worked out once.
+    small: Option<Vec<Vec<rusqlite::types::Value>>>,
 }
+
+/// Most rows of a result that the survey keeps.
+const SMALL: usize = 16;
 
 impl<'c> Select<'c> {
     /// Prepares one statement that only reads. `declared` gives the field of a column by its name and declared type.
@@ -68,7 +73,7 @@ impl<'c> Select<'c> {
             ));
         }
         let fields = statement.columns().map(|c| declared(c.name(), c.decl_type()?)).collect();
-        Ok(Self { statement, sql: sql.to_owned(), fault: fault.clone(), names, fields })
+        Ok(Self { statement, sql: sql.to_owned(), fault: fault.clone(), names, fields, small: None })
     }
 
     /// The positions of the columns named, or of all.
@@ -95,6 +100,7 @@ impl<'c> Select<'c> {
             return Ok(());
         }
         let mut seen = vec![Seen::default(); open.len()];
+        let mut small = Some(Vec::new());
         let mut rows = self.statement.raw_query();
         loop {
             let row = match rows.next() {
@@ -105,8 +111,20 @@ impl<'c> Select<'c> {
             for (at, seen) in open.iter().zip(&mut seen) {
                 seen.see(row.get_ref(*at).map_err(|e| explain(e, &self.sql, &self.fault))?);
             }
+            small = match small.take() {
+                Some(mut kept) if kept.len() < SMALL => {
+                    let values = (0..self.names.len()).map(|at| row.get::<_, rusqlite::types::Value>(at));
+                    // A value that has no owned form (text that is not UTF-8) is left to the read itself.
+                    values.collect::<Result<Vec<_>, _>>().ok().map(|values| {
+                        kept.push(values);
+                        kept
+                    })
+                }
+                _ => None,
+            };
         }
         drop(rows);
+        self.small = small;
         for (at, seen) in open.into_iter().zip(seen) {
             let name = self.names.get(at).map_or("", String::as_str);
             let Some(field) = seen.field(name) else {
@@ -136,6 +154,19 @@ impl<'c> Select<'c> {
         }
         let explain = |error| explain(error, &self.sql, &self.fault);
         let mut batch = Rows::new(schema.clone()).map_err(crate::sources::failure)?;
+        for (number, row) in (1..).zip(self.small.iter().flatten()) {
+            let mut bytes = 0;
+            for ((at, column), field) in wanted.iter().zip(&mut batch.columns).zip(schema.fields()) {
+                let value = row.get(*at).map_or(ValueRef::Null, ValueRef::from);
+                bytes += push(column, value).ok_or_else(|| misfit(field, value, number))?;
+            }
+            if batch.end_row(bytes) && !out.rows(&mut batch)? {
+                return Ok(());
+            }
+        }
+        if self.small.is_some() {
+            return out.rows(&mut batch).map(|_| ());
+        }
         let mut rows = self.statement.raw_query();
         let mut number = 0_u64;
         while let Some(row) = rows.next().map_err(explain)? {

@@ -28,6 +28,7 @@ fn record() -> SyncRecord {
         key: vec![("key".into(), "integer".into())],
         mapping: spec(),
         queried_records: 0,
+        model_rows: None,
     }
 }
 

@@ -2,26 +2,23 @@
 
 use super::Query;
 
-/// The SQL of a system, as far as statements of ours need it.
+/// How a system spells names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
+pub enum Spelling {
     /// Names in double quotes, as the standard has it: SQLite, PostgreSQL, DuckDB and most others.
     Standard,
     /// As the standard, but names without quotes are upper case to the server.
     Snowflake,
     /// Names in backticks, a backtick in them doubled: MySQL, Spark, Databricks.
     Backticks,
-    /// Names in backticks, a backtick in them behind a backslash.
-    BigQuery,
 }
 
-impl Dialect {
+impl Spelling {
     /// A name as the system takes it literally.
     pub fn quoted(self, name: &str) -> String {
         match self {
             Self::Standard | Self::Snowflake => format!("\"{}\"", name.replace('"', "\"\"")),
             Self::Backticks => format!("`{}`", name.replace('`', "``")),
-            Self::BigQuery => format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`")),
         }
     }
 
@@ -105,43 +102,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_in_every_dialect() {
+    fn statements_in_every_spelling() {
         let table = |columns: Option<&[&str]>, filter: Option<&str>| Query::Table {
             name: "marts.contacts".into(),
             columns: columns.map(|names| names.iter().map(|n| (*n).to_owned()).collect()),
             filter: filter.map(str::to_owned),
         };
         let cases = [
-            (Dialect::Standard, r#"select "email", "Plan" from "marts"."contacts" where (seats > 1"#),
-            (Dialect::Snowflake, r#"select "EMAIL", "PLAN" from "MARTS"."CONTACTS" where (seats > 1"#),
-            (Dialect::Backticks, "select `email`, `Plan` from `marts`.`contacts` where (seats > 1"),
-            (Dialect::BigQuery, "select `email`, `Plan` from `marts`.`contacts` where (seats > 1"),
+            (Spelling::Standard, r#"select "email", "Plan" from "marts"."contacts" where (seats > 1"#),
+            (Spelling::Snowflake, r#"select "EMAIL", "PLAN" from "MARTS"."CONTACTS" where (seats > 1"#),
+            (Spelling::Backticks, "select `email`, `Plan` from `marts`.`contacts` where (seats > 1"),
         ];
-        for (dialect, expected) in cases {
+        for (spelling, expected) in cases {
             let query = table(Some(&["email", "Plan"]), Some("seats > 1"));
-            assert_eq!(dialect.statement(&query, None), format!("{expected}\n)"), "{dialect:?}");
+            assert_eq!(spelling.statement(&query, None), format!("{expected}\n)"), "{spelling:?}");
         }
         let hint = ["email".to_owned()];
         let all = table(None, None);
-        assert_eq!(Dialect::Standard.statement(&all, None), r#"select * from "marts"."contacts""#);
-        assert_eq!(Dialect::Standard.statement(&all, Some(&hint)), r#"select "email" from "marts"."contacts""#);
-        assert_eq!(Dialect::Backticks.statement(&all, Some(&[])), "select 1 as `rows` from `marts`.`contacts`");
+        assert_eq!(Spelling::Standard.statement(&all, None), r#"select * from "marts"."contacts""#);
+        assert_eq!(Spelling::Standard.statement(&all, Some(&hint)), r#"select "email" from "marts"."contacts""#);
+        assert_eq!(Spelling::Backticks.statement(&all, Some(&[])), "select 1 as `rows` from `marts`.`contacts`");
         let quoted = Query::Table { name: "\"Marts\".\"x.y\"".into(), columns: None, filter: None };
-        assert_eq!(Dialect::Snowflake.statement(&quoted, None), r#"select * from "Marts"."x.y""#);
+        assert_eq!(Spelling::Snowflake.statement(&quoted, None), r#"select * from "Marts"."x.y""#);
     }
 
     #[test]
     fn names() {
         let cases = [
-            (Dialect::Standard, "a\"b", "\"a\"\"b\"", "a\"b"),
-            (Dialect::Snowflake, "EMAIL", "\"EMAIL\"", "email"),
-            (Dialect::Snowflake, "Email", "\"Email\"", "Email"),
-            (Dialect::Snowflake, "E MAIL", "\"E MAIL\"", "E MAIL"),
-            (Dialect::Backticks, "a`b", "`a``b`", "a`b"),
-            (Dialect::BigQuery, "a`b\\", "`a\\`b\\\\`", "a`b\\"),
+            (Spelling::Standard, "a\"b", "\"a\"\"b\"", "a\"b"),
+            (Spelling::Snowflake, "EMAIL", "\"EMAIL\"", "email"),
+            (Spelling::Snowflake, "Email", "\"Email\"", "Email"),
+            (Spelling::Snowflake, "E MAIL", "\"E MAIL\"", "E MAIL"),
+            (Spelling::Backticks, "a`b", "`a``b`", "a`b"),
         ];
-        for (dialect, name, quoted, shown) in cases {
-            assert_eq!((dialect.quoted(name).as_str(), dialect.shown_name(name).as_str()), (quoted, shown), "{name}");
+        for (spelling, name, quoted, shown) in cases {
+            assert_eq!((spelling.quoted(name).as_str(), spelling.shown_name(name).as_str()), (quoted, shown), "{name}");
         }
     }
 
