@@ -39,6 +39,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "a connector knows an API and what is sent to it, not why",
     ),
     (
+        "process",
+        &["crate::project", "crate::plan", "crate::cli", "crate::sources", "crate::destinations", "crate::state"],
+        "a program is run, whatever it is for",
+    ),
+    (
         "dbt",
         &["crate::project", "crate::plan", "crate::cli", "crate::sources", "crate::state", "std::fs", "tokio"],
         "what dbt says is read from bytes, whoever has them",
@@ -74,6 +79,22 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "notify",
         &["crate::cli", "crate::project", "crate::plan", "crate::deliver", "crate::report"],
         "who carries a message does not choose it",
+    ),
+    (
+        "import",
+        &[
+            "tokio",
+            "std::env",
+            "reqwest",
+            "crate::cli",
+            "crate::report",
+            "crate::plan",
+            "crate::state",
+            "crate::deliver",
+            "crate::diff",
+            "crate::http",
+        ],
+        "an import turns files into files",
     ),
     (
         "forge",

@@ -99,11 +99,51 @@ fn a_plan_opens_in_a_browser() {
     let verdict = "Plan for <code>prod</code>: 1 204 added, 8 117 changed, 2 310 removed, 14 invalid";
     assert!(dom.contains(&format!("<h1 id=\"verdict\">{verdict}</h1>")), "{dom}");
     assert!(dom.contains("Apply refuses this plan: 1 limit is exceeded."));
+    // What changed in a manifest, to the word; and how much of the plan that is the cause of.
+    assert!(
+        dom.contains("<span class=\"removed\">- select <b>1</b></span><span class=\"added\">+ select <b>2</b></span>")
+    );
+    assert!(dom.contains("<span class=\"state added\">+1</span> <span class=\"state removed\">−1</span>"), "{dom}");
+    assert!(dom.contains("<b>1 521</b> the data") && dom.contains("<b>7 800</b> the configuration"), "{dom}");
+    assert!(dom.contains("class=\"cause-configuration\" style=\"width:83"), "{dom}");
+    assert!(dom.contains("2026-11-22 06:00 UTC"), "{dom}");
     assert!(!dom.contains("<img"), "a value became an element");
     let plan = data(&dom, "plan");
     assert_eq!(plan["syncs"][0]["samples"][0]["fields"][1]["after"], "<img src=x onerror=alert(1)>");
     assert_eq!(plan["syncs"][0]["samples"][0]["fields"][2]["after"], "‹12 other characters›");
     assert!(!dom.contains("Lovelace") && !dom.contains("ada@example.com"));
+}
+
+/// On paper nothing stays folded.
+#[test]
+fn pages_print_in_full() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (page, paper) = (folder.path().join("page.html"), folder.path().join("page.pdf"));
+    let mut plan = plan();
+    // With more than four syncs they begin folded on the screen; on paper nobody can unfold them.
+    let sync = plan.syncs[0].clone();
+    plan.syncs.extend((0..5).map(|n| syncline::plan::SyncPlan { sync: format!("more_{n}"), ..sync.clone() }));
+    let print = |html: &str| {
+        std::fs::write(&page, html).unwrap();
+        let output = Command::new(&browser)
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"])
+            .args(["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"])
+            .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+            .arg(format!("--print-to-pdf={}", paper.display()))
+            .arg(format!("file://{}", page.display()))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let bytes = std::fs::read(&paper).unwrap();
+        // Each sheet is an object of its own in the file.
+        String::from_utf8_lossy(&bytes).matches("/Type /Page\n").count()
+    };
+    let html = plan_html(&Masked::new(&plan)).unwrap();
+    assert!(html.contains("<details>"), "they begin folded");
+    let folded = print(&html.replace("details::details-content { content-visibility: visible; display: block; }", ""));
+    let whole = print(&html);
+    assert!(whole > folded, "{whole} sheets, and {folded} with everything folded");
 }
 
 #[test]
@@ -120,6 +160,7 @@ fn a_run_opens_in_a_browser() {
     assert_quiet(&log);
     let dom = plain_spaces(&dom);
     assert!(dom.contains("Applied to <code>prod</code> in part: 4 succeeded, 1 rejected</h1>"), "{dom}");
+    assert!(dom.contains("<span class=\"tag warn\">partial</span>"), "{dom}");
     assert!(dom.contains("no &lt;b&gt;such&lt;/b&gt; user a…@e….com"), "{dom}");
     assert_eq!(data(&dom, "run")["syncs"][0]["rejections"][0]["key"], "a…@e….com");
     assert!(!dom.contains("ada@example.com"));

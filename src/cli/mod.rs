@@ -9,6 +9,7 @@ mod delivering;
 mod discovering;
 mod doctor;
 mod graph;
+mod import;
 mod init;
 mod interrupt;
 mod narrowing;
@@ -128,6 +129,8 @@ enum Command {
     Test(test::Options),
     /// Show how sources, models, syncs and destinations hang together
     Graph(graph::Options),
+    /// Make manifests of another tool's files: Hightouch's Git Sync
+    Import(import::Options),
     /// Run a local Iterable and Marketo to try syncs against
     Sandbox(sandbox::Options),
     /// Write the JSON Schemas that editors and CI use
@@ -207,6 +210,7 @@ pub fn main() -> ExitCode {
         Command::Connectors(options) => connectors::run(&cli.global, &options),
         Command::Test(options) => test::run(&cli.global, &options),
         Command::Graph(options) => graph::run(&cli.global, &options),
+        Command::Import(options) => import::run(&cli.global, &options),
         Command::Sandbox(options) => sandbox::run(options),
         Command::Schema(options) => schema::run(&options),
         Command::Completions(options) => completions::run(&options),

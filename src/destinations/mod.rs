@@ -5,8 +5,10 @@
 //! databases and remote HTTP APIs alike: many batches may be in flight, an answer may come later
 //! ([`Sent::Deferred`]), and each error says what may be done about it.
 
+mod command;
 mod files;
 mod postgres;
+mod singer;
 mod sqlite;
 mod table;
 
@@ -391,6 +393,10 @@ pub enum DestinationKind {
     Postgres,
     /// A folder of CSV, JSON lines or Parquet files.
     Files,
+    /// A program of one's own.
+    Command,
+    /// A Singer target.
+    Singer,
     /// An HTTP API that a connector describes, or the destination itself.
     Connector(Arc<Compiled>),
 }
@@ -407,6 +413,8 @@ pub fn open(kind: &DestinationKind, connection: &Connection, setup: &Setup) -> R
             Box::new(postgres::Postgres::new(Server::new(&connection.typed()?, &connection.redactor())?))
         }
         DestinationKind::Files => Box::new(files::Files::new(connection.typed()?)),
+        DestinationKind::Command => Box::new(command::Command::new(connection)?),
+        DestinationKind::Singer => Box::new(singer::Singer::new(connection)?),
         DestinationKind::Connector(compiled) => connectors::open(compiled.clone(), connection, setup)?,
     })
 }

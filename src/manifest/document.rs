@@ -7,6 +7,7 @@
 mod align;
 mod scalar;
 mod tree;
+mod write;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -15,6 +16,7 @@ use serde_saphyr::granit_parser::{Event, Options, Parser, ScalarStyle, ScanError
 
 use crate::diagnostic::{Diagnostic, Place, SourceText};
 pub use tree::{Document, Key, Node, Style, Value, escape};
+pub use write::Writer;
 
 /// The largest manifest, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;

@@ -9,6 +9,7 @@ pub mod destination;
 pub mod document;
 pub mod model;
 pub mod model_test;
+pub mod program;
 pub mod project;
 pub mod schema;
 pub mod source;

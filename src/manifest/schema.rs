@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::{Kind, connection, connector, destination, model, project, source, sync, test};
+use super::{Kind, connection, connector, destination, model, program, project, source, sync, test};
 use crate::diagnostic::{Error, Result};
 pub use faults::{faults, typed};
 
@@ -101,10 +101,23 @@ fn generate(kind: Kind) -> Value {
                 ("spark", shape::<connection::SparkConnection>()),
                 ("mysql", shape::<connection::MysqlSourceConnection>()),
                 ("adbc", shape::<connection::AdbcConnection>()),
+                ("command", shape::<program::CommandSource>()),
+                ("singer", shape::<program::SingerTap>()),
             ],
         ),
         Kind::Destination => {
-            by_type(&mut schema, vec![("sqlite", sqlite()), ("postgres", postgres()), ("files", files())]);
+            let command = shape::<program::CommandDestination>();
+            let singer = shape::<program::SingerTarget>();
+            by_type(
+                &mut schema,
+                vec![
+                    ("sqlite", sqlite()),
+                    ("postgres", postgres()),
+                    ("files", files()),
+                    ("command", command),
+                    ("singer", singer),
+                ],
+            );
         }
         _ => {}
     }

@@ -49,6 +49,10 @@ pub enum SourceType {
     Mysql,
     /// Any system an ADBC driver reaches.
     Adbc,
+    /// A program of one's own that prints rows.
+    Command,
+    /// A Singer tap.
+    Singer,
 }
 
 /// Where the diff of rows against the snapshot is computed.

@@ -17,9 +17,11 @@ use crate::render::{self, Block, Outside, Scope};
 use crate::secret::{Connection, Secret};
 
 /// Keys of a connection that hold a path.
-const PATHS: [&str; 3] = ["path", "ca_file", "driver"];
+const PATHS: [&str; 5] = ["path", "ca_file", "catalog", "driver", DIRECTORY];
+/// Where a program runs; the project's folder where it is not said.
+const DIRECTORY: &str = "directory";
 /// Types of destinations that have such keys; to an API, a `path` is its own affair.
-const NATIVE_PATHS: [&str; 3] = ["sqlite", "postgres", "files"];
+const NATIVE_PATHS: [&str; 5] = ["sqlite", "postgres", "files", "command", "singer"];
 
 /// Checks the connection of a source or destination as far as it is known.
 pub(super) fn check(file: &File, root: Option<&Path>, out: &mut Vec<Diagnostic>) {
@@ -36,7 +38,7 @@ pub(super) fn check(file: &File, root: Option<&Path>, out: &mut Vec<Diagnostic>)
     for key in PATHS {
         let pointer = format!("/connection/{key}");
         if let (Some(root), Some(path)) = (root, file.text(&pointer))
-            && is_path(key, path)
+            && is_path(kind, key, path)
             && resolve(root, path) == Err(Fault::Outside)
         {
             out.push(
@@ -77,9 +79,14 @@ fn postgres(file: &File, out: &mut Vec<Diagnostic>) {
     }
 }
 
-/// A driver is given by its name or by its path; everything else under these keys is a path.
-fn is_path(key: &str, value: &str) -> bool {
-    key != "driver" || value.contains(['/', '\\'])
+/// A driver is given by its name or by its path, and a catalog is a file to Singer alone; everything else under these keys
+/// is a path.
+fn is_path(kind: &str, key: &str, value: &str) -> bool {
+    match key {
+        "driver" => value.contains(['/', '\\']),
+        "catalog" => kind == "singer",
+        _ => true,
+    }
 }
 
 /// Words in the names of options that hold credentials.
@@ -153,6 +160,9 @@ pub(super) fn mask(diagnostics: &mut [Diagnostic]) {
 pub(super) fn connect(document: &Document, scope: &Scope, root: &Path, outside: Outside) -> Result<Connection> {
     let mut live = Live::new(document, scope, root, outside);
     let mut values = live.values();
+    if values.contains_key("command") && values.get(DIRECTORY).is_none_or(Value::is_null) {
+        values.insert(DIRECTORY.into(), ".".into());
+    }
     live.resolve_paths(&mut values);
     live.finish(values)
 }
@@ -277,9 +287,10 @@ impl<'a> Live<'a> {
 
     /// Makes the paths of a connection absolute.
     fn resolve_paths(&mut self, values: &mut Map<String, Value>) {
+        let kind = self.document.to_json().get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
         for key in PATHS {
             let Some(Value::String(path)) = values.get_mut(key).filter(|path| **path != "") else { continue };
-            if !is_path(key, path) {
+            if !is_path(&kind, key, path) {
                 continue;
             }
             match resolve(self.root, path) {

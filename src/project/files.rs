@@ -13,7 +13,7 @@ use crate::manifest::{Kind, schema};
 use crate::render::{self, Block, Scope};
 
 /// Name of the project file.
-pub(super) const PROJECT_FILE: &str = "syncline.yaml";
+pub const PROJECT_FILE: &str = "syncline.yaml";
 
 /// One manifest.
 #[derive(Debug)]

@@ -46,6 +46,7 @@ pub use connect::SANDBOX_CREDENTIAL;
 pub use connectors::{KnownConnector, Origin, known as known_connectors};
 pub use dbt::DbtModel;
 pub use environment::EnvironmentInfo;
+pub use files::PROJECT_FILE;
 pub use select::Sets;
 
 /// What loading a project gives.
@@ -297,6 +298,11 @@ impl Project {
         let keys = match destination.kind {
             DestinationKind::Postgres => ["host", "user"].as_slice(),
             DestinationKind::Sqlite | DestinationKind::Files => &["path"],
+            DestinationKind::Command | DestinationKind::Singer => {
+                let nowhere = [("command".to_owned(), serde_json::json!(["/offline"]))];
+                let connection = Connection::new(nowhere.into_iter().collect(), Vec::new());
+                return Ok((destination.kind.clone(), connection));
+            }
             DestinationKind::Connector(_) => return self.destination_connection_at(name, NOWHERE),
         };
         let nowhere = keys.iter().map(|key| ((*key).to_owned(), serde_json::Value::from("/offline")));

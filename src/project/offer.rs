@@ -30,7 +30,10 @@ pub(super) fn check(sync: &File, offer: &Offer<'_>, out: &mut Vec<Diagnostic>) {
             if let Some(modes) = native_modes(kind) {
                 mode(sync, &whose, modes, out);
             }
-            options(sync, whose, &native_options(kind), out);
+            // A program says itself what it takes.
+            if !["command", "singer"].contains(kind) {
+                options(sync, whose, &native_options(kind), out);
+            }
         }
         Offer::Requests(requests) => {
             let whose = "this destination".to_owned();
@@ -80,6 +83,7 @@ fn native_modes(kind: &str) -> Option<&'static [Mode]> {
     match kind {
         "sqlite" | "postgres" => Some(&[Mode::Insert, Mode::Update, Mode::Upsert, Mode::Mirror]),
         "files" => Some(&[Mode::Insert, Mode::Upsert, Mode::Mirror]),
+        "singer" => Some(&[Mode::Insert, Mode::Upsert]),
         _ => None,
     }
 }

@@ -73,6 +73,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     for file in files.sources.iter().chain(&files.destinations) {
         connect::check(file, Some(root), out);
     }
+    files.sources.iter().for_each(|source| spoken::literal_env(source, out));
     files.connectors.iter().for_each(|connector| spoken::literal_auth(connector, out));
     let mut catalog = Catalog::new(&files.connectors, out);
     let spoken: Vec<Spoken> = files.destinations.iter().map(|file| Spoken::new(file, &mut catalog, out)).collect();

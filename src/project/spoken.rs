@@ -51,6 +51,14 @@ impl Spoken {
             "sqlite" => return Self::Native("sqlite", DestinationKind::Sqlite),
             "postgres" => return Self::Native("postgres", DestinationKind::Postgres),
             "files" => return Self::Native("files", DestinationKind::Files),
+            "command" => {
+                literal_env(file, out);
+                return Self::Native("command", DestinationKind::Command);
+            }
+            "singer" => {
+                literal_env(file, out);
+                return Self::Native("singer", DestinationKind::Singer);
+            }
             HTTP => return inline(file, out),
             _ => catalog.need(kind),
         }
@@ -181,6 +189,21 @@ pub(super) fn literal_auth(file: &File, out: &mut Vec<Diagnostic>) {
             let help =
                 "take it from the connection: `{{ connection.token }}`; and change the one that was written here";
             out.push(literal(file, name, &pointer).with_help(help));
+        }
+    }
+}
+
+/// Credentials among the variables and settings of a program that are written out.
+pub(super) fn literal_env(file: &File, out: &mut Vec<Diagnostic>) {
+    let of = |at: &'static str| {
+        let map = file.value.pointer(at).and_then(Value::as_object);
+        map.into_iter().flatten().map(move |(name, value)| (at, name, value))
+    };
+    for (at, name, value) in of("/connection/env").chain(of("/connection/config")) {
+        let pointer = format!("{at}/{}", escape(name));
+        let written = value.as_str().is_some_and(|text| !text.trim().is_empty() && !render::is_template(text));
+        if written && !file.unknown.contains(&pointer) && is_credential(name) {
+            out.push(literal(file, name, &pointer));
         }
     }
 }

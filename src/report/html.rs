@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::diff::{Line, changed_lines, lines};
+use super::diff::{Line, lines, middle};
 use super::escape::visible;
 use super::facts::{
     budget, by_state, cause_words, changes, estimate_words, held_words, invalid_reason, is_first_run, is_quiet,
@@ -13,7 +13,7 @@ use super::mask::Masked;
 use super::numbers::{count, percent};
 use super::page::{Part, Shown, headline, json_for_script, number, numbers_together, parts, parts_as_written, render};
 use crate::diagnostic::Result;
-use crate::plan::{ConfigurationChange, FieldChange, Notice, Plan, Sample, SyncPlan, TestResult};
+use crate::plan::{Causes, ConfigurationChange, FieldChange, Notice, Plan, Sample, SyncPlan, TestResult};
 
 /// Samples a sync that are drawn as cards.
 const SAMPLES: usize = 12;
@@ -76,6 +76,7 @@ struct SyncView {
     refused: bool,
     bar: Vec<Total>,
     facts: Vec<(&'static str, String)>,
+    causes: Vec<CauseView>,
     unknown: Vec<Part>,
     fields: Vec<FieldView>,
     samples: Vec<SampleView>,
@@ -89,6 +90,15 @@ struct SyncView {
 struct TestView {
     text: Vec<Part>,
     rows: Vec<String>,
+}
+
+/// A cause of changes; drawn when there is more than one, or when it is the configuration.
+#[derive(Serialize)]
+struct CauseView {
+    word: &'static str,
+    class: &'static str,
+    count: String,
+    percent: f64,
 }
 
 #[derive(Serialize)]
@@ -130,8 +140,17 @@ struct ChangeView {
     name: String,
     file: String,
     affects: Vec<String>,
-    size: String,
-    lines: Vec<(&'static str, char, String)>,
+    /// Lines taken away and lines put in; nothing where there are none.
+    size: Vec<(&'static str, String)>,
+    lines: Vec<LineView>,
+}
+
+/// A line of a difference; the middle of its text is what another line has otherwise.
+#[derive(Serialize)]
+struct LineView {
+    class: &'static str,
+    mark: char,
+    text: [String; 3],
 }
 
 impl Page {
@@ -169,13 +188,21 @@ fn origin(plan: &Plan) -> Vec<String> {
     parts.push(
         plan.project.against.as_deref().map(|a| format!("against {}", visible(short_commit(a)))).unwrap_or_default(),
     );
-    parts.push(visible(&plan.created_at));
+    parts.push(visible(&minute(&plan.created_at)));
     if !plan.complete && !plan.syncs.is_empty() {
         parts.push("selected syncs only".into());
     }
     parts.extend(budget(plan));
     parts.retain(|p| !p.is_empty());
     parts
+}
+
+/// `2026-11-22 06:00 UTC`, of a time in RFC 3339; anything else as it is.
+fn minute(time: &str) -> String {
+    match (time.get(..10), time.get(10..11), time.get(11..16), time.ends_with('Z')) {
+        (Some(day), Some("T"), Some(clock), true) => format!("{day} {clock} UTC"),
+        _ => time.to_owned(),
+    }
 }
 
 fn totals(plan: &Plan) -> Vec<Total> {
@@ -220,11 +247,14 @@ impl SyncView {
         let most = sync.fields.values().copied().max().unwrap_or(0);
         let mut facts = vec![
             ("operations", operation_words(sync).join(" · ")),
-            ("causes", cause_words(sync).join(" · ")),
             ("held back", held_words(sync).join(" · ")),
             ("estimate", estimate_words(sync).join(" · ")),
             ("tests", test_words(sync).join(" · ")),
         ];
+        if sync.without_change > 0 {
+            // The bar below has the other causes; these rows are in no count.
+            facts.extend(cause_words(sync).pop().map(|words| ("causes", words)));
+        }
         if is_first_run(sync) {
             facts.push(("first run", "every row is new to us".into()));
         }
@@ -245,6 +275,7 @@ impl SyncView {
             refused: sync.guards.iter().any(|g| !g.ok) || sync.tests.iter().any(TestResult::refuses),
             bar: shares(&by_state(&sync.counts)),
             facts,
+            causes: if cause_words(sync).is_empty() { Vec::new() } else { causes(&sync.causes) },
             unknown: unknown_words(sync).as_deref().map(parts).unwrap_or_default(),
             fields: sync.fields.iter().map(field).collect(),
             samples: picked.iter().map(|s| SampleView::of(s)).collect(),
@@ -254,6 +285,23 @@ impl SyncView {
             tests: sync.tests.iter().filter(|test| !test.ok).map(TestView::of).collect(),
         }
     }
+}
+
+fn causes(causes: &Causes) -> Vec<CauseView> {
+    let all = [
+        ("the data", "data", causes.data),
+        ("the configuration", "configuration", causes.configuration),
+        ("the first run", "first", causes.first_run),
+        ("sent again", "again", causes.retry),
+    ];
+    let whole = all.iter().map(|(.., n)| n).sum();
+    let view = |(word, class, n): &(&'static str, &'static str, u64)| CauseView {
+        word,
+        class,
+        count: number(*n),
+        percent: percent(*n, whole),
+    };
+    all.iter().filter(|(.., n)| *n > 0).map(view).collect()
 }
 
 impl TestView {
@@ -314,15 +362,10 @@ fn values(field: &FieldChange) -> (Shown, Shown) {
 
 impl ChangeView {
     fn of(change: &ConfigurationChange) -> Self {
-        let line = |(kind, text): (Line, &str)| {
-            let (class, mark) = match kind {
-                Line::Added => ("added", '+'),
-                Line::Removed => ("removed", '-'),
-                Line::Same => ("same", ' '),
-                Line::Place => ("place", ' '),
-            };
-            (class, mark, visible(&text.replace('\t', "    ")))
-        };
+        let lines = lines(&change.diff);
+        let counted = |kind: Line| lines.iter().filter(|(of, _)| *of == kind).count();
+        let size = [("added", '+', counted(Line::Added)), ("removed", '−', counted(Line::Removed))];
+        let size = size.into_iter().filter(|(.., n)| *n > 0).map(|(class, mark, n)| (class, format!("{mark}{n}")));
         Self {
             change: visible(&change.change),
             symbol: symbol(&change.change),
@@ -330,8 +373,66 @@ impl ChangeView {
             name: visible(&change.name),
             file: visible(&change.file),
             affects: change.affects.iter().map(|s| visible(s)).collect(),
-            size: count(changed_lines(&change.diff), "line", "lines"),
-            lines: lines(&change.diff).into_iter().map(line).collect(),
+            size: size.collect(),
+            lines: line_views(&lines),
         }
+    }
+}
+
+/// Lines as they are drawn: where as many lines were put in as were taken away, each pair is compared word by word.
+fn line_views(lines: &[(Line, &str)]) -> Vec<LineView> {
+    let mut out: Vec<LineView> = lines
+        .iter()
+        .map(|(kind, text)| {
+            let (class, mark) = match kind {
+                Line::Added => ("added", '+'),
+                Line::Removed => ("removed", '-'),
+                Line::Same => ("same", ' '),
+                Line::Place => ("place", ' '),
+            };
+            LineView { class, mark, text: [visible(&text.replace('\t', "    ")), String::new(), String::new()] }
+        })
+        .collect();
+    let run = |from: usize, kind: Line| lines[from..].iter().take_while(|(of, _)| *of == kind).count();
+    let mut at = 0;
+    while at < lines.len() {
+        let removed = run(at, Line::Removed);
+        let added = run(at + removed, Line::Added);
+        if removed == added {
+            for n in at..at + removed {
+                let (before, after) = (out[n].text[0].clone(), out[n + removed].text[0].clone());
+                let (before, after) = middle(&before, &after);
+                // Lines that have nothing in common are easier to read whole.
+                if !before[0].trim().is_empty() || !before[2].trim().is_empty() {
+                    (out[n].text, out[n + removed].text) = (before.map(str::to_owned), after.map(str::to_owned));
+                }
+            }
+        }
+        at += (removed + added).max(1);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_of_lines_are_compared_word_by_word() {
+        let drawn = |diff: &str| -> Vec<String> {
+            let views = line_views(&lines(diff));
+            views.iter().map(|v| format!("{}{}[{}]{}", v.mark, v.text[0], v.text[1], v.text[2])).collect()
+        };
+        assert_eq!(drawn("-where a > 1\n+where a > 2\n"), ["-where a > [1]", "+where a > [2]"]);
+        assert_eq!(drawn("-a: b\n+c d\n"), ["-a: b[]", "+c d[]"]);
+        assert_eq!(drawn(" x\n-a b\n+a c\n+d\n"), [" x[]", "-a b[]", "+a c[]", "+d[]"]);
+        assert_eq!(drawn(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn times_are_shown_to_the_minute() {
+        assert_eq!(minute("2026-11-22T06:00:07.123Z"), "2026-11-22 06:00 UTC");
+        assert_eq!(minute("yesterday"), "yesterday");
+        assert_eq!(minute("2026-11-22T06:00:07+01:00"), "2026-11-22T06:00:07+01:00");
     }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::doctor::Examination;
 use super::run::Run;
 use super::usage::Statement;
+use crate::import::Import;
 use crate::plan::Plan;
 
 /// A plan as pretty JSON with a line break at the end: keys in a fixed order, the same plan the same bytes.
@@ -42,6 +43,11 @@ pub fn doctor_schema() -> Value {
     schemars::schema_for!(Examination).to_value()
 }
 
+/// The JSON Schema of what an import made (`schemas/import.schema.json`).
+pub fn import_schema() -> Value {
+    schemars::schema_for!(Import).to_value()
+}
+
 /// The JSON Schema of what a month used (`schemas/usage.schema.json`).
 pub fn usage_schema() -> Value {
     schemars::schema_for!(Statement).to_value()
@@ -64,6 +70,7 @@ pub fn schema_files() -> Vec<(String, String)> {
         file("plan", plan_schema()),
         file("run", run_schema()),
         file("doctor", doctor_schema()),
+        file("import", import_schema()),
         file("usage", usage_schema()),
     ]
 }
@@ -92,6 +99,7 @@ mod tests {
         undescribed(&plan_schema(), "plan", &mut found);
         undescribed(&run_schema(), "run", &mut found);
         undescribed(&doctor_schema(), "doctor", &mut found);
+        undescribed(&import_schema(), "import", &mut found);
         undescribed(&usage_schema(), "usage", &mut found);
         assert_eq!(found, Vec::<String>::new());
     }

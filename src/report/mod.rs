@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod exposures;
 pub mod graph;
 pub mod html;
+pub mod import;
 pub mod json;
 pub mod markdown;
 pub mod mask;
@@ -41,6 +42,7 @@ mod tests;
 
 pub use doctor::{Examination, Status as ExaminationStatus, Subject, doctor_text};
 pub use html::plan_html;
+pub use import::{import_json, import_markdown, import_text};
 pub use markdown::plan_markdown;
 pub use mask::{Masked, MaskedRun};
 pub use numbers::group as number;

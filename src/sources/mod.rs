@@ -5,10 +5,12 @@
 mod adbc;
 mod channel;
 mod columns;
+mod command;
 mod files;
 mod interval;
 mod normal;
 mod postgres;
+mod singer;
 mod spelling;
 mod sqlite;
 mod text;
@@ -128,6 +130,8 @@ pub fn open(kind: SourceType, connection: &Connection) -> Result<Box<dyn Source>
     Ok(match kind {
         SourceType::Files => Box::new(files::Files::new(connection.typed()?)),
         SourceType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
+        SourceType::Command => Box::new(command::Command::new(connection)?),
+        SourceType::Singer => Box::new(singer::Singer::new(connection)?),
         SourceType::Postgres => {
             let server = Server::new(&connection.typed()?, &connection.redactor())?;
             Box::new(postgres::Postgres::new(server, Flavour::Postgres))

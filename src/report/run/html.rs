@@ -123,6 +123,7 @@ impl SyncView {
             tag: match sync.status.as_str() {
                 "succeeded" => "good",
                 "failed" | "refused" => "bad",
+                "partial" => "warn",
                 _ => "calm",
             },
             planned: numbers_together(&format!("planned: {}", planned_words(sync))),

@@ -14,6 +14,7 @@ mod csv;
 mod jsonl;
 mod parquet;
 mod part;
+mod printed;
 mod shape;
 mod sql;
 mod stamp;
@@ -29,6 +30,7 @@ use super::{BatchStream, Dialect, Query, Source};
 use crate::diagnostic::{Error, Result, closest};
 use crate::manifest::connection::FilesConnection;
 use catalog::Catalog;
+pub(super) use printed::Printed;
 use table::FileTable;
 
 /// A folder of files.
@@ -126,7 +128,7 @@ impl Source for Files {
 }
 
 /// The positions of columns in a schema, in the schema's order.
-fn positions(schema: &Schema, names: &[String], owner: &str) -> Result<Vec<usize>> {
+pub(super) fn positions(schema: &Schema, names: &[String], owner: &str) -> Result<Vec<usize>> {
     let mut at = Vec::with_capacity(names.len());
     for name in names {
         match schema.fields().iter().position(|f| f.name() == name) {
