@@ -169,12 +169,39 @@ impl schemars::JsonSchema for Secret {
 pub struct Connection {
     values: serde_json::Map<String, serde_json::Value>,
     secrets: Vec<Secret>,
+    /// Hosts it may lead to; `None`: anywhere.
+    hosts: Option<Arc<[String]>>,
 }
 
 impl Connection {
     /// A connection of rendered values, and every secret that was put into them.
     pub fn new(values: serde_json::Map<String, serde_json::Value>, secrets: Vec<Secret>) -> Self {
-        Self { values, secrets }
+        Self { values, secrets, hosts: None }
+    }
+
+    /// The same, held to hosts: names, or `*.example.com` for all below a name. `None`: anywhere.
+    pub fn only_to(self, hosts: Option<&[String]>) -> Self {
+        Self { hosts: hosts.map(Into::into), ..self }
+    }
+
+    /// Whether it may lead to a host. Whoever opens it asks before anything leaves this machine.
+    ///
+    /// # Errors
+    /// The host is none of those of the project's policy.
+    pub fn permit(&self, host: &str) -> crate::diagnostic::Result<()> {
+        let Some(hosts) = &self.hosts else { return Ok(()) };
+        let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_lowercase();
+        let fits = |allowed: &String| match allowed.to_lowercase().strip_prefix("*.") {
+            Some(below) => host.strip_suffix(below).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+            None => allowed.eq_ignore_ascii_case(&host),
+        };
+        if hosts.iter().any(fits) {
+            return Ok(());
+        }
+        Err(crate::diagnostic::Error::failed_help(
+            format!("the connection leads to `{host}`, which the project does not allow"),
+            "whoever may decide it adds the host to `policy.allowed_hosts` in `syncline.yaml`",
+        ))
     }
 
     /// The typed form.
@@ -210,6 +237,28 @@ pub fn variable(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_leads_where_the_policy_lets_it() {
+        let hosts = ["api.example.com".to_owned(), "*.mktorest.com".to_owned(), "::1".to_owned()];
+        let held = Connection::default().only_to(Some(&hosts));
+        for (host, allowed) in [
+            ("api.example.com", true),
+            ("API.example.com.", true),
+            ("a.api.example.com", false),
+            ("api.example.com.evil.net", false),
+            ("123.mktorest.com", true),
+            ("a.b.mktorest.com", true),
+            ("mktorest.com", false),
+            (".mktorest.com", false),
+            ("evilmktorest.com", false),
+            ("[::1]", true),
+            ("", false),
+        ] {
+            assert_eq!(held.permit(host).is_ok(), allowed, "{host}");
+            assert!(Connection::default().permit(host).is_ok());
+        }
+    }
 
     #[test]
     fn secrets_are_found_in_every_spelling() {

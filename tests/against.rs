@@ -339,3 +339,27 @@ fn what_is_not_in_git_is_said_with_a_way_out() {
     let ran = repository.0.run(&["plan", "--select", "changed"]).code(1);
     assert!(ran.stderr.contains("--against"), "{}", ran.stderr);
 }
+
+#[test]
+fn no_connection_leads_where_the_policy_does_not_let_it() {
+    let repository = Repository::new();
+    let project = &repository.0;
+    repository.git(&["checkout", "-q", "main"]);
+    project.write("syncline.yaml", "name: test\npolicy: { allowed_hosts: [api.example.com] }\n");
+    repository.commit("a policy");
+    repository.git(&["checkout", "-q", "-B", "change"]);
+    // Nothing answers there; what is not allowed is not even asked.
+    project.write(
+        "destinations/crm.yaml",
+        "name: crm\ntype: postgres\nconnection: { host: db.evil.example, user: u, database: d }\n",
+    );
+    project.edit("syncline.yaml", "api.example.com", "api.example.com, db.evil.example");
+    let help = repository.plan(&[])["refusals"][0]["help"].as_str().unwrap().to_owned();
+    let digest = help.rsplit(' ').next().unwrap().to_owned();
+    let ran = repository.run(&["--approved-surface", &digest]).code(1);
+    assert!(ran.stderr.contains("leads to `db.evil.example`, which the project does not allow"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("policy.allowed_hosts"), "{}", ran.stdout);
+    repository.git(&["checkout", "-q", "syncline.yaml"]);
+    let ran = project.run(&["doctor"]).code(1);
+    assert!(format!("{}{}", ran.stdout, ran.stderr).contains("does not allow"), "{}{}", ran.stdout, ran.stderr);
+}

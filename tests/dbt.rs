@@ -220,6 +220,42 @@ fn what_changes_in_dbt_is_noticed_at_the_line_that_names_it() {
         before = now;
     }
 
+    // A comparison names what is made of it; the manifest of the past is where `base` says, as git seldom has it.
+    project.write(".gitignore", "dbt/target\ndbt/base.json\n.syncline\nout\npassword\n");
+    project.edit("sources/warehouse.yaml", "manifest.json }", "manifest.json, base: dbt/base.json }");
+    std::fs::copy(project.path("dbt/target/manifest.json"), project.path("dbt/base.json")).expect("a copy");
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"];
+        let ran = Command::new("git").args(identity).args(arguments).current_dir(project.root()).output();
+        assert!(ran.expect("git runs").status.success(), "git {arguments:?}");
+    };
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "-A"]);
+    git(&["commit", "-q", "-m", "first"]);
+    let affected = || {
+        let plan = project.plan(&["--against", "main"]);
+        let changes = plan["configuration"].as_array().expect("changes").iter();
+        let warnings = plan["warnings"].as_array().expect("warnings").iter();
+        let changes =
+            changes.map(|c| format!("{} {} in {} touches {}", c["name"], c["change"], c["file"], c["affects"]));
+        let unseen = warnings.filter(|w| w["code"] == "dbt_not_compared").map(|w| w["place"].to_string());
+        changes.chain(unseen).collect::<Vec<_>>().join("\n").replace('"', "")
+    };
+    assert_eq!(affected(), "");
+    project.edit("dbt/models/stage.sql", "seats + 1", "seats + 2");
+    scene.dbt(&["parse"]);
+    let noticed = "people changed in dbt/target/manifest.json touches [large-ones,people]";
+    assert_eq!(affected(), noticed);
+    let text = project.run(&["plan", "--against", "main"]).code(0).stdout;
+    assert!(text.contains("- made of model.shop.stage "), "{text}");
+    // Without it nothing is noticed, and that is said.
+    git(&["checkout", "-q", "-b", "without"]);
+    project.edit("sources/warehouse.yaml", ", base: dbt/base.json }", " }");
+    git(&["commit", "-q", "-a", "-m", "no base"]);
+    let plan = project.plan(&["--against", "without"]);
+    let place = plan["warnings"].as_array().expect("warnings").iter().find(|w| w["code"] == "dbt_not_compared");
+    assert_eq!(place.map(|w| w["place"].clone()), Some("sources/warehouse.yaml:9:18".into()), "{plan:#}");
+
     // A column that the contract drops is missed before anything is connected to.
     project.edit("dbt/models/contacts.sql", "plan, seats from", "plan as tier, seats from");
     project.edit("dbt/models/schema.yml", "name: plan", "name: tier");

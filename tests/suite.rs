@@ -9,6 +9,7 @@ mod spark;
 mod against;
 mod apply;
 mod approved;
+mod canaries;
 mod careful;
 mod cli;
 mod command;

@@ -15,6 +15,8 @@ fail() {
   exit 1
 }
 
+command -v syncline >/dev/null || fail 'there is no syncline in the PATH: run the action with the command "install" first'
+
 directory=$(mktemp -d "$RUNNER_TEMP/syncline-XXXXXX")
 echo "directory=$directory" >> "$GITHUB_OUTPUT"
 

@@ -19,6 +19,7 @@ use crate::mapping;
 use crate::plan::file::{FrozenSync, PlanFolder};
 use crate::plan::{Plan, SyncPlan, operations};
 use crate::project::{Project, ResolvedSync};
+use crate::report::Masked;
 use crate::schedule::Outcome;
 use crate::state::journal::SyncRecord;
 use crate::state::runs::{Run, StateCounts, Status, SyncRun};
@@ -41,7 +42,10 @@ pub(super) struct Order<'a> {
 /// could not be written, and then the next run picks up where this one ended.
 pub(super) fn deliver(project: &Project, locked: &Locked, order: Order) -> Result<Run> {
     let Order { plan, folder, shares, mut others, since, wire_log } = order;
-    let frozen = folder.bound()?.syncs;
+    let bound = folder.bound()?;
+    // What is kept with the run is read by whoever reads its history; the values are in the operations alone.
+    folder.write(Masked::new(plan).plan(), &bound)?;
+    let frozen = bound.syncs;
     let syncs = plan.syncs.iter().filter_map(|part| project.syncs.get(&part.sync));
     let outside = Outside::new(project, syncs.map(|sync| sync.destination.as_str()), wire_log)?;
     let run = locked.begin(&plan.plan_id, folder.path())?;

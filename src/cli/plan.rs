@@ -56,9 +56,10 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
-    let project = super::load(global)?;
+    let mut project = super::load(global)?;
     let against = options.against.as_deref();
-    let against = against.map(|to| Comparison::new(&project, to, options.approved_surface.as_deref())).transpose()?;
+    let against =
+        against.map(|to| Comparison::new(&mut project, to, options.approved_surface.as_deref())).transpose()?;
     if let (true, Some(against)) = (options.offline, &against) {
         let plan = against.offline(&project);
         show(options, &plan)?;

@@ -49,14 +49,16 @@ fn ahead(headers: &Json) -> Option<i64> {
     Some(theirs.as_second() - jiff::Timestamp::now().as_second())
 }
 
-/// The client of an address.
+/// The client of an address, if the connection may lead there.
 fn client(
+    connection: &Connection,
     base: &str,
     ca_file: Option<PathBuf>,
     redactor: &Redactor,
     log: Option<&Arc<WireLog>>,
 ) -> Result<Arc<dyn Transport>> {
     let client = Client::new(Settings { ca_file, ..Settings::new([base]) })?;
+    client.hosts().try_for_each(|host| connection.permit(host))?;
     Ok(match log {
         Some(log) => Arc::new(Logged::new(client, Arc::clone(log), redactor.clone())),
         None => Arc::new(client),
@@ -85,7 +87,7 @@ impl Http {
             let redactor = connection.redactor();
             let transport = match &setup.transport {
                 Some(transport) => Arc::clone(transport),
-                None => client(&base, ca_file, &redactor, setup.wire_log.as_ref())?,
+                None => client(connection, &base, ca_file, &redactor, setup.wire_log.as_ref())?,
             };
             Account::new(compiled, values, base, redactor, transport, patient)
         })?;

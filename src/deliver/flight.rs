@@ -10,7 +10,7 @@ use super::breaker::Breaker;
 use super::cut::{Cut, Token};
 use super::ledger::Ledger;
 use super::retry::{Budget, RetryPolicy};
-use super::{Progress, Stop};
+use super::{Progress, Stop, quotes};
 use crate::destinations::{Batch, Class, Operation, Outcome, SendError, Sent, Writer};
 use crate::diagnostic::Result;
 use crate::state::ActiveRun;
@@ -225,7 +225,9 @@ impl<'a> Tower<'a> {
                 tally.requests += 1;
                 tally.retries += again;
             }
-            let fault = match self.writer.send(batch).await {
+            let mut answer = self.writer.send(batch).await;
+            quotes::remove(&mut answer, batch);
+            let fault = match answer {
                 Ok(sent) => return self.taken(sent, batch.operations.len(), budget),
                 Err(fault) => fault,
             };

@@ -16,6 +16,7 @@ mod flight;
 mod ledger;
 pub mod mapper;
 mod open;
+mod quotes;
 pub mod retry;
 mod settle;
 pub mod stop;

@@ -409,9 +409,7 @@ pub enum DestinationKind {
 pub fn open(kind: &DestinationKind, connection: &Connection, setup: &Setup) -> Result<Box<dyn Destination>> {
     Ok(match kind {
         DestinationKind::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
-        DestinationKind::Postgres => {
-            Box::new(postgres::Postgres::new(Server::new(&connection.typed()?, &connection.redactor())?))
-        }
+        DestinationKind::Postgres => Box::new(postgres::Postgres::new(Server::of(connection)?)),
         DestinationKind::Files => Box::new(files::Files::new(connection.typed()?)),
         DestinationKind::Command => Box::new(command::Command::new(connection)?),
         DestinationKind::Singer => Box::new(singer::Singer::new(connection)?),

@@ -57,6 +57,7 @@ pub struct Client {
     encrypted: Option<reqwest::Client>,
     clear: Option<reqwest::Client>,
     origins: Arc<BTreeSet<String>>,
+    hosts: Arc<BTreeSet<String>>,
     max_body: usize,
     connect_timeout: Duration,
 }
@@ -67,7 +68,7 @@ impl Client {
     /// # Errors
     /// When an address is one no request may go to, or `ca_file` cannot be used.
     pub fn new(settings: Settings) -> Result<Self> {
-        let mut origins = BTreeSet::new();
+        let (mut origins, mut hosts) = (BTreeSet::new(), BTreeSet::new());
         let mut schemes = BTreeSet::new();
         for address in &settings.origins {
             let url = guard::read(address).map_err(|error| match error {
@@ -76,15 +77,22 @@ impl Client {
             })?;
             schemes.insert(url.scheme() == "https");
             origins.insert(url.origin().ascii_serialization());
+            hosts.extend(url.host_str().map(str::to_owned));
         }
         let of = |encrypted: bool| schemes.contains(&encrypted).then(|| pool(&settings, encrypted)).transpose();
         Ok(Self {
             encrypted: of(true)?,
             clear: of(false)?,
             origins: Arc::new(origins),
+            hosts: Arc::new(hosts),
             max_body: settings.max_body,
             connect_timeout: settings.connect_timeout,
         })
+    }
+
+    /// The hosts it may speak to.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.hosts.iter().map(String::as_str)
     }
 
     /// Reads an address and says whether a request of this account, with its credentials, may go there. Every call is

@@ -30,6 +30,9 @@ pub struct Project {
     /// Budgets.
     #[serde(default)]
     pub usage: Usage,
+    /// What no manifest may do.
+    #[serde(default)]
+    pub policy: Policy,
 }
 
 /// A person or a team.
@@ -41,6 +44,16 @@ pub struct Owner {
     pub name: String,
     /// An address to write to.
     pub email: Option<String>,
+}
+
+/// What no manifest may do, whoever writes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Hosts that sources, destinations and notifications may lead to: names, or `*.example.com` for all below a name.
+    /// Absent: any. Not held to it are programs (`command`, `singer`) and sandboxes. With `plan --against`, a host counts
+    /// only if it was allowed before.
+    pub allowed_hosts: Option<Vec<String>>,
 }
 
 /// One environment.

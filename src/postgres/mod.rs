@@ -25,7 +25,7 @@ pub use failure::{Failure, cause};
 
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::{PostgresConnection, SslMode};
-use crate::secret::{Redactor, Secret};
+use crate::secret::{Connection, Redactor, Secret};
 
 /// How long connecting may take, from the name's look-up to the first answer, unless a URL's `connect_timeout` says.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -88,6 +88,35 @@ impl Server {
         let password = config.get_password().map(|p| Secret::new(String::from_utf8_lossy(p)));
         let redactor = redactor.with(connection.url.clone().into_iter().chain(password));
         Ok(Self { config, tls, redactor, kind: "postgres" })
+    }
+
+    /// The server of a connection, if it may lead there; offline.
+    ///
+    /// # Errors
+    /// As for [`Server::new`], a connection of another shape, and a host that the project does not allow.
+    pub fn of(connection: &Connection) -> Result<Self> {
+        Self::of_port(connection, None)
+    }
+
+    /// The same, with another port where the connection has none beside its `host`.
+    ///
+    /// # Errors
+    /// As for [`Server::of`].
+    pub fn of_port(connection: &Connection, port: Option<u16>) -> Result<Self> {
+        let mut parts: PostgresConnection = connection.typed()?;
+        if parts.url.is_none() {
+            parts.port = parts.port.or(port);
+        }
+        let server = Self::new(&parts, &connection.redactor())?;
+        for host in server.config.get_hosts() {
+            // A socket does not leave this machine.
+            if let Host::Tcp(host) = host {
+                connection.permit(host)?;
+            }
+        }
+        // They are what is connected to, whatever the names are.
+        server.config.get_hostaddrs().iter().try_for_each(|address| connection.permit(&address.to_string()))?;
+        Ok(server)
     }
 
     /// The server as messages name it: `postgres at db.example.com:5432`.

@@ -21,6 +21,9 @@ use crate::manifest::model::Column;
 use crate::mapping::Used;
 use crate::sources::Query;
 
+/// Code of the warning that changes of dbt models are not seen.
+pub(super) const NOT_COMPARED: &str = "dbt-not-compared";
+
 /// What dbt says of a model.
 #[derive(Debug, Clone)]
 pub struct DbtModel {
@@ -28,6 +31,10 @@ pub struct DbtModel {
     pub unique_id: String,
     /// How dbt's files refer to it: `ref('contacts')`.
     pub reference: String,
+    /// The manifest it is in, as the source names it.
+    pub manifest: String,
+    /// Its table or view, as the adapter writes it.
+    pub relation: String,
     /// Digests by unique id of the node and of all that it is made of: of what is written, not of what is built.
     pub lineage: BTreeMap<String, String>,
     /// All its columns, where dbt enforces them; `None` where there may be others.
@@ -37,6 +44,20 @@ pub struct DbtModel {
 }
 
 impl DbtModel {
+    /// All that counts as a change of it, a line each: its table, what its columns show, what it is made of.
+    pub fn summary(&self) -> String {
+        let mut text = format!("{} is {}\n", self.unique_id, self.relation);
+        for (name, column) in &self.columns {
+            if let Some(sensitive) = column.sensitive {
+                text.push_str(&format!("column {name}: sensitive {sensitive}\n"));
+            }
+        }
+        for (id, digest) in &self.lineage {
+            text.push_str(&format!("made of {id} {digest}\n"));
+        }
+        text
+    }
+
     /// Puts what dbt's properties say of columns below what the model's manifest says.
     pub(super) fn describe(&self, columns: &mut IndexMap<String, Column>) {
         for (name, known) in &self.columns {
@@ -121,6 +142,8 @@ impl<'a> Manifests<'a> {
         let known = DbtModel {
             unique_id: node.unique_id.clone(),
             reference: node.reference(&manifest.project),
+            manifest: source.text("/dbt/manifest").unwrap_or_default().to_owned(),
+            relation: node.relation.clone().unwrap_or_default(),
             lineage,
             contract: node.exact.then(|| contract(node, &manifest.adapter)),
             columns: node.columns.clone(),
@@ -149,7 +172,7 @@ fn read_manifest(
             let message = format!("`{path}` is not in git, so changes of dbt models are not seen by a comparison");
             let help = "keep the manifest of what is in production, and name it as `base` beside `manifest`";
             let place = source.place("/dbt/manifest");
-            out.push(Diagnostic::warning("dbt-not-compared", message, place).with_help(help));
+            out.push(Diagnostic::warning(NOT_COMPARED, message, place).with_help(help));
         }
     }
     let bytes = bytes.map_err(|error| match error {

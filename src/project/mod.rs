@@ -32,7 +32,7 @@ use crate::diagnostic::{Diagnostic, Error, Place, Result};
 use crate::manifest::connector::Parameter;
 use crate::manifest::document::Document;
 use crate::manifest::model::Column;
-use crate::manifest::project::{Owner, Usage};
+use crate::manifest::project::{Owner, Policy, Usage};
 use crate::manifest::source::SourceType;
 use crate::manifest::sync::{Guards, OnRemoved, Sync};
 use crate::manifest::test::Test;
@@ -73,6 +73,8 @@ pub struct Project {
     pub usage: Usage,
     /// `file:line:column` of them in `syncline.yaml`.
     pub usage_place: Option<String>,
+    /// What no manifest may do.
+    pub policy: Policy,
     /// Syncs by name, sorted.
     pub syncs: IndexMap<String, ResolvedSync>,
     /// Models by name, sorted.
@@ -277,7 +279,8 @@ impl Project {
     /// No such source, a variable that is not set or a file that cannot be read, with `file:line:column`.
     pub fn source_connection(&self, name: &str) -> Result<(SourceType, Connection)> {
         let source = self.sources.get(name).ok_or_else(|| Error::failed(format!("there is no source `{name}`")))?;
-        Ok((source.kind, connect::connect(&source.document, &self.scope, &self.root, Outside::real(&self.root))?))
+        let connection = connect::connect(&source.document, &self.scope, &self.root, Outside::real(&self.root))?;
+        Ok((source.kind, connection.only_to(self.policy.allowed_hosts.as_deref())))
     }
 
     /// An entry of a sync's `notify`, rendered with the environment of this process.
@@ -285,7 +288,8 @@ impl Project {
     /// # Errors
     /// A variable that is not set or a file that cannot be read, with `file:line:column`.
     pub fn receiver(&self, sync: &ResolvedSync, entry: usize) -> Result<Connection> {
-        connect::receiver(&sync.document, entry, &self.scope, &self.root)
+        let connection = connect::receiver(&sync.document, entry, &self.scope, &self.root)?;
+        Ok(connection.only_to(self.policy.allowed_hosts.as_deref()))
     }
 
     /// Kind of a destination and a connection that leads nowhere: enough to ask what it offers, where its secrets are
@@ -328,7 +332,7 @@ impl Project {
             }
             _ => connect::connect(document, &self.scope, &self.root, outside)?,
         };
-        Ok((destination.kind.clone(), connection))
+        Ok((destination.kind.clone(), connection.only_to(self.policy.allowed_hosts.as_deref())))
     }
 
     /// Kind of a destination that speaks HTTP, and a connection to what stands in for it at `base_url`. Credentials are

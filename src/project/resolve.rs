@@ -126,6 +126,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         owner: typed.owner,
         usage: typed.usage,
         usage_place,
+        policy: typed.policy,
         environment,
         scope,
     };
@@ -500,6 +501,7 @@ impl Linker<'_> {
             "state": format!("{:?}", environment.state),
             "guards": format!("{guards:?}"),
             "usage": format!("{:?}", project.usage),
+            "policy": format!("{:?}", project.policy),
             "swaps": { "sources": environment.sources, "destinations": environment.destinations },
         })
     }

@@ -27,7 +27,8 @@ fn terraform(create: u64, update: u64, delete: u64) -> String {
     format!("{}\n", json!({ "create": create, "update": update, "delete": delete }))
 }
 
-/// Lines `NAME=value`. The digest is what `apply --approved` is given.
+/// Lines `NAME=value`. `SYNCLINE_APPROVE` is what `apply --approved` is given: exactly this plan, where the digest alone
+/// would be the newest plan of its configuration.
 pub fn plan_dotenv(plan: &Plan) -> String {
     let totals = &plan.totals;
     let same = totals.added + totals.changed + totals.removed == 0 && plan.configuration.is_empty();
@@ -39,6 +40,7 @@ pub fn plan_dotenv(plan: &Plan) -> String {
     lines(&[
         ("PLAN_ID", &plan.plan_id),
         ("DIGEST", &plan.digest),
+        ("APPROVE", &format!("{}@{}", plan.digest, plan.plan_id)),
         ("ENVIRONMENT", &plan.environment),
         ("VERDICT", &verdict),
         ("ADDED", &totals.added),
@@ -65,7 +67,7 @@ pub fn run_dotenv(run: &Run) -> String {
 
 /// A value is one word of plain characters: whoever reads such a file may be a shell.
 fn lines(pairs: &[(&str, &dyn std::fmt::Display)]) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || ":._-".contains(c) { c } else { '_' };
+    let plain = |c: char| if c.is_ascii_alphanumeric() || ":._@-".contains(c) { c } else { '_' };
     let line = |(name, value): &(&str, &dyn std::fmt::Display)| {
         format!("SYNCLINE_{name}={}\n", value.to_string().chars().map(plain).collect::<String>())
     };
@@ -92,7 +94,8 @@ mod tests {
         let text = plan_dotenv(&plan);
         assert_eq!(
             text,
-            "SYNCLINE_PLAN_ID=0193-plan\nSYNCLINE_DIGEST=sha256:7d0e\nSYNCLINE_ENVIRONMENT=eu_west___rm_-rf____x\n\
+            "SYNCLINE_PLAN_ID=0193-plan\nSYNCLINE_DIGEST=sha256:7d0e\n\
+             SYNCLINE_APPROVE=sha256:7d0e@0193-plan\nSYNCLINE_ENVIRONMENT=eu_west___rm_-rf____x\n\
              SYNCLINE_VERDICT=changes\nSYNCLINE_ADDED=3\nSYNCLINE_CHANGED=0\nSYNCLINE_REMOVED=0\nSYNCLINE_INVALID=2\n"
         );
         assert!(plan_dotenv(&fixtures::empty()).contains("SYNCLINE_VERDICT=unchanged\n"));

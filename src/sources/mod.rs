@@ -22,7 +22,6 @@ use arrow_array::RecordBatchReader;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use crate::diagnostic::{Error, Result};
-use crate::manifest::connection::PostgresConnection;
 use crate::manifest::source::SourceType;
 use crate::postgres::Server;
 use crate::secret::Connection;
@@ -130,18 +129,11 @@ pub fn open(kind: SourceType, connection: &Connection) -> Result<Box<dyn Source>
     Ok(match kind {
         SourceType::Files => Box::new(files::Files::new(connection.typed()?)),
         SourceType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
+        SourceType::Postgres => Box::new(postgres::Postgres::new(Server::of(connection)?, Flavour::Postgres)),
         SourceType::Command => Box::new(command::Command::new(connection)?),
         SourceType::Singer => Box::new(singer::Singer::new(connection)?),
-        SourceType::Postgres => {
-            let server = Server::new(&connection.typed()?, &connection.redactor())?;
-            Box::new(postgres::Postgres::new(server, Flavour::Postgres))
-        }
         SourceType::Redshift => {
-            let mut parts: PostgresConnection = connection.typed()?;
-            if parts.url.is_none() {
-                parts.port.get_or_insert(REDSHIFT_PORT);
-            }
-            let server = Server::new(&parts, &connection.redactor())?.called("redshift");
+            let server = Server::of_port(connection, Some(REDSHIFT_PORT))?.called("redshift");
             Box::new(postgres::Postgres::new(server, Flavour::Redshift))
         }
         other => return adbc::open(other, connection),

@@ -26,10 +26,13 @@ pub(in crate::cli) struct Comparison {
 }
 
 impl Comparison {
+    /// Compares, and holds the project to the hosts it was allowed before.
+    ///
     /// # Errors
     /// The project is not in git, or the reference is not known there.
-    pub fn new(project: &Project, reference: &str, approved: Option<&str>) -> Result<Self> {
+    pub fn new(project: &mut Project, reference: &str, approved: Option<&str>) -> Result<Self> {
         let against = Against::new(project, reference)?;
+        project.policy = against.policy(project);
         let matches = approved == Some(against.surface.digest.as_str());
         Ok(Self {
             approved: against.surface.digest.is_empty() || matches,
@@ -92,6 +95,14 @@ impl Comparison {
                 "the numbers are those of this configuration and this data together",
                 None,
             );
+        }
+        for remark in &against.unseen {
+            let place = remark.place.as_ref().map(|place| {
+                let (line, column) = place.line_column();
+                format!("{}:{line}:{column}", place.source.path.display())
+            });
+            let help = remark.help.as_deref().unwrap_or_default();
+            warn(&remark.code.replace('-', "_"), None, remark.message.clone(), help, place);
         }
         for name in &against.removed {
             warn(

@@ -2,8 +2,7 @@
 //! so that no change lets itself through.
 
 use super::Pairs;
-use crate::manifest::Kind;
-use crate::manifest::project::{Budget, OnExceed, Usage};
+use crate::manifest::project::{Budget, OnExceed, Policy, Usage};
 use crate::manifest::sync::{Guards, Limit};
 
 /// A limit that is wider than it was.
@@ -55,6 +54,16 @@ pub(super) fn budget(now: &Usage, before: &Usage) -> Usage {
     Usage { monthly_queried_records: Some(held) }
 }
 
+/// The policy, with no host that was not allowed before.
+pub(super) fn policy(now: &Policy, before: &Policy) -> Policy {
+    let allowed_hosts = match (&now.allowed_hosts, &before.allowed_hosts) {
+        (now, None) => now.clone(),
+        (None, Some(before)) => Some(before.clone()),
+        (Some(now), Some(before)) => Some(now.iter().filter(|host| before.contains(host)).cloned().collect()),
+    };
+    Policy { allowed_hosts }
+}
+
 /// All limits that are wider than they were.
 pub(super) fn loosened(pairs: &Pairs) -> Vec<Loosened> {
     let mut out = Vec::new();
@@ -100,7 +109,21 @@ pub(super) fn loosened(pairs: &Pairs) -> Vec<Loosened> {
                 limit: "monthly_queried_records".into(),
                 before: words(&was.monthly_queried_records),
                 after: words(&now.monthly_queried_records),
-                place: Some(format!("syncline.yaml, {}", Kind::Project.word())),
+                place: pairs.project.usage_place.clone(),
+            });
+        }
+        let words = |policy: &Policy| match &policy.allowed_hosts {
+            Some(hosts) => format!("[{}]", hosts.join(", ")),
+            None => "any host".to_owned(),
+        };
+        let (now, was) = (&pairs.project.policy, &base.policy);
+        if *now != policy(now, was) {
+            out.push(Loosened {
+                sync: None,
+                limit: "policy.allowed_hosts".into(),
+                before: words(was),
+                after: words(now),
+                place: None,
             });
         }
     }
@@ -135,6 +158,17 @@ mod tests {
             ("none", "none", "none"),
         ] {
             assert_eq!(stricter(limit(now), limit(before)), limit(holds), "{now} after {before}");
+        }
+        let hosts = |hosts: Option<&[&str]>| Policy {
+            allowed_hosts: hosts.map(|hosts| hosts.iter().map(|host| (*host).to_owned()).collect()),
+        };
+        for (now, before, holds) in [
+            (None, None, None),
+            (Some(&["a"][..]), None, Some(&["a"][..])),
+            (None, Some(&["a"][..]), Some(&["a"][..])),
+            (Some(&["a", "evil"][..]), Some(&["a", "b"][..]), Some(&["a"][..])),
+        ] {
+            assert_eq!(policy(&hosts(now), &hosts(before)), hosts(holds));
         }
         let rows = |rows| Guards { min_rows: rows, ..Guards::default() };
         assert_eq!(held(&rows(Some(0)), &rows(Some(100))).min_rows, Some(100));

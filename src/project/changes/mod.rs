@@ -12,7 +12,7 @@ use super::tree::{Commit, Directory};
 use super::{Project, ResolvedSync, digest, load_tree, surface};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::manifest::Kind;
-use crate::manifest::project::Usage;
+use crate::manifest::project::{Policy, Usage};
 use crate::manifest::sync::Guards;
 pub use limits::Loosened;
 use text::Texts;
@@ -25,6 +25,8 @@ pub struct Against {
     pub base: Option<Project>,
     /// The faults of the project there.
     pub faults: Vec<Diagnostic>,
+    /// What of the project there cannot be compared.
+    pub unseen: Vec<Diagnostic>,
     /// The manifests that changed, in data order.
     pub changes: Vec<Change>,
     /// The syncs that do something else than before, or are new.
@@ -74,8 +76,9 @@ impl Against {
         let name = &project.environment.name;
         let loaded = load_tree(&commit, &project.root, (!name.is_empty()).then_some(name));
         let base = loaded.project;
-        let faults: Vec<Diagnostic> =
-            loaded.diagnostics.into_iter().filter(|d| d.severity == crate::diagnostic::Severity::Error).collect();
+        let (faults, remarks): (Vec<Diagnostic>, Vec<Diagnostic>) =
+            loaded.diagnostics.into_iter().partition(|d| d.severity == crate::diagnostic::Severity::Error);
+        let unseen = remarks.into_iter().filter(|remark| remark.code == super::dbt::NOT_COMPARED).collect();
         let pairs = Pairs::new(project, base.as_ref());
         let touched: BTreeSet<String> = pairs.touched().map(str::to_owned).collect();
         let before = Texts::of(&commit, base.as_ref().unwrap_or(project)).masked(&faults);
@@ -87,6 +90,7 @@ impl Against {
         Ok(Self {
             commit: commit.id.clone(),
             faults,
+            unseen,
             changes,
             removed: removed.cloned().collect(),
             loosened: limits::loosened(&pairs),
@@ -107,6 +111,14 @@ impl Against {
         match self.before(sync) {
             Some((_, before)) => limits::held(&sync.guards, &before.guards),
             None => sync.guards.clone(),
+        }
+    }
+
+    /// What the policy allows: nothing that it did not before.
+    pub fn policy(&self, project: &Project) -> Policy {
+        match &self.base {
+            Some(base) => limits::policy(&project.policy, &base.policy),
+            None => project.policy.clone(),
         }
     }
 

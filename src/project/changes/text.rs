@@ -17,7 +17,7 @@ const CONTEXT: usize = 3;
 /// Kinds whose changes are shown; tests send nothing.
 const KINDS: [Kind; 6] = [Kind::Project, Kind::Source, Kind::Model, Kind::Destination, Kind::Sync, Kind::Connector];
 
-/// File → text, of one manifest: its own file first, then its statement's.
+/// File → text, of one manifest: its own file first, then its statement's, or what dbt says of it.
 type Files = IndexMap<String, String>;
 
 /// The texts of all manifests of a tree.
@@ -46,6 +46,8 @@ impl Texts {
                     let path = path.display().to_string();
                     files.extend(read(&path).map(|text| (path, text)));
                 }
+                let dbt = project.models.get(stem).filter(|_| kind == Kind::Model).and_then(|model| model.dbt.as_ref());
+                files.extend(dbt.map(|dbt| (dbt.manifest.clone(), dbt.summary())));
                 texts.insert((kind, stem.to_owned()), files);
             }
         }

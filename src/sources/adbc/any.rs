@@ -26,6 +26,7 @@ pub(super) fn target(connection: AdbcConnection) -> Target {
         },
         driver: Wanted { name, entrypoint: connection.entrypoint, install },
         options,
+        host: None,
         secrets,
         session: Vec::new(),
         infinite: false,

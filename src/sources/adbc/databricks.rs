@@ -43,6 +43,7 @@ pub(super) fn target(connection: DatabricksConnection) -> Result<Target> {
         spelling: Spelling::Backticks,
         driver: Wanted::of("databricks", connection.driver),
         options,
+        host: Some(connection.host.clone()),
         secrets: connection.token.into_iter().chain(connection.client_secret).collect(),
         session: Vec::new(),
         infinite: false,

@@ -32,6 +32,7 @@ pub(super) fn target(connection: DuckdbConnection) -> Result<Target> {
         spelling: Spelling::Standard,
         driver: Wanted::of("duckdb", connection.driver),
         options,
+        host: None,
         secrets: Vec::new(),
         session: vec![
             // JSON, UUIDs and big integers keep what they are.

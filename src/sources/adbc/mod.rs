@@ -10,6 +10,7 @@ mod databricks;
 mod driver;
 mod duckdb;
 mod explain;
+mod hosts;
 mod mysql;
 mod snowflake;
 mod spark;
@@ -39,6 +40,8 @@ struct Target {
     spelling: Spelling,
     driver: Wanted,
     options: Vec<(OptionDatabase, OptionValue)>,
+    /// Where it leads: a name or an address, without port.
+    host: Option<String>,
     /// Credentials beyond those that came through templates.
     secrets: Vec<Secret>,
     /// Statements every connection begins with.
@@ -96,6 +99,7 @@ pub(super) fn open(kind: SourceType, connection: &Connection) -> Result<Box<dyn 
         SourceType::Adbc => any::target(connection.typed()?),
         other => return Err(Error::failed(format!("no ADBC driver is known for sources of type `{other:?}`"))),
     };
+    hosts::permit(&target, connection)?;
     let redactor = connection.redactor().with(target.secrets.iter().cloned());
     Ok(Box::new(Adbc { inner: Arc::new(Inner { target, redactor, database: Mutex::new(None) }) }))
 }

@@ -27,6 +27,7 @@ pub(super) fn target(connection: MysqlSourceConnection) -> Target {
         spelling: Spelling::Backticks,
         driver: Wanted::of("mysql", connection.driver),
         options,
+        host: Some(connection.host.clone()),
         secrets: connection.password.into_iter().collect(),
         session: vec![
             Session::needed("set time_zone = '+00:00'"),

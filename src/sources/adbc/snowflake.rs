@@ -37,12 +37,15 @@ pub(super) fn target(connection: SnowflakeConnection) -> Result<Target> {
     // Nanoseconds reach from 1677 to 2262 only, and `9999-12-31` stands for "never" in many a table.
     options.push(other("adbc.snowflake.sql.client_option.max_timestamp_precision", "microseconds"));
     options.extend(connection.options.iter().map(|(name, value)| other(name, value.expose())));
+    let own = format!("{}.snowflakecomputing.com", connection.account);
+    let host = connection.host.unwrap_or(own);
     let secrets = [connection.password, connection.private_key, connection.private_key_passphrase, connection.token];
     Ok(Target {
         name: format!("snowflake account `{}`", connection.account),
         spelling: Spelling::Snowflake,
         driver: Wanted::of("snowflake", connection.driver),
         options,
+        host: Some(host),
         secrets: secrets.into_iter().flatten().collect(),
         session: vec![Session::wished("alter session set timezone = 'UTC'")],
         infinite: false,

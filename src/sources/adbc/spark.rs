@@ -34,6 +34,7 @@ pub(super) fn target(connection: SparkConnection) -> Result<Target> {
         spelling: Spelling::Backticks,
         driver: Wanted::of("spark", connection.driver),
         options,
+        host: Some(connection.host.clone()),
         secrets: connection.token.into_iter().collect(),
         session: vec![Session::wished("set time zone 'UTC'")],
         infinite: false,
