@@ -10,21 +10,27 @@ use crate::diagnostic::{Error, Result};
 use crate::secret::Connection;
 
 /// Words in the names of options that say where to go.
-const PLACES: [&str; 6] = ["host", "uri", "url", "server", "proxy", "endpoint"];
+const PLACES: [&str; 7] = ["host", "uri", "url", "server", "proxy", "endpoint", "region"];
 
 /// Refuses a connection that leads where the project does not let it.
 ///
 /// # Errors
 /// A host that is not allowed, or is no host but part of an address.
 pub(super) fn permit(target: &Target, connection: &Connection) -> Result<()> {
-    for host in &target.host {
+    if let Some(host) = &target.host {
         if !host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b)) {
             let help = "give the name or the address of the server alone";
             return Err(Error::failed_help(format!("connection.host: `{host}` is not the name of a host"), help));
         }
         connection.permit(host)?;
     }
-    for (name, value) in &target.options {
+    for (at, (name, value)) in target.options.iter().enumerate() {
+        // Two keys for one thing: the later would quietly win. Settings of a client are there to be set.
+        let twice = target.options.iter().take(at).any(|(other, _)| other.as_ref() == name.as_ref());
+        if twice && !name.as_ref().contains("client_option") {
+            let message = format!("connection.options: `{}` is said by the connection already", name.as_ref());
+            return Err(Error::failed_help(message, "remove it from `options`"));
+        }
         let says_where = PLACES.iter().any(|word| name.as_ref().to_ascii_lowercase().contains(word));
         if let (true, OptionValue::String(text)) = (says_where, value)
             && let Some(host) = host_in(text)
@@ -85,6 +91,11 @@ mod tests {
             (snowflake(json!({ "host": "evil.com" })), Some("evil.com")),
             (snowflake(json!({ "host": "evil.com/x.example.com" })), Some("is not the name of a host")),
             (snowflake(json!({ "options": { "adbc.snowflake.sql.uri.host": "evil.com" } })), Some("evil.com")),
+            (
+                snowflake(json!({ "options": { "adbc.snowflake.sql.account": "evil" } })),
+                Some("`adbc.snowflake.sql.account` is said by the connection already"),
+            ),
+            (snowflake(json!({ "options": { "adbc.snowflake.sql.client_option.login_timeout": "2s" } })), None),
             ((SourceType::Spark, json!({ "host": "spark.example.com" })), None),
             ((SourceType::Spark, json!({ "host": "spark.evil.com" })), Some("spark.evil.com")),
             ((SourceType::Mysql, json!({ "host": "db.evil.com", "user": "u" })), Some("db.evil.com")),
