@@ -221,3 +221,96 @@ fn a_first_careful_run_tells_nobody() {
     Ran::new(command.env("HOOK", &hook.base).output().expect("the binary runs")).code(0);
     assert!(hook.messages().is_empty());
 }
+
+/// A mail server that takes what comes and hands it on as it was said; addresses with `nobody` are refused.
+fn mail_server() -> (u16, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (send, came) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+            let (mut said, mut data) = (String::new(), false);
+            let _ = stream.write_all(b"220 stand-in\r\n");
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                    break;
+                }
+                said.push_str(&line);
+                let answer = match line.trim_end() {
+                    "." if data => {
+                        data = false;
+                        "250 taken\r\n"
+                    }
+                    _ if data => continue,
+                    "DATA" => {
+                        data = true;
+                        "354 go on\r\n"
+                    }
+                    "QUIT" => "221 bye\r\n",
+                    line if line.starts_with("RCPT") && line.contains("nobody") => "550 no such mailbox\r\n",
+                    _ => "250 ok\r\n",
+                };
+                let _ = stream.write_all(answer.as_bytes());
+                if answer.starts_with("221") {
+                    break;
+                }
+            }
+            if send.send(said).is_err() {
+                return;
+            }
+        }
+    });
+    (port, came)
+}
+
+#[test]
+fn people_are_told_by_mail_once_per_change() {
+    let (port, came) = mail_server();
+    let project = project(
+        "[ { email: { to: [ops@example.com, crm@example.com], from: syncline@example.com, smtp: '{{ env.SMTP_URL }}' } } ]",
+    );
+    let apply = |project: &Project| {
+        let mut command = project.command(&["apply", "--auto-approve"]);
+        command.env("SMTP_URL", format!("smtp://127.0.0.1:{port}"));
+        Ran::new(command.output().expect("the binary runs"))
+    };
+    apply(&project).code(0);
+    shrunk(&project);
+    apply(&project).code(3);
+    apply(&project).code(3);
+    good(&project);
+    apply(&project).code(0);
+    let mails: Vec<String> = came.try_iter().collect();
+    assert_eq!(mails.len(), 2, "{mails:#?}");
+    for (mail, word) in mails.iter().zip(["refused", "recovered"]) {
+        let subject = format!("Subject: syncline: people: {word}");
+        for part in
+            ["MAIL FROM:<syncline@example.com>", "RCPT TO:<ops@example.com>", "RCPT TO:<crm@example.com>", &subject]
+        {
+            assert!(mail.contains(part), "no `{part}` in\n{mail}");
+        }
+        assert!(!mail.contains("p1@example.com"), "no personal data:\n{mail}");
+    }
+}
+
+#[test]
+fn mail_that_is_not_taken_is_a_warning_without_the_password() {
+    let (port, _came) = mail_server();
+    let project = project("[ { email: { to: nobody@example.com, from: a@example.com, smtp: '{{ env.SMTP_URL }}' } } ]");
+    broken(&project);
+    for (url, words) in [
+        (format!("smtp://127.0.0.1:{port}"), "the mail server did not take it: "),
+        ("smtp://u:pw-canary@mail.example.com?tls=none".to_owned(), "mail goes without TLS only to this machine"),
+        ("pw-canary".to_owned(), "`smtp` is no address of a mail server"),
+    ] {
+        let mut command = project.command(&["apply", "--auto-approve"]);
+        command.env("SMTP_URL", url);
+        let ran = Ran::new(command.output().expect("the binary runs")).code(1);
+        let told = ran.stderr.lines().find(|line| line.starts_with("warning: nobody was told")).expect(&ran.stderr);
+        assert!(told.contains(words) && told.contains("syncs/people.yaml:"), "{told}");
+        assert!(!ran.stderr.contains("pw-canary"), "{}", ran.stderr);
+    }
+}

@@ -39,3 +39,4 @@ mod singer;
 mod sources;
 mod sync_tests;
 mod usage;
+mod verify;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::outside::{self, Outside};
+use super::outside::{self, Opened, Outside};
 use super::{Global, terminal};
 use crate::destinations::{Health, SendError};
 use crate::diagnostic::{Error, Result};
+use crate::postgres::account::Account;
 use crate::project::Project;
 use crate::report::{self, Examination, ExaminationStatus as Status, Subject};
 use crate::sources;
@@ -17,6 +18,8 @@ use crate::sources;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Seconds two clocks may differ: tokens and signatures are valid for minutes.
 const CLOCK: i64 = 300;
+/// Days before the end of a password at which somebody should act.
+const EXPIRY: i64 = 14;
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -84,10 +87,18 @@ fn source(project: &Project, name: &str) -> Subject {
             subject.facts.extend(source.facts());
             let mut read = 0;
             for model in models {
-                match source.schema(&model.query) {
-                    Ok(_) => read += 1,
+                match source.check(&model.query) {
+                    Ok(()) => read += 1,
                     Err(error) => broken(&mut subject, "model", clean(error), &format!("model `{}`: ", model.name)),
                 }
+            }
+            match source.account() {
+                Ok(account) => account.iter().for_each(|account| told_account(&mut subject, account)),
+                // What keeps from connecting was said of the models.
+                Err(error) if read > 0 || subject.used_by.is_empty() => {
+                    broken(&mut subject, "unreachable", clean(error), "");
+                }
+                Err(_) => {}
             }
             if read > 0 {
                 let models = if read == 1 { "model" } else { "models" };
@@ -128,7 +139,10 @@ fn destination(project: &Project, name: &str, runtime: &tokio::runtime::Runtime)
     };
     let examining = opened.destination.examine();
     match runtime.block_on(async { tokio::time::timeout(PATIENCE, examining).await }) {
-        Ok(Ok(health)) => healthy(&mut subject, health, bad),
+        Ok(Ok(health)) => {
+            healthy(&mut subject, health, bad);
+            allowed(project, &opened, runtime, &mut subject, bad);
+        }
         Ok(Err(error)) => {
             let (message, help) = outside::words(&error);
             let code = match error {
@@ -144,6 +158,32 @@ fn destination(project: &Project, name: &str, runtime: &tokio::runtime::Runtime)
         }
     }
     subject
+}
+
+/// Says what the account may not do that a sync needs.
+fn allowed(project: &Project, opened: &Opened, runtime: &tokio::runtime::Runtime, subject: &mut Subject, bad: Status) {
+    let name = subject.name.clone();
+    for sync in project.syncs.values().filter(|sync| sync.destination == name) {
+        let (object, mode) = (&sync.sync.object, sync.sync.mode);
+        let asking = opened.destination.missing_privileges(object, mode, sync.on_removed);
+        match runtime.block_on(async { tokio::time::timeout(PATIENCE, asking).await }) {
+            Ok(Ok(missing)) if missing.is_empty() => {}
+            Ok(Ok(missing)) => {
+                let rights = missing.join(", ");
+                let message =
+                    format!("sync `{}` may not do all it needs on `{object}`: {rights} is missing", sync.name);
+                let help =
+                    format!("who owns the table runs `grant {rights} on {object} to …` for the connection's role");
+                subject.find(bad, "rights", message, Some(help));
+            }
+            Ok(Err(error)) => {
+                let (message, help) = outside::words(&error);
+                let help = help.map(|help| opened.redactor.redact(&help));
+                subject.find(bad, "refused", opened.redactor.redact(&message), help);
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 /// Several faults are said one a line, which a finding is not.
@@ -167,14 +207,48 @@ fn healthy(subject: &mut Subject, health: Health, bad: Status) {
             subject.facts.push(left);
         }
     }
-    match health.clock_ahead {
+    if let Some(account) = &health.account {
+        told_password(subject, account);
+    }
+    told_clock(subject, health.clock_ahead);
+    subject.facts.extend(health.remarks);
+}
+
+fn told_account(subject: &mut Subject, account: &Account) {
+    told_password(subject, account);
+    told_clock(subject, Some(account.clock_ahead));
+}
+
+/// When the password of a role ends, who must act, and how.
+fn told_password(subject: &mut Subject, account: &Account) {
+    let Some(ends) = account.expires else { return };
+    let left = ends.duration_since(jiff::Timestamp::now());
+    let days = left.as_hours() / 24;
+    let (role, day) = (&account.role, ends.strftime("%Y-%m-%d %H:%M UTC"));
+    let help = format!(
+        "who administers the server runs `alter role \"{role}\" password '…' valid until '…'`; the new password then goes \
+         where the `connection` of {} takes it from",
+        subject.file
+    );
+    if left.is_negative() {
+        let message = format!("the password of role `{role}` has expired on {day}: the next login with it is refused");
+        subject.find(Status::Warning, "expired", message, Some(help));
+    } else if days < EXPIRY {
+        let message = format!("the password of role `{role}` expires on {day}, in {days} days");
+        subject.find(Status::Warning, "expires", message, Some(help));
+    } else {
+        subject.facts.push(format!("the password of role `{role}` is valid until {day}"));
+    }
+}
+
+fn told_clock(subject: &mut Subject, clock_ahead: Option<i64>) {
+    match clock_ahead {
         Some(ahead) if ahead.abs() > CLOCK => {
             let way = if ahead > 0 { "behind" } else { "ahead of" };
-            let message = format!("the clock of this machine is {} s {way} the destination's", ahead.abs());
+            let message = format!("the clock of this machine is {} s {way} that of the {}", ahead.abs(), subject.kind);
             subject.find(Status::Warning, "clock", message, Some("let the machine keep time by NTP".into()));
         }
         Some(_) => subject.facts.push("the clocks agree".into()),
         None => {}
     }
-    subject.facts.extend(health.remarks);
 }

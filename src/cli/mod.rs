@@ -30,6 +30,7 @@ mod terminal;
 mod test;
 mod usage;
 mod validate;
+mod verify;
 mod watching;
 mod writing;
 
@@ -121,6 +122,8 @@ enum Command {
     State(state::Options),
     /// Queried records and API calls of a month, by model
     Usage(usage::Options),
+    /// Compare source, state and destination: counts side by side, and records read back
+    Verify(verify::Options),
     /// Connect to everything and say what is wrong
     Doctor(doctor::Options),
     /// The APIs syncs can go to: their objects, modes, fields and limits
@@ -206,6 +209,7 @@ pub fn main() -> ExitCode {
         Command::Runs(options) => runs::run(&cli.global, options),
         Command::State(options) => state::run(&cli.global, options),
         Command::Usage(options) => usage::run(&cli.global, &options),
+        Command::Verify(options) => verify::run(&cli.global, &options),
         Command::Doctor(options) => doctor::run(&cli.global, &options),
         Command::Connectors(options) => connectors::run(&cli.global, &options),
         Command::Test(options) => test::run(&cli.global, &options),

@@ -159,10 +159,11 @@ fn shown(part: &SyncRun, redactor: &Redactor) -> Option<String> {
 
 /// A receiver by what is written, so that a new token is no new receiver.
 fn receiver(entry: &Notify) -> String {
-    let written = match (&entry.webhook, &entry.slack) {
-        (Some(webhook), _) => format!("webhook {webhook}"),
-        (None, Some(slack)) => format!("slack {}", slack.expose()),
-        (None, None) => String::new(),
+    let written = match (&entry.webhook, &entry.slack, &entry.email) {
+        (Some(webhook), ..) => format!("webhook {webhook}"),
+        (None, Some(slack), _) => format!("slack {}", slack.expose()),
+        (None, None, Some(email)) => format!("email {} {}", email.to.0.join(" "), email.smtp.expose()),
+        (None, None, None) => String::new(),
     };
     hex::encode(Sha256::digest(written)).chars().take(16).collect()
 }

@@ -4,7 +4,8 @@ use indexmap::IndexMap;
 
 use super::Fault;
 use super::compile::{
-    Asked, Auth, Container, Discover, Find, Job, JobResults, List, Lookup, Object, Operation, Outcome, Token, most,
+    Asked, Auth, Container, Discover, Find, Job, JobResults, List, Lookup, Object, Operation, Outcome, Read, Token,
+    most,
 };
 use super::expression::{Expression, Text, Trouble};
 use super::request::{BodyTemplate, Next, PartTemplate, Request};
@@ -16,8 +17,18 @@ use crate::manifest::connector::{api, object, operation};
 use crate::manifest::sync::Mode;
 
 /// Names every template of an object sees.
-const GLOBAL: &[&str] =
-    &["connection", "options", "container", "matched_by", "sync", "mode", "operations", "run_id", "skip"];
+const GLOBAL: &[&str] = &[
+    "connection",
+    "options",
+    "container",
+    "matched_by",
+    "field_names",
+    "sync",
+    "mode",
+    "operations",
+    "run_id",
+    "skip",
+];
 /// Names templates of one record see.
 const RECORD: &[&str] = &["match", "fields", "others", "key", "dedupe_id", "added", "found"];
 /// Names expressions over an answer see.
@@ -235,6 +246,13 @@ impl<'a> Checker<'a> {
             large,
             discover: object.discover.as_ref().map(|d| self.discover(d, &format!("{pointer}/discover"))),
             container: object.container.as_ref().map(|c| self.container(c, &format!("{pointer}/container"))),
+            read: object.read.as_ref().map(|read| {
+                let known = object.lookups.keys().map(String::as_str);
+                self.named("lookup", &read.find, known, &format!("{pointer}/read/find"));
+                let fields =
+                    self.expression(&read.fields, &names(&[GLOBAL, &["found"]]), &format!("{pointer}/read/fields"));
+                Read { find: read.find.clone(), fields }
+            }),
             count: object.count.as_ref().map(|count| self.asked(count, GLOBAL, &format!("{pointer}/count"))),
         }
     }

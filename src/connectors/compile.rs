@@ -63,6 +63,14 @@ pub(super) struct Object {
     pub discover: Option<Discover>,
     pub container: Option<Container>,
     pub count: Option<Asked>,
+    pub read: Option<Read>,
+}
+
+/// How records are read back, parsed.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub find: String,
+    pub fields: Expression,
 }
 
 /// An operation, parsed.
@@ -311,6 +319,7 @@ fn any_object(requests: &Requests, faults: &mut Vec<Fault>) -> words::Object {
         operations,
         modes,
         count: None,
+        read: None,
     }
 }
 

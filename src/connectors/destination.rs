@@ -11,12 +11,13 @@ use super::account::{Account, Accounts, Counter, failure, fatal, read_only};
 use super::ask;
 use super::compile::{Compiled, Object};
 use super::outcome::name_hash;
+use super::read::HttpReader;
 use super::record::Layout;
 use super::settings;
 use super::template::Layer;
 use super::writer::HttpWriter;
 use crate::destinations::{
-    Capabilities, Class, Cost, Destination, Discovered, Health, Load, Options, SendError, Target, Writer,
+    Capabilities, Class, Cost, Destination, Discovered, Health, Load, Options, Reader, SendError, Target, Writer,
 };
 use crate::diagnostic::{Error, Result, closest};
 use crate::http::{Client, Logged, Settings, Transport, WireLog};
@@ -133,6 +134,11 @@ impl Http {
 
     /// Opens an object for a sync: its container is found or made.
     pub(super) async fn open_writer(&self, target: &Target) -> Result<HttpWriter, SendError> {
+        self.open_as(target, true).await
+    }
+
+    /// The same; `make`: a container that is not there is made.
+    async fn open_as(&self, target: &Target, make: bool) -> Result<HttpWriter, SendError> {
         let told = |error: Error| SendError::Fatal { message: error.to_string(), help: error.help().map(Into::into) };
         let object = self.object(&target.object).map_err(told)?;
         let options = self.options(&target.object, &target.options).map_err(told)?;
@@ -142,11 +148,12 @@ impl Http {
         let globals = self
             .globals(options)
             .owning("matched_by", json!(names))
+            .owning("field_names", json!(target.fields.iter().map(|field| &field.name).collect::<Vec<_>>()))
             .owning("sync", json!(target.sync))
             .owning("mode", json!(target.mode.word()))
             .owning("operations", json!(target.operations))
             .owning("run_id", json!(target.run_id));
-        let container = ask::container(&self.account, object, &globals, true, &counter).await?;
+        let container = ask::container(&self.account, object, &globals, make, &counter).await?;
         let hash = name_hash(&format!("{}\u{0}{container}", target.object));
         let globals = globals.owning("container", container);
         let large = object.large.get(&target.mode).filter(|when| when.truth(&globals));
@@ -174,6 +181,9 @@ impl Http {
         let (object, globals) = self.asking(object, options)?;
         let counter = Counter::default();
         let container = ask::container(&self.account, object, &globals, false, &counter).await?;
+        if object.container.is_some() && container.is_null() {
+            return Ok(None);
+        }
         ask::count(&self.account, object, &globals.owning("container", container), &counter).await
     }
 
@@ -266,13 +276,24 @@ impl Destination for Http {
         ask::fields(&self.account, object, &globals, &Counter::default()).await
     }
 
+    async fn count(&self, object: &str, options: &Options) -> Result<Option<u64>, SendError> {
+        Http::count(self, object, options).await
+    }
+
+    async fn reader(&self, target: &Target) -> Result<Option<Box<dyn Reader>>, SendError> {
+        if self.compiled().object(&target.object).is_none_or(|object| object.read.is_none()) {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(HttpReader::new(self.open_as(target, false).await?, target))))
+    }
+
     async fn examine(&self) -> Result<Health, SendError> {
         let Some(clock_ahead) = self.check().await? else {
             let remarks = vec!["the connector has no request that only checks the credentials".to_owned()];
             return Ok(Health { remarks, ..Health::default() });
         };
         let quotas = self.account.quotas(&Counter::default()).await?;
-        Ok(Health { credentials: true, quotas, clock_ahead, remarks: Vec::new() })
+        Ok(Health { credentials: true, quotas, clock_ahead, ..Health::default() })
     }
 
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {

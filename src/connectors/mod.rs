@@ -21,6 +21,7 @@ mod filters;
 mod job;
 mod lookup;
 mod outcome;
+mod read;
 mod record;
 mod request;
 mod rules;

@@ -118,7 +118,7 @@ impl HttpWriter {
     }
 
     /// The operations with identifiers of the type they must be; `None` where they are that already.
-    fn typed(&self, operations: &[Operation]) -> Option<Vec<Operation>> {
+    pub(super) fn typed(&self, operations: &[Operation]) -> Option<Vec<Operation>> {
         let turned = |operation: &Operation| {
             let values = operation.record.matching.iter().zip(&self.kinds);
             values.map(|(value, kind)| identifier(*kind, value)).collect::<Vec<Option<Value>>>()

@@ -24,6 +24,7 @@ use crate::manifest::connector::object::FieldType;
 use crate::manifest::sync::{Mode, OnNull, OnRemoved, Write};
 use crate::mapping::{Record, Value};
 use crate::postgres::Server;
+use crate::postgres::account::Account;
 use crate::secret::Connection;
 
 /// What is done to one record at the destination.
@@ -264,6 +265,8 @@ pub struct Health {
     pub quotas: Vec<Quota>,
     /// Seconds its clock is ahead of ours; negative when it is behind. `None` where it does not say.
     pub clock_ahead: Option<i64>,
+    /// The account that is used, where its password can end.
+    pub account: Option<Account>,
     /// What else there is to know, each a sentence.
     pub remarks: Vec<String>,
 }
@@ -343,6 +346,40 @@ pub trait Destination: Send + Sync {
         Ok(None)
     }
 
+    /// What the account may not do that a sync to this object needs, each by the name of the privilege. Changes nothing
+    /// there; nothing is said of an object that is not there yet, or where privileges cannot be asked for.
+    ///
+    /// # Errors
+    /// The destination does not answer, or refuses.
+    async fn missing_privileges(
+        &self,
+        object: &str,
+        mode: Mode,
+        on_removed: OnRemoved,
+    ) -> Result<Vec<String>, SendError> {
+        let _ = (object, mode, on_removed);
+        Ok(Vec::new())
+    }
+
+    /// How many records an object holds, of whoever sent them; `None` where that cannot be asked, or there is no such
+    /// object yet. Changes nothing there.
+    ///
+    /// # Errors
+    /// The destination does not answer, or refuses.
+    async fn count(&self, object: &str, options: &Options) -> Result<Option<u64>, SendError> {
+        let _ = (object, options);
+        Ok(None)
+    }
+
+    /// What reads records of an object back; `None` where that cannot be done. Changes nothing there.
+    ///
+    /// # Errors
+    /// The destination does not answer, or refuses, or the object is not there.
+    async fn reader(&self, target: &Target) -> Result<Option<Box<dyn Reader>>, SendError> {
+        let _ = target;
+        Ok(None)
+    }
+
     /// Connects and says how it is. Changes nothing there.
     ///
     /// # Errors
@@ -353,6 +390,46 @@ pub trait Destination: Send + Sync {
 
     /// Connects and checks that the object can take these fields (table and columns exist, types fit).
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError>;
+}
+
+/// What a destination holds for one record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Held {
+    /// Nothing.
+    Absent,
+    /// More than one record with its identifiers.
+    Several,
+    /// A record; in these fields it is not as it was sent.
+    There(Vec<There>),
+    /// The destination would not say, in its words.
+    Unreadable(String),
+}
+
+/// A field that is not as it was sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct There {
+    /// Its name.
+    pub field: String,
+    /// What is there.
+    pub value: serde_json::Value,
+}
+
+/// Reads records of one object back.
+#[async_trait]
+pub trait Reader: Send + Sync {
+    /// True where reading back every record costs little.
+    fn reads_all(&self) -> bool {
+        false
+    }
+
+    /// What there is for these records, by their identifiers, in their order. Fields that are left out of a record, or are
+    /// only written with new ones, are not compared.
+    async fn read(&self, operations: &[Operation]) -> Result<Vec<Held>, SendError>;
+
+    /// Requests made so far; 0 for a database.
+    fn requests(&self) -> u64 {
+        0
+    }
 }
 
 /// An open connection to one object of a destination.

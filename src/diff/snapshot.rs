@@ -161,7 +161,7 @@ impl Snapshot {
     }
 
     /// Schema of the file.
-    pub(super) fn schema(&self) -> &SchemaRef {
+    pub fn schema(&self) -> &SchemaRef {
         self.metadata.schema()
     }
 

@@ -434,7 +434,7 @@ pub enum OnDoubt {
     Skip,
 }
 
-/// Who is told about a run: a `webhook`, or a `slack` channel.
+/// Who is told about a run: a `webhook`, a `slack` channel, or people by `email`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Notify {
@@ -444,9 +444,46 @@ pub struct Notify {
     pub secret: Option<Secret>,
     /// Address of an incoming webhook of Slack. It is a credential, so never written here: `{{ env.NAME }}`.
     pub slack: Option<Secret>,
+    /// People who are sent an e-mail.
+    pub email: Option<Email>,
     /// On which results; on all of them when absent.
     #[serde(default)]
     pub on: Vec<NotifyOn>,
+}
+
+/// People who are sent an e-mail.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Email {
+    /// Their addresses: one, or a list.
+    pub to: Addresses,
+    /// The address it comes from.
+    pub from: String,
+    /// The server that takes the mail: `smtps://user:password@host`, or `smtp://user:password@host:587`, which changes to
+    /// TLS before anything is said. It holds a credential, so never written here: `{{ env.NAME }}`.
+    pub smtp: Secret,
+}
+
+/// Addresses: one, or a list.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(from = "AddressesForm")]
+#[schemars(with = "AddressesForm")]
+pub struct Addresses(pub Vec<String>);
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum AddressesForm {
+    One(String),
+    Many(#[schemars(length(min = 1))] Vec<String>),
+}
+
+impl From<AddressesForm> for Addresses {
+    fn from(form: AddressesForm) -> Self {
+        Addresses(match form {
+            AddressesForm::One(one) => vec![one],
+            AddressesForm::Many(many) => many,
+        })
+    }
 }
 
 impl Notify {

@@ -2,6 +2,7 @@
 //!
 //! A message holds counts, names and one masked error; never a row, a key or a credential.
 
+mod mail;
 mod signature;
 
 use std::time::Duration;
@@ -124,6 +125,9 @@ impl Receiver<'_> {
     /// # Errors
     /// Why it did not arrive. It may name host and port, and nothing else of the address.
     pub async fn tell(&self, about: &About<'_>, patience: Duration) -> Result<(), String> {
+        if let Some(email) = &self.entry.email {
+            return mail::send(email, about, patience).await;
+        }
         let (address, message) = match (&self.entry.webhook, &self.entry.slack) {
             (Some(address), _) => (address.as_str(), about.json()),
             (None, Some(address)) => (address.expose(), json!({ "text": escape(&about.text()) })),

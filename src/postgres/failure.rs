@@ -25,9 +25,12 @@ impl Failure {
         if let Some(db) = error.as_db_error() {
             let code = db.code();
             let (help, transient) = match code {
-                _ if [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(code) => {
-                    ("check `user` and `password` of the connection, and whether the password has expired", false)
-                }
+                _ if [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION].contains(code) => (
+                    "check `user` and `password` of the connection; if both are right, the password may have expired: \
+                         who administers the server sees when with `select rolname, rolvaliduntil from pg_roles`, and \
+                         renews it with `alter role … password … valid until …`",
+                    false,
+                ),
                 _ if *code == SqlState::INVALID_CATALOG_NAME => ("check `database` of the connection", false),
                 _ if *code == SqlState::TOO_MANY_CONNECTIONS => {
                     ("wait until others have ended, or raise the limit", true)

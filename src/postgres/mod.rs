@@ -11,6 +11,7 @@
 //! the parameters `sslmode` (also `allow`, read as `prefer`, and `verify-ca`, read as `verify-full`) and `sslrootcert`
 //! mean the keys.
 
+pub mod account;
 mod failure;
 mod tls;
 

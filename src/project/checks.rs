@@ -46,22 +46,23 @@ fn notify(file: &File, out: &mut Vec<Diagnostic>) {
     for (at, entry) in entries.into_iter().flatten().enumerate() {
         let given = |key: &str| entry.get(key).is_some_and(|value| !value.is_null());
         let place = || file.place(&format!("/notify/{at}"));
-        match (given("webhook"), given("slack")) {
-            (true, true) => out.push(
-                Diagnostic::error("exclusive-keys", "`webhook` and `slack` exclude each other", place())
+        let named: Vec<&str> = ["webhook", "slack", "email"].into_iter().filter(|key| given(key)).collect();
+        match named.as_slice() {
+            [one, other, ..] => out.push(
+                Diagnostic::error("exclusive-keys", format!("`{one}` and `{other}` exclude each other"), place())
                     .with_help("write an entry for each"),
             ),
-            (false, false) => out.push(
+            [] => out.push(
                 Diagnostic::error("missing-key", "this entry of `notify` names nobody to tell", place())
-                    .with_help("write `webhook` or `slack`"),
+                    .with_help("write `webhook`, `slack` or `email`"),
             ),
-            (false, true) if given("secret") => out.push(
+            ["slack" | "email"] if given("secret") => out.push(
                 Diagnostic::error(
                     "exclusive-keys",
                     "`secret` goes only with `webhook`",
                     file.key_place(&format!("/notify/{at}/secret")),
                 )
-                .with_help("Slack checks no signature: leave `secret` out"),
+                .with_help("nobody else checks a signature: leave `secret` out"),
             ),
             _ => {}
         }

@@ -57,7 +57,8 @@ pub struct Subject {
 pub struct Finding {
     /// `warning` or `broken`.
     pub status: Status,
-    /// What it is, for programs: `unreachable`, `refused`, `not_ready`, `model`, `quota`, `clock`.
+    /// What it is, for programs: `unreachable`, `refused`, `not_ready`, `model`, `quota`, `clock`, `expired`,
+    /// `expires`, `rights`.
     pub code: String,
     /// What is wrong.
     pub message: String,

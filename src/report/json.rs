@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::doctor::Examination;
 use super::run::Run;
 use super::usage::Statement;
+use super::verify::Verification;
 use crate::import::Import;
 use crate::plan::Plan;
 
@@ -63,6 +64,21 @@ pub fn usage_json(statement: &Statement) -> crate::diagnostic::Result<String> {
         .map_err(|e| crate::diagnostic::Error::failed(format!("cannot write the usage as JSON: {e}")))
 }
 
+/// The JSON Schema of what `verify` found (`schemas/verify.schema.json`).
+pub fn verify_schema() -> Value {
+    schemars::schema_for!(Verification).to_value()
+}
+
+/// What `verify` found as pretty JSON with a line break at the end.
+///
+/// # Errors
+/// None in practice: every key of it is a string.
+pub fn verify_json(found: &Verification) -> crate::diagnostic::Result<String> {
+    serde_json::to_string_pretty(found)
+        .map(|text| text + "\n")
+        .map_err(|e| crate::diagnostic::Error::failed(format!("cannot write the verification as JSON: {e}")))
+}
+
 /// The generated files of this module: path and text.
 pub fn schema_files() -> Vec<(String, String)> {
     let file = |name: &str, schema: Value| (format!("schemas/{name}.schema.json"), format!("{schema:#}\n"));
@@ -72,6 +88,7 @@ pub fn schema_files() -> Vec<(String, String)> {
         file("doctor", doctor_schema()),
         file("import", import_schema()),
         file("usage", usage_schema()),
+        file("verify", verify_schema()),
     ]
 }
 
@@ -101,6 +118,7 @@ mod tests {
         undescribed(&doctor_schema(), "doctor", &mut found);
         undescribed(&import_schema(), "import", &mut found);
         undescribed(&usage_schema(), "usage", &mut found);
+        undescribed(&verify_schema(), "verify", &mut found);
         assert_eq!(found, Vec::<String>::new());
     }
 

@@ -129,7 +129,7 @@ fn notice(notice: &mut Notice) {
 }
 
 /// A value of a sensitive field. `other` says that it is not the one before it, although both are masked alike.
-fn value(value: &Value, other: bool) -> Value {
+pub(super) fn value(value: &Value, other: bool) -> Value {
     let other_word = if other { "other " } else { "" };
     Value::String(match value {
         Value::Null => return Value::Null,

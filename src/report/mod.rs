@@ -27,6 +27,7 @@ pub mod sarif;
 pub mod sync_test;
 pub mod terminal;
 pub mod usage;
+pub mod verify;
 
 mod diff;
 mod escape;

@@ -24,6 +24,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::source::SourceType;
 use crate::postgres::Server;
+use crate::postgres::account::Account;
 use crate::secret::Connection;
 use postgres::Flavour;
 use spelling::Spelling;
@@ -103,6 +104,22 @@ pub enum Dialect {
 pub trait Source: Send + Sync {
     /// The columns and types the query gives, without reading its rows where the system allows it.
     fn schema(&self, query: &Query) -> Result<SchemaRef>;
+
+    /// Checks that the query could be read, rights included, without reading its rows.
+    ///
+    /// # Errors
+    /// As [`Source::schema`].
+    fn check(&self, query: &Query) -> Result<()> {
+        self.schema(query).map(drop)
+    }
+
+    /// The account that is used; `None` where there is none, or the system does not say.
+    ///
+    /// # Errors
+    /// It cannot be connected to.
+    fn account(&self) -> Result<Option<Account>> {
+        Ok(None)
+    }
 
     /// Reads the query. The parts together are the result; each may be read on its own thread, and their order is the
     /// order of the rows. `columns` names the only columns that will be looked at (`None`: all): a source may leave out

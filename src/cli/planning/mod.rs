@@ -23,6 +23,7 @@ use crate::report::{self, Masked};
 use crate::state::Reading;
 use crate::usage::Month;
 use against::{Aside, Before, Comparison};
+pub(super) use planner::open_fields;
 use planner::{Ask, Planner};
 
 /// What is asked of a plan.

@@ -284,7 +284,7 @@ fn left(sync: &ResolvedSync, view: &SyncView, again: bool) -> Vec<Left> {
 
 /// Fields and identifiers that show no personal data: constants, and those made only of columns declared
 /// `sensitive: false`.
-fn open_fields(sync: &ResolvedSync, model: &ResolvedModel) -> HashSet<String> {
+pub fn open_fields(sync: &ResolvedSync, model: &ResolvedModel) -> HashSet<String> {
     let open = |columns: Used| match columns {
         Used::Columns(columns) => columns.iter().all(|column| !is_sensitive(model, column)),
         Used::All => false,

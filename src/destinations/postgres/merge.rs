@@ -41,12 +41,53 @@ pub(super) async fn send(client: &Client, table: &Table, batch: &Batch) -> Resul
     Ok(outcomes.into_iter().map(|o| o.unwrap_or(Outcome::Succeeded)).collect())
 }
 
-struct Merge<'a> {
+pub(super) struct Merge<'a> {
     client: &'a Client,
     table: &'a Table,
     action: Action,
     layout: Layout<'a>,
 }
+
+impl<'a> Merge<'a> {
+    /// A merge of these records.
+    pub(super) fn new(
+        client: &'a Client,
+        table: &'a Table,
+        action: Action,
+        operations: &[(usize, &Operation)],
+    ) -> Merge<'a> {
+        Merge { client, table, action, layout: Layout::of(table, action, operations) }
+    }
+
+    /// Copies the records beside the table, and says of every row found, by the position of its record, of each field
+    /// whether it is the same and what it holds. The transaction is left open.
+    pub(super) async fn compare(&self, operations: &[(usize, &Operation)]) -> Result<Vec<Compared>, SendError> {
+        self.copy(operations).await?;
+        let fields = self.layout.fields();
+        let each = fields.iter().map(|field| {
+            let (name, sent) = (&field.name, &field.updated);
+            format!(", ROW(t.{name})::record *= ROW({sent})::record, t.{name}::text")
+        });
+        let sql = format!(
+            "SELECT b.n{} FROM {BATCH} AS b JOIN {} AS t ON {} ORDER BY b.n",
+            each.collect::<String>(),
+            self.table.name,
+            self.matches()
+        );
+        let (rows, _) = self.query(&sql).await?;
+        let compared = |row: &Row| {
+            let each = fields.iter().enumerate().map(|(i, field)| {
+                let there = row.get(2 * i + 2).map(str::to_owned);
+                (field.column.name.clone(), row.get(2 * i + 1) == Some("t"), there)
+            });
+            (number(row, 0), each.collect())
+        };
+        Ok(rows.iter().map(compared).collect())
+    }
+}
+
+/// A row that was found: position of its record, and of each field its name, whether it is the same, and what it holds.
+pub(super) type Compared = (usize, Vec<(String, bool, Option<String>)>);
 
 impl Merge<'_> {
     /// Begins the transaction and fills the temporary table.

@@ -3,6 +3,7 @@
 
 mod copy;
 mod merge;
+mod read;
 mod refusal;
 mod schema;
 
@@ -12,7 +13,7 @@ use async_trait::async_trait;
 use tokio_postgres::Client;
 
 use super::{
-    Batch, Capabilities, Class, Destination, Health, Options, Outcome, SendError, Sent, Target, Writer, table,
+    Batch, Capabilities, Class, Destination, Health, Options, Outcome, Reader, SendError, Sent, Target, Writer, table,
 };
 use crate::diagnostic::Result;
 use crate::manifest::sync::{Mode, OnRemoved};
@@ -47,9 +48,36 @@ impl Destination for Postgres {
         })
     }
 
+    async fn missing_privileges(
+        &self,
+        object: &str,
+        mode: Mode,
+        on_removed: OnRemoved,
+    ) -> Result<Vec<String>, SendError> {
+        let mut needed = vec!["SELECT"];
+        needed.extend((mode != Mode::Update).then_some("INSERT"));
+        needed.extend((mode != Mode::Insert || on_removed == OnRemoved::Clear).then_some("UPDATE"));
+        needed.extend((on_removed == OnRemoved::Delete).then_some("DELETE"));
+        let client = connect(&self.server).await?;
+        let missing = crate::postgres::account::missing(&client, &schema::table_name(object), &needed).await;
+        Ok(missing.map_err(|e| refusal::before_commit(&e, &[]))?.unwrap_or_default())
+    }
+
+    async fn count(&self, object: &str, _: &Options) -> Result<Option<u64>, SendError> {
+        read::count(&connect(&self.server).await?, object).await
+    }
+
+    async fn reader(&self, target: &Target) -> Result<Option<Box<dyn Reader>>, SendError> {
+        let client = connect(&self.server).await?;
+        Ok(Some(Box::new(read::PostgresReader::open(client, target).await?)))
+    }
+
     async fn examine(&self) -> Result<Health, SendError> {
-        connect(&self.server).await?;
-        Ok(Health { credentials: true, ..Health::default() })
+        let client = connect(&self.server).await?;
+        let account = crate::postgres::account::look(&client).await;
+        let account = account.map_err(|e| refusal::before_commit(&e, &[]))?;
+        let clock_ahead = Some(account.clock_ahead);
+        Ok(Health { credentials: true, clock_ahead, account: Some(account), ..Health::default() })
     }
 
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {

@@ -123,7 +123,7 @@ pub(super) async fn open(client: &Client, target: &Target) -> Result<Table, Send
 }
 
 /// `schema.table` as quoted identifiers; a name with points of its own is given quoted: `marts."a.b"`.
-fn table_name(object: &str) -> String {
+pub(super) fn table_name(object: &str) -> String {
     if object.contains('"') {
         return object.to_owned();
     }

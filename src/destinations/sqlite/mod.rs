@@ -5,6 +5,7 @@
 //! over the table.
 
 mod bind;
+mod read;
 mod refusal;
 mod schema;
 mod write;
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    Batch, Capabilities, Class, Destination, Health, Options, Outcome, SendError, Sent, Target, Writer, table,
+    Batch, Capabilities, Class, Destination, Health, Options, Outcome, Reader, SendError, Sent, Target, Writer, table,
 };
 use crate::diagnostic::Result;
 use crate::manifest::connection::SqliteConnection;
@@ -48,6 +49,17 @@ impl Destination for Sqlite {
             by_state: false,
             matched: true,
         })
+    }
+
+    async fn count(&self, object: &str, _: &Options) -> Result<Option<u64>, SendError> {
+        let (path, table) = (self.path.clone(), object.to_owned());
+        table::blocking(move || read::count(&path, &table)).await.map_err(|e| named(&self.path, e))
+    }
+
+    async fn reader(&self, target: &Target) -> Result<Option<Box<dyn Reader>>, SendError> {
+        let (path, target) = (self.path.clone(), target.clone());
+        let opened = table::blocking(move || read::SqliteReader::open(&path, &target)).await;
+        Ok(Some(Box::new(opened.map_err(|e| named(&self.path, e))?)))
     }
 
     async fn examine(&self) -> Result<Health, SendError> {

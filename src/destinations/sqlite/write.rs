@@ -367,7 +367,7 @@ impl Sql {
 }
 
 /// True when the planner finds rows by an index instead of reading the table.
-fn searches(connection: &Connection, lookup: &str) -> rusqlite::Result<bool> {
+pub(super) fn searches(connection: &Connection, lookup: &str) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {lookup}"))?;
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {

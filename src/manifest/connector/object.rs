@@ -50,6 +50,19 @@ pub struct Object {
     pub modes: IndexMap<Mode, ModeSteps>,
     /// Counts the records.
     pub count: Option<Asked>,
+    /// Reads records back, to compare them with what was sent.
+    pub read: Option<Read>,
+}
+
+/// Reads records back, to compare them with what was sent.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Read {
+    /// Name of the look-up that finds a record with its fields. Its templates see `field_names`, the names of the sync's
+    /// fields.
+    pub find: String,
+    /// Expression, over `found`, of the object that holds the fields.
+    pub fields: String,
 }
 
 /// One identifier.

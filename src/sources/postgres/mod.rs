@@ -22,6 +22,7 @@ use super::spelling::Spelling;
 use super::{BatchStream, Dialect, Query, Source, channel};
 use crate::diagnostic::{Error, Result};
 use crate::postgres::Server;
+use crate::postgres::account::{self, Account};
 use decode::{Raw, push};
 pub(super) use flavour::Flavour;
 use flavour::Taken;
@@ -37,6 +38,20 @@ impl Postgres {
     /// A source of this server; connected to with the first query.
     pub(super) fn new(server: Server, flavour: Flavour) -> Self {
         Self { server: Arc::new(server), flavour }
+    }
+
+    /// Asks the server something on a connection of its own.
+    fn ask<T: Send>(&self, question: impl AsyncFnOnce(Client) -> Result<T> + Send) -> Result<T> {
+        let asking = || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|e| Error::failed(format!("cannot start asking: {e}")))?;
+            runtime.block_on(async { question(self.server.connect().await?).await })
+        };
+        // On a thread of its own: the caller may be within a runtime.
+        let asked = std::thread::scope(|scope| scope.spawn(asking).join());
+        asked.unwrap_or_else(|_| Err(Error::failed("the thread that was asking ended unexpectedly")))
     }
 
     fn start(&self, query: &Query, hint: Option<&[String]>, rows: bool) -> Result<BatchStream> {
@@ -66,6 +81,27 @@ impl Source for Postgres {
 
     fn schema(&self, query: &Query) -> Result<SchemaRef> {
         Ok(self.start(query, None, false)?.schema())
+    }
+
+    fn check(&self, query: &Query) -> Result<()> {
+        self.schema(query)?;
+        let sql = Spelling::Standard.statement(query, None);
+        self.ask(async |client| {
+            let begin = self.flavour.begin();
+            client.batch_execute(begin).await.map_err(|e| explained(&self.server, &e, ""))?;
+            // A server looks at rights when a statement begins, which `explain` lets it do without reading a row.
+            let begun = client.batch_execute(&format!("explain {sql}")).await;
+            // The place in the message is one in the statement as it was sent.
+            begun.map_err(|e| explained(&self.server, &e, &format!("explain {sql}")))
+        })
+    }
+
+    fn account(&self) -> Result<Option<Account>> {
+        // Redshift keeps its users elsewhere.
+        if self.flavour == Flavour::Redshift {
+            return Ok(None);
+        }
+        self.ask(async |client| account::look(&client).await.map(Some).map_err(|e| explained(&self.server, &e, "")))
     }
 
     fn read(&self, query: &Query, columns: Option<&[String]>) -> Result<Vec<BatchStream>> {
@@ -166,13 +202,17 @@ impl Read<'_> {
     }
 
     fn explain(&self, error: &tokio_postgres::Error, sql: &str) -> Error {
-        let error = match explain::reading(error, sql) {
-            Error::Failed { message, help } => Error::Failed {
-                message: self.server.redact(&message),
-                help: help.map(|help| self.server.redact(&help)),
-            },
-            other => other,
-        };
-        error.context(self.server.name())
+        explained(self.server, error, sql)
     }
+}
+
+/// What went wrong with a statement, without secrets, with the server's name in front.
+fn explained(server: &Server, error: &tokio_postgres::Error, sql: &str) -> Error {
+    let error = match explain::reading(error, sql) {
+        Error::Failed { message, help } => {
+            Error::Failed { message: server.redact(&message), help: help.map(|help| server.redact(&help)) }
+        }
+        other => other,
+    };
+    error.context(server.name())
 }

@@ -1,0 +1,326 @@
+//! `verify`: counts side by side with their reasons; what was changed or deleted behind our back is found and named.
+
+use serde_json::{Value, json};
+use syncline::sandbox::{Options, Sandbox, Seed};
+
+use crate::databases::postgres_yaml;
+use crate::postgres::server;
+use crate::project::{Project, Ran, people_csv};
+
+const FIELDS: &str = "fields: { name: name, seats: seats }\nguards: { max_removed: 100%, max_changed: 100% }\n";
+
+/// Twenty people in a SQLite database, applied.
+fn applied(mode: &str) -> Project {
+    let project = Project::people(mode, FIELDS);
+    project.write("data/people.csv", &people_csv(20));
+    project.apply(&[]).code(0);
+    project
+}
+
+fn verify(project: &Project, code: i32) -> Value {
+    project.run(&["verify", "--format", "json"]).code(code).json()["syncs"][0].clone()
+}
+
+/// `reason count` of all reasons, in their order; without a reason, with an exclamation mark.
+fn reasons(found: &Value) -> Vec<String> {
+    let all = ["source_reasons", "destination_reasons"].map(|list| found[list].as_array().unwrap().clone());
+    let word = |r: &Value| {
+        let mark = if r["explained"] == true { "" } else { "!" };
+        format!("{mark}{} {}", r["reason"].as_str().unwrap(), r["count"])
+    };
+    all.iter().flatten().map(word).collect()
+}
+
+#[test]
+fn every_difference_has_its_reason_or_none() {
+    /// What is done behind our back or to the model, exit code, reasons, unexplained.
+    type Case = (&'static str, fn(&Project), i32, &'static [&'static str], u64);
+    let cases: &[Case] = &[
+        ("nothing", |_| {}, 0, &[], 0),
+        (
+            "a deleted record",
+            |p| p.sql("out/crm.db", "delete from people where email = 'p3@example.com'"),
+            4,
+            &["!missing 1"],
+            1,
+        ),
+        (
+            "a changed field",
+            |p| p.sql("out/crm.db", "update people set seats = 99 where email = 'p3@example.com'"),
+            4,
+            &["!changed 1"],
+            1,
+        ),
+        (
+            "a record of others",
+            |p| p.sql("out/crm.db", "insert into people (email) values ('other@example.com')"),
+            0,
+            &["foreign 1"],
+            0,
+        ),
+        (
+            "a record twice",
+            |p| {
+                p.sql("out/crm.db", "create table freely as select * from people; drop table people; alter table freely rename to people; insert into people (email) values ('p3@example.com')")
+            },
+            4,
+            &["!several 1", "foreign 1"],
+            1,
+        ),
+        (
+            "rows that wait for the next apply",
+            |p| p.write("data/people.csv", &people_csv(22).replace("\n3,", "\n33,")),
+            0,
+            &["pending_added 3", "pending_removed 1"],
+            0,
+        ),
+        (
+            "a changed row that waits",
+            |p| p.write("data/people.csv", &people_csv(20).replace("Person 3,", "Other,")),
+            0,
+            &[],
+            0,
+        ),
+        (
+            "rows that cannot be sent",
+            |p| p.write("data/people.csv", &(people_csv(20) + "21,,Nobody,free,1\n,x@example.com,No key,free,1\n")),
+            0,
+            &["invalid 2"],
+            0,
+        ),
+        (
+            "a row whose key came twice",
+            |p| p.write("data/people.csv", &(people_csv(20) + "3,p3@example.com,Twice,free,1\n")),
+            0,
+            &["invalid 2"],
+            0,
+        ),
+    ];
+    for (what, change, code, expected, unexplained) in cases {
+        let project = applied("upsert");
+        change(&project);
+        let found = verify(&project, *code);
+        assert_eq!(reasons(&found), *expected, "{what}: {found:#}");
+        assert_eq!(found["unexplained"], *unexplained, "{what}");
+        assert_eq!(found["acknowledged"], 20, "{what}");
+    }
+}
+
+#[test]
+fn the_counts_stand_side_by_side_and_personal_data_is_masked() {
+    let project = applied("upsert");
+    project.sql("out/crm.db", "update people set name = 'Somebody' where email = 'p3@example.com'");
+    project.sql("out/crm.db", "delete from people where email = 'p4@example.com'");
+    let expected = "\
+differs  people  people → crm people
+         rows of the model              20
+         valid                          20
+         acknowledged                   20
+         at the destination             19
+         looked for 20 records, found 19; compared 19 field by field, 18 the same
+         ! 1 was acknowledged and is not there: ‹number›
+         ! 1 is not as it was sent: ‹number›
+         ‹number› · name: sent \"‹8 characters›\", there is \"‹8 characters›\"
+
+1 sync with differences that have no reason.
+";
+    assert_eq!(project.run(&["verify"]).code(4).stdout, expected);
+    let shown = project.run(&["verify", "people", "--show-values"]).code(4).stdout;
+    for part in ["is not there: 4", "3 · name: sent \"Person 3\", there is \"Somebody\""] {
+        assert!(shown.contains(part), "`{part}` is not in\n{shown}");
+    }
+    let serial = project.read(".syncline/default/state.json");
+    project.run(&["verify"]).code(4);
+    assert_eq!(project.read(".syncline/default/state.json"), serial, "it changes nothing");
+    // The next full refresh puts right what was changed.
+    project.apply(&["--full-refresh"]).code(0);
+    project.run(&["verify"]).code(0);
+}
+
+#[test]
+fn a_sample_is_as_large_as_asked_for_and_always_the_same() {
+    let project = applied("upsert");
+    project.sql("out/crm.db", "update people set name = 'Somebody'");
+    let sample = || project.run(&["verify", "--sample", "5", "--format", "json", "--show-values"]).code(4).json();
+    let first = sample();
+    assert_eq!(first["syncs"][0]["at_destination"]["compared"], 5);
+    assert_eq!(first["syncs"][0]["at_destination"]["looked_for"], 20, "all are looked for where that costs nothing");
+    assert_eq!(first["syncs"][0]["differences"].as_array().unwrap().len(), 5);
+    assert_eq!(first, sample());
+}
+
+#[test]
+fn before_the_first_run_and_without_values_there_is_nothing_to_look_for() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(3));
+    let found = verify(&project, 0);
+    assert_eq!(reasons(&found), ["pending_added 3"]);
+    assert_eq!(found["at_destination"]["not_looked"], "nothing was acknowledged yet");
+    project.write("syncline.yaml", "name: test\nstate: { type: local, values: fingerprint }\n");
+    project.apply(&[]).code(0);
+    let found = verify(&project, 0);
+    assert!(found["at_destination"]["not_looked"].as_str().unwrap().contains("fingerprints"), "{found:#}");
+    assert_eq!(found["at_destination"]["count"], 3);
+}
+
+#[test]
+fn postgres_compares_with_its_own_types() {
+    let Some(server) = server() else { return };
+    let database = server.database(
+        "create table people (email text primary key, name varchar(40), seats numeric(10, 2), at timestamptz)",
+    );
+    let project =
+        Project::people("upsert", "fields: { name: name, seats: seats, at: { value: '2026-01-02T10:00:00+01:00' } }\n");
+    project.write("data/people.csv", &people_csv(20));
+    project.write("password", &server.password);
+    project.write("destinations/crm.yaml", &postgres_yaml(server, "crm", &database));
+    project.apply(&[]).code(0);
+    assert_eq!(reasons(&verify(&project, 0)), [""; 0]);
+    server.run(&database, "delete from people where email = 'p3@example.com'; update people set seats = 12.5 where email = 'p4@example.com'; insert into people (email) values ('other@example.com')");
+    let found = project.run(&["verify", "--show-values", "--format", "json"]).code(4).json()["syncs"][0].clone();
+    assert_eq!(reasons(&found), ["!missing 1", "!changed 1", "foreign 1"], "{found:#}");
+    assert_eq!(
+        found["differences"][0]["fields"],
+        json!([{ "name": "seats", "sent": 4, "there": "12.50", "sensitive": true }])
+    );
+}
+
+#[test]
+fn the_doctor_says_when_a_password_ends_and_which_rights_are_missing() {
+    let Some(server) = server() else { return };
+    let database = server.database(
+        "create table people (email text primary key, name text, seats bigint); create table secret (id bigint)",
+    );
+    let role = format!("verify_{}", std::process::id());
+    server.run(&database, &format!("create role {role} login password 'pw-canary-1' valid until '2031-01-01 00:00:00+00'; grant select on people to {role}"));
+    let project = Project::people("mirror", "fields: { name: name }\n");
+    project.write("data/people.csv", &people_csv(2));
+    project.write("password", "pw-canary-1");
+    let yaml = |name: &str| postgres_yaml(server, name, &database).replace("user: postgres", &format!("user: {role}"));
+    project.write("destinations/crm.yaml", &yaml("crm"));
+    project.write("sources/warehouse.yaml", &yaml("warehouse"));
+    project.write(
+        "models/secret.yaml",
+        "name: secret\nsource: warehouse\nsql: select id from secret\nprimary_key: [id]\n",
+    );
+    let finding = |told: &Value, subject: &str| -> Vec<String> {
+        let all = told["subjects"].as_array().unwrap().iter().find(|s| s["name"] == subject).unwrap().clone();
+        all["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|f| format!("{}: {}", f["code"].as_str().unwrap(), f["message"].as_str().unwrap()))
+            .collect()
+    };
+    let told = project.run(&["doctor", "--format", "json"]).code(1).json();
+    assert_eq!(
+        finding(&told, "crm"),
+        ["rights: sync `people` may not do all it needs on `people`: INSERT, UPDATE, DELETE is missing"]
+    );
+    let source = finding(&told, "warehouse");
+    assert!(
+        source.len() == 1
+            && source[0].starts_with("model: model `secret`: ")
+            && source[0].contains("permission denied"),
+        "{source:?}"
+    );
+    assert!(
+        told.to_string().contains(&format!("the password of role `{role}` is valid until 2031-01-01 00:00 UTC")),
+        "{told:#}"
+    );
+    server
+        .run(&database, &format!("grant insert, update, delete on people to {role}; grant select on secret to {role}"));
+    for (until, code, word) in [
+        ("now() + interval '3 days 1 hour'", "expires", "in 3 days"),
+        ("now() - interval '1 hour'", "expired", "has expired"),
+    ] {
+        server.run(
+            &database,
+            &format!("do $$ begin execute format('alter role {role} valid until %L', {until}); end $$"),
+        );
+        // The server of the tests lets in whoever has a role, so that also what has expired can be told.
+        let told = project.run(&["doctor", "--format", "json"]);
+        if told.code == 1 {
+            assert!(told.stdout.contains("the password may have expired"), "{}", told.stdout);
+            continue;
+        }
+        let told = told.json();
+        for subject in ["crm", "warehouse"] {
+            let found = finding(&told, subject);
+            assert!(
+                found.len() == 1 && found[0].starts_with(&format!("{code}: ")) && found[0].contains(word),
+                "{found:?}"
+            );
+        }
+        assert!(told.to_string().contains("who administers the server runs `alter role"), "{told:#}");
+    }
+    server.run(&database, &format!("drop owned by {role}; drop role {role}"));
+}
+
+/// Runs with the credentials the sandbox takes.
+fn run(project: &Project, arguments: &[&str]) -> Ran {
+    let mut command = project.command(arguments);
+    command.env("KEY", Sandbox::API_KEY).env("SECRET", Sandbox::CLIENT);
+    Ran::new(command.output().expect("the binary runs"))
+}
+
+/// What somebody else does at Iterable and Marketo.
+fn behind_our_back(sandbox: &Sandbox) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Another test of this process may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let (iterable, marketo) = (sandbox.iterable_url(), sandbox.marketo_url());
+    runtime.block_on(async {
+        let key = |request: reqwest::RequestBuilder| request.header("Api-Key", Sandbox::API_KEY);
+        let deleted = key(client.delete(format!("{iterable}/api/users/p3@example.com"))).send().await.unwrap();
+        assert!(deleted.status().is_success(), "{deleted:?}");
+        let body = json!({ "email": "p4@example.com", "dataFields": { "seats": 77 } });
+        let changed = key(client.post(format!("{iterable}/api/users/update"))).header("Content-Type", "application/json").body(body.to_string()).send().await.unwrap();
+        assert!(changed.status().is_success(), "{changed:?}");
+        let token = format!("{marketo}/identity/oauth/token?grant_type=client_credentials&client_id={0}&client_secret={0}", Sandbox::CLIENT);
+        let token = client.get(token).send().await.unwrap().text().await.unwrap();
+        let token: Value = serde_json::from_str(&token).unwrap();
+        let token = token["access_token"].as_str().unwrap();
+        let body = json!({ "action": "updateOnly", "lookupField": "email", "input": [{ "email": "p5@example.com", "firstName": "Somebody" }] });
+        let changed = client.post(format!("{marketo}/rest/v1/leads.json")).bearer_auth(token).header("Content-Type", "application/json").body(body.to_string()).send().await.unwrap();
+        let changed: Value = serde_json::from_str(&changed.text().await.unwrap()).unwrap();
+        assert_eq!(changed["result"][0]["status"], "updated", "{changed}");
+    });
+}
+
+#[test]
+fn iterable_and_marketo_are_read_back_by_key() {
+    let users: Vec<Value> = (1..=8).map(|n| json!({ "email": format!("p{n}@example.com") })).collect();
+    let seed = json!({ "iterable": { "users": users } });
+    let seed = Seed::parse(&seed.to_string()).unwrap();
+    let sandbox = Sandbox::launch(Options { seed: Some(seed), ..Options::default() }).unwrap();
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(10));
+    std::fs::remove_file(project.path("syncs/people.yaml")).unwrap();
+    std::fs::remove_file(project.path("destinations/crm.yaml")).unwrap();
+    let (iterable, marketo) = (sandbox.iterable_url(), sandbox.marketo_url());
+    project.write("destinations/iterable.yaml", &format!("name: iterable\ntype: iterable\nconnection: {{ api_key: \"{{{{ env.KEY }}}}\", base_url: \"{iterable}\" }}\n"));
+    project.write("destinations/marketo.yaml", &format!("name: marketo\ntype: marketo\nconnection: {{ client_id: sandbox, client_secret: \"{{{{ env.SECRET }}}}\", base_url: \"{marketo}\" }}\n"));
+    project.write("syncs/users.yaml", "name: users\nmodel: people\ndestination: iterable\nobject: user\nmode: update\nmatch: { email: email }\nfields: { seats: seats, address.plan: plan }\n");
+    project.write("syncs/leads.yaml", "name: leads\nmodel: people\ndestination: marketo\nobject: lead\nmode: upsert\nmatch: { email: email }\nfields: { firstName: name }\n");
+    run(&project, &["apply", "--auto-approve"]).code(0);
+    let of = |found: &Value, name: &str| {
+        found["syncs"].as_array().unwrap().iter().find(|s| s["sync"] == name).unwrap().clone()
+    };
+    let found = run(&project, &["verify", "--format", "json"]).code(0).json();
+    assert_eq!(reasons(&of(&found, "users")), ["no_match 2"], "{found:#}");
+    assert_eq!(of(&found, "users")["acknowledged"], 8);
+    for (sync, compared) in [("users", 8), ("leads", 10)] {
+        assert_eq!(of(&found, sync)["at_destination"]["same"], compared, "{found:#}");
+    }
+    behind_our_back(&sandbox);
+    let found = run(&project, &["verify", "--format", "json", "--show-values"]).code(4).json();
+    assert_eq!(reasons(&of(&found, "users")), ["no_match 2", "!missing 1", "!changed 1"], "{found:#}");
+    assert_eq!(
+        of(&found, "users")["differences"],
+        json!([{ "key": "4", "fields": [{ "name": "seats", "sent": 4, "there": 77, "sensitive": true }] }])
+    );
+    let leads = json!([{ "key": "5", "fields": [{ "name": "firstName", "sent": "Person 5", "there": "Somebody", "sensitive": true }] }]);
+    assert_eq!(of(&found, "leads")["differences"], leads);
+}
