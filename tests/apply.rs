@@ -37,7 +37,7 @@ fn show_gives_every_face_of_a_plan_file() {
     project.run(&["plan", "--out", "p.slplan"]).code(0);
     let planned = project.run(&["show", "p.slplan", "--format", "json", "--show-values"]).code(0).json();
     assert_eq!(number(&planned, "/totals/added"), 20);
-    for (format, part) in [("text", "20"), ("markdown", "<!-- syncline plan"), ("html", "<!doctype html>")] {
+    for (format, part) in [("text", "20"), ("markdown", "<!-- syncline:plan:"), ("html", "<!doctype html>")] {
         let shown = project.run(&["show", "p.slplan", "--format", format]).code(0).stdout;
         assert!(shown.to_lowercase().contains(part), "{format}: {shown}");
         assert!(!shown.contains("p10@example.com"), "{format} shows a personal value that was not asked for");

@@ -314,3 +314,18 @@ fn mail_that_is_not_taken_is_a_warning_without_the_password() {
         assert!(!ran.stderr.contains("pw-canary"), "{}", ran.stderr);
     }
 }
+
+#[test]
+fn nobody_is_told_where_the_policy_does_not_let_it() {
+    let hook = Hook::start();
+    let project = project("[ { webhook: '{{ env.HOOK }}/200/all', secret: '{{ env.HOOK_SECRET }}' } ]");
+    let text = project.read("syncline.yaml");
+    project.write("syncline.yaml", &format!("{text}policy: {{ allowed_hosts: [hooks.example.com] }}\n"));
+    broken(&project);
+    let ran = apply(&project, &hook).code(1);
+    assert!(ran.stderr.contains("leads to `127.0.0.1`, which the project does not allow"), "{}", ran.stderr);
+    assert_eq!(hook.events(), Vec::<String>::new());
+    project.write("syncline.yaml", &format!("{text}policy: {{ allowed_hosts: [127.0.0.1] }}\n"));
+    apply(&project, &hook).code(1);
+    assert_eq!(hook.events(), ["failed"]);
+}

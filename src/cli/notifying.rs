@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{outside, terminal};
 use crate::diagnostic::Error;
 use crate::manifest::sync::Notify;
-use crate::notify::{About, PATIENCE, Receiver, change};
+use crate::notify::{self, About, PATIENCE, Receiver, change};
 use crate::plan::Plan;
 use crate::project::{Project, ResolvedSync};
 use crate::report;
@@ -115,6 +115,9 @@ impl Message<'_> {
         let connection = project.receiver(self.sync, self.at).map_err(|error| error.to_string())?;
         let redactor = connection.redactor();
         let entry: Notify = connection.typed().map_err(|error| error.to_string())?;
+        if let Some(host) = notify::host(&entry) {
+            connection.permit(&host).map_err(|error| error.to_string())?;
+        }
         let error = shown(self.part, &redactor);
         let about = About {
             event: self.event,

@@ -34,6 +34,16 @@ pub fn change(before: Option<Status>, now: Status) -> Option<NotifyOn> {
     }
 }
 
+/// The host a message goes to; `None` where the address has none, which is found when it is sent.
+pub fn host(entry: &Notify) -> Option<String> {
+    let address = match (&entry.webhook, &entry.slack, &entry.email) {
+        (Some(webhook), ..) => webhook,
+        (None, Some(slack), _) => slack.expose(),
+        (None, None, email) => email.as_ref()?.smtp.expose(),
+    };
+    reqwest::Url::parse(address).ok()?.host_str().map(str::to_owned)
+}
+
 /// What a message is about.
 #[derive(Debug, Clone, Copy)]
 pub struct About<'a> {
