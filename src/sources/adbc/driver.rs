@@ -139,7 +139,10 @@ pub(super) fn find(wanted: &Wanted) -> Option<Place> {
 }
 
 /// Drivers once loaded stay: a library written in Go cannot be unloaded.
-static LOADED: Mutex<Option<HashMap<(Place, Option<String>), ManagedDriver>>> = Mutex::new(None);
+static LOADED: Mutex<Option<HashMap<Loaded, ManagedDriver>>> = Mutex::new(None);
+
+/// Where a driver was loaded from, and the function it was started with.
+type Loaded = (Place, Option<String>);
 
 /// Loads the driver.
 ///

@@ -37,6 +37,9 @@ fn bytes(values: &[&[u8; 16]]) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
+/// An array, what the driver notes beside it; type and values it must become.
+type Case = (ArrayRef, HashMap<String, String>, &'static str, &'static [&'static str]);
+
 #[test]
 fn what_drivers_give_and_what_it_becomes() {
     let text = |values: &[&str]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
@@ -59,7 +62,7 @@ fn what_drivers_give_and_what_it_becomes() {
     for (micros, offset) in [(36_000_000_000_u64, 3600_i64), (1_500_000, -19_800), (0, 0)] {
         zoned_times.append_value((micros << 24 | (57_599 - offset) as u64).to_le_bytes()).unwrap();
     }
-    let cases: Vec<(ArrayRef, HashMap<String, String>, &str, &[&str])> = vec![
+    let cases: Vec<Case> = vec![
         (text(&["x"]), none(), "Utf8", &["\"x\""]),
         (text(&["[1, {\"a\": 9007199254740993}]"]), json(), "Utf8 json", &["[1,{\"a\":9007199254740993}]"]),
         (text(&["{\"a\": null}"]), variant, "Utf8 json", &["{\"a\":null}"]),
