@@ -1,10 +1,14 @@
 //! Reading: real files, a real SQLite, a real PostgreSQL.
 
+mod duckdb;
 mod faults;
 mod files;
 mod hostile;
 mod parity;
+mod plans;
 mod postgres;
+mod snowflake;
+mod spark;
 mod sql;
 mod sqlite;
 

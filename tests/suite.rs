@@ -1,7 +1,10 @@
 //! All tests that run the real thing: the binary, real databases, real files. One test binary, so that it links once.
 
+mod fakesnow;
+mod outside;
 mod postgres;
 mod project;
+mod spark;
 
 mod against;
 mod apply;

@@ -84,6 +84,7 @@ fn source(project: &Project, name: &str) -> Subject {
     };
     match sources::open(kind, &connection) {
         Ok(source) => {
+            subject.facts.extend(source.facts());
             let mut read = 0;
             for model in models {
                 match source.check(&model.query) {

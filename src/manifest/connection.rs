@@ -1,9 +1,15 @@
 //! What stands in `connection`, by type. Sources and destinations take these typed forms once everything is rendered.
 
+mod warehouse;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::secret::Secret;
+pub use warehouse::{
+    AdbcConnection, Authenticator, DatabricksConnection, DuckdbConnection, MysqlSourceConnection, Protocol, Quotes,
+    Setting, SnowflakeConnection, SparkConnection,
+};
 
 /// A folder of data files.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -35,6 +35,20 @@ pub enum SourceType {
     Sqlite,
     /// A PostgreSQL server.
     Postgres,
+    /// An Amazon Redshift cluster or workgroup.
+    Redshift,
+    /// A DuckDB database file.
+    Duckdb,
+    /// A Snowflake account.
+    Snowflake,
+    /// A Databricks SQL warehouse or cluster.
+    Databricks,
+    /// An Apache Spark cluster, by its Spark Connect server.
+    Spark,
+    /// A MySQL or MariaDB server.
+    Mysql,
+    /// Any system an ADBC driver reaches.
+    Adbc,
     /// A program of one's own that prints rows.
     Command,
     /// A Singer tap.

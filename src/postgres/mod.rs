@@ -37,6 +37,8 @@ pub struct Server {
     config: Config,
     tls: MakeRustlsConnect,
     redactor: Redactor,
+    /// What messages call it.
+    kind: &'static str,
 }
 
 impl Server {
@@ -86,7 +88,7 @@ impl Server {
         let tls = tls::connector(checked, ca_file.as_deref())?;
         let password = config.get_password().map(|p| Secret::new(String::from_utf8_lossy(p)));
         let redactor = redactor.with(connection.url.clone().into_iter().chain(password));
-        Ok(Self { config, tls, redactor })
+        Ok(Self { config, tls, redactor, kind: "postgres" })
     }
 
     /// The server of a connection, if it may lead there; offline.
@@ -94,7 +96,19 @@ impl Server {
     /// # Errors
     /// As for [`Server::new`], a connection of another shape, and a host that the project does not allow.
     pub fn of(connection: &Connection) -> Result<Self> {
-        let server = Self::new(&connection.typed()?, &connection.redactor())?;
+        Self::of_port(connection, None)
+    }
+
+    /// The same, with another port where the connection has none beside its `host`.
+    ///
+    /// # Errors
+    /// As for [`Server::of`].
+    pub fn of_port(connection: &Connection, port: Option<u16>) -> Result<Self> {
+        let mut parts: PostgresConnection = connection.typed()?;
+        if parts.url.is_none() {
+            parts.port = parts.port.or(port);
+        }
+        let server = Self::new(&parts, &connection.redactor())?;
         for host in server.config.get_hosts() {
             // A socket does not leave this machine.
             if let Host::Tcp(host) = host {
@@ -115,7 +129,12 @@ impl Server {
             None => String::new(),
         };
         let port = self.config.get_ports().first().copied().unwrap_or(5432);
-        format!("postgres at {host}:{port}")
+        format!("{} at {host}:{port}", self.kind)
+    }
+
+    /// The same server under another name: one that speaks PostgreSQL's protocol and is none.
+    pub fn called(self, kind: &'static str) -> Self {
+        Self { kind, ..self }
     }
 
     /// The text without any secret of the connection.

@@ -12,12 +12,12 @@ use super::tree::{Fault, resolve};
 use crate::diagnostic::{Diagnostic, Error, Place, Result};
 use crate::manifest::Kind;
 use crate::manifest::connector::Parameter;
-use crate::manifest::document::Document;
+use crate::manifest::document::{Document, escape};
 use crate::render::{self, Block, Outside, Scope};
 use crate::secret::{Connection, Secret};
 
 /// Keys of a connection that hold a path.
-const PATHS: [&str; 4] = ["path", "ca_file", "catalog", DIRECTORY];
+const PATHS: [&str; 5] = ["path", "ca_file", "catalog", "driver", DIRECTORY];
 /// Where a program runs; the project's folder where it is not said.
 const DIRECTORY: &str = "directory";
 /// Types of destinations that have such keys; to an API, a `path` is its own affair.
@@ -26,8 +26,11 @@ const NATIVE_PATHS: [&str; 5] = ["sqlite", "postgres", "files", "command", "sing
 /// Checks the connection of a source or destination as far as it is known.
 pub(super) fn check(file: &File, root: Option<&Path>, out: &mut Vec<Diagnostic>) {
     let kind = file.text("/type").unwrap_or_default();
-    if kind == "postgres" {
+    if matches!(kind, "postgres" | "redshift") {
         postgres(file, out);
+    }
+    if file.kind == Kind::Source {
+        driver_options(file, out);
     }
     if file.kind == Kind::Destination && !NATIVE_PATHS.contains(&kind) {
         return;
@@ -35,6 +38,7 @@ pub(super) fn check(file: &File, root: Option<&Path>, out: &mut Vec<Diagnostic>)
     for key in PATHS {
         let pointer = format!("/connection/{key}");
         if let (Some(root), Some(path)) = (root, file.text(&pointer))
+            && is_path(kind, key, path)
             && resolve(root, path) == Err(Fault::Outside)
         {
             out.push(
@@ -72,6 +76,40 @@ fn postgres(file: &File, out: &mut Vec<Diagnostic>) {
             .with_label("never write a secret here")
             .with_help(FROM_OUTSIDE),
         );
+    }
+}
+
+/// A driver is given by its name or by its path, and a catalog is a file to Singer alone; everything else under these keys
+/// is a path.
+fn is_path(kind: &str, key: &str, value: &str) -> bool {
+    match key {
+        "driver" => value.contains(['/', '\\']),
+        "catalog" => kind == "singer",
+        _ => true,
+    }
+}
+
+/// Words in the names of options that hold credentials.
+const CREDENTIALS: [&str; 6] = ["password", "secret", "token", "private_key", "credential", "passphrase"];
+
+/// Options of a driver are free text, but credentials among them are not, and neither is a password in an address.
+fn driver_options(file: &File, out: &mut Vec<Diagnostic>) {
+    let Some(connection) = file.value.get("connection").and_then(Value::as_object) else { return };
+    let written = |text: &str| !text.is_empty() && !text.contains("{{") && !text.contains("{%");
+    let literal = |what: &str, pointer: &str| {
+        Diagnostic::error("literal-secret", format!("{what} is written in the file"), file.place(pointer))
+            .with_label("never write a secret here")
+            .with_help(FROM_OUTSIDE)
+    };
+    if connection.get("uri").and_then(Value::as_str).is_some_and(holds_password) {
+        out.push(literal("a password", "/connection/uri"));
+    }
+    for (name, value) in connection.get("options").and_then(Value::as_object).into_iter().flatten() {
+        let secret = CREDENTIALS.iter().any(|word| name.to_ascii_lowercase().contains(word));
+        let address = name == "uri" && value.as_str().is_some_and(holds_password);
+        if address || (secret && value.as_str().is_some_and(written)) {
+            out.push(literal(&format!("`{name}`"), &format!("/connection/options/{}", escape(name))));
+        }
     }
 }
 
@@ -249,8 +287,12 @@ impl<'a> Live<'a> {
 
     /// Makes the paths of a connection absolute.
     fn resolve_paths(&mut self, values: &mut Map<String, Value>) {
+        let kind = self.document.to_json().get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
         for key in PATHS {
             let Some(Value::String(path)) = values.get_mut(key).filter(|path| **path != "") else { continue };
+            if !is_path(&kind, key, path) {
+                continue;
+            }
             match resolve(self.root, path) {
                 Ok(full) => *path = full.to_string_lossy().into_owned(),
                 Err(_) => {

@@ -92,6 +92,22 @@ fn environments_swap_and_guards_are_merged() {
 }
 
 #[test]
+fn what_is_a_path_depends_on_the_type() {
+    let dir = shop();
+    let lake = "name: lake\ntype: databricks\nconnection: { host: h, http_path: /sql/1, catalog: main, driver: own }\n";
+    write(dir.path(), "sources/lake.yaml", lake);
+    write(dir.path(), "sources/duck.yaml", "name: duck\ntype: duckdb\nconnection: { driver: lib/libduckdb.so }\n");
+    let project = loaded(dir.path(), None);
+    let lake: crate::manifest::connection::DatabricksConnection =
+        project.source_connection("lake").unwrap().1.typed().unwrap();
+    assert_eq!((lake.catalog.as_deref(), lake.driver.as_deref()), (Some("main"), Some("own")));
+    let duck: crate::manifest::connection::DuckdbConnection =
+        project.source_connection("duck").unwrap().1.typed().unwrap();
+    let expected = dir.path().canonicalize().unwrap().join("lib/libduckdb.so");
+    assert_eq!(duck.driver.map(std::path::PathBuf::from), Some(expected));
+}
+
+#[test]
 fn connections_are_rendered_when_used() {
     #[derive(serde::Deserialize)]
     struct Path {

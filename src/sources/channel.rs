@@ -30,10 +30,15 @@ impl Out {
         self.0.send(Item::Schema(schema)).is_ok()
     }
 
+    /// Hands a batch over, waiting until there is room. False when nobody listens any more: stop reading.
+    pub(super) fn batch(&self, batch: RecordBatch) -> bool {
+        self.0.send(Item::Batch(batch)).is_ok()
+    }
+
     /// Hands the rows so far over, waiting until there is room. False when nobody listens any more: stop reading.
     pub(super) fn rows(&self, rows: &mut Rows) -> Result<bool> {
         match rows.take().map_err(super::failure)? {
-            Some(batch) => Ok(self.0.send(Item::Batch(batch)).is_ok()),
+            Some(batch) => Ok(self.batch(batch)),
             None => Ok(true),
         }
     }

@@ -2,12 +2,16 @@
 //!
 //! A source knows neither project nor plan. It is opened from a rendered connection and asked for a [`Query`].
 
+mod adbc;
 mod channel;
 mod columns;
 mod command;
 mod files;
+mod interval;
+mod normal;
 mod postgres;
 mod singer;
+mod spelling;
 mod sqlite;
 mod text;
 
@@ -22,9 +26,14 @@ use crate::manifest::source::SourceType;
 use crate::postgres::Server;
 use crate::postgres::account::Account;
 use crate::secret::Connection;
+use postgres::Flavour;
+use spelling::Spelling;
 
 /// Most rows in one batch.
 pub const BATCH_ROWS: usize = 65_536;
+
+/// Where Redshift listens unless told otherwise.
+const REDSHIFT_PORT: u16 = 5439;
 
 /// Key of a field's metadata that says what its text stands for: [`TYPE_DECIMAL`] or [`TYPE_JSON`].
 pub const TYPE_KEY: &str = "syncline.type";
@@ -117,6 +126,11 @@ pub trait Source: Send + Sync {
     /// the others, and must keep the ones named. Values are those of the schema; text may come as a dictionary.
     fn read(&self, query: &Query, columns: Option<&[String]>) -> Result<Vec<BatchStream>>;
 
+    /// What a person who looks for a fault may want to know of the source, in words: where its driver is.
+    fn facts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The SQL that [`Query::Sql`] takes here, where statements of our own may be asked; `None` where there is no SQL, or
     /// none that we write.
     fn dialect(&self) -> Option<Dialect> {
@@ -132,9 +146,14 @@ pub fn open(kind: SourceType, connection: &Connection) -> Result<Box<dyn Source>
     Ok(match kind {
         SourceType::Files => Box::new(files::Files::new(connection.typed()?)),
         SourceType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
-        SourceType::Postgres => Box::new(postgres::Postgres::new(Server::of(connection)?)),
+        SourceType::Postgres => Box::new(postgres::Postgres::new(Server::of(connection)?, Flavour::Postgres)),
         SourceType::Command => Box::new(command::Command::new(connection)?),
         SourceType::Singer => Box::new(singer::Singer::new(connection)?),
+        SourceType::Redshift => {
+            let server = Server::of_port(connection, Some(REDSHIFT_PORT))?.called("redshift");
+            Box::new(postgres::Postgres::new(server, Flavour::Redshift))
+        }
+        other => return adbc::open(other, connection),
     })
 }
 
@@ -156,33 +175,12 @@ fn stream_error(error: Error) -> ArrowError {
 
 /// The statement that answers a query of a database; of a table's columns only those in `hint`, where there is one.
 pub(crate) fn statement(query: &Query, hint: Option<&[String]>) -> String {
-    let (name, columns, filter) = match query {
-        Query::Sql(sql) => return sql.clone(),
-        Query::Table { name, columns, filter } => (name, columns, filter),
-    };
-    let kept = |c: &&String| hint.is_none_or(|hint| hint.contains(c));
-    let columns = match (columns, hint) {
-        (Some(names), _) => names.iter().filter(kept).map(|n| quoted(n)).collect::<Vec<_>>(),
-        (None, Some(hint)) => hint.iter().map(|n| quoted(n)).collect(),
-        (None, None) => vec!["*".to_owned()],
-    };
-    // No column at all is a count of rows.
-    let columns = if columns.is_empty() { "1 as rows".to_owned() } else { columns.join(", ") };
-    let filter = filter.as_ref().map(|f| format!(" where ({f}\n)")).unwrap_or_default();
-    format!("select {columns} from {}{filter}", quoted_path(name))
+    Spelling::Standard.statement(query, hint)
 }
 
 /// A name as SQL takes it literally.
 pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A table name with its schema: `marts.contacts`; taken as it is when it is quoted already, as dbt writes it.
-fn quoted_path(name: &str) -> String {
-    if name.contains('"') {
-        return name.to_owned();
-    }
-    name.split('.').map(quoted).collect::<Vec<_>>().join(".")
+    Spelling::Standard.quoted(name)
 }
 
 /// Where in a statement a byte stands, to be put behind a message: line, column, and the line itself.

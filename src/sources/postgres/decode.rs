@@ -4,6 +4,7 @@ use tokio_postgres::types::{FromSql, Type};
 
 use super::types::Wire;
 use crate::sources::columns::{Column, ListColumn};
+use crate::sources::text;
 
 /// Days from 1970-01-01 to 2000-01-01, PostgreSQL's zero.
 const EPOCH_DAYS: i32 = 10_957;
@@ -41,6 +42,10 @@ const INFINITE: Fault = Fault {
     what: "an infinite date cannot be read",
     help: "say what it means: `nullif(COLUMN, 'infinity') as COLUMN`",
 };
+const ODD_DATE: Fault = Fault {
+    what: "an infinite date, or one before the year 1 or after 9999, cannot be read",
+    help: "say what it means: `case when COLUMN < '9999-12-31' then COLUMN end as COLUMN`",
+};
 const NOT_A_NUMBER: Fault =
     Fault { what: "`NaN` or infinity is no decimal", help: "say what it means: `nullif(COLUMN, 'NaN') as COLUMN`" };
 const TOO_LONG: Fault = Fault { what: "the decimal has too many digits", help: "cast it: `COLUMN::text as COLUMN`" };
@@ -57,6 +62,8 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Fault> {
 /// Appends a value.
 pub(super) fn push(column: &mut Column, wire: &Wire, bytes: &[u8]) -> Result<(), Fault> {
     match (column, wire) {
+        (column, Wire::Written) => written(column, bytes)?,
+        (Column::Binary(b), Wire::Hex) => b.append_value(hex::decode(bytes).map_err(|_| CUT)?),
         (Column::Boolean(b), _) => b.append_value(fixed::<1>(bytes)? != [0]),
         (Column::Int16(b), _) => b.append_value(i16::from_be_bytes(fixed(bytes)?)),
         (Column::Int32(b), _) => b.append_value(i32::from_be_bytes(fixed(bytes)?)),
@@ -88,6 +95,20 @@ pub(super) fn push(column: &mut Column, wire: &Wire, bytes: &[u8]) -> Result<(),
             _ => return Err(MIDNIGHT),
         },
         (Column::List(list), Wire::List(item)) => push_list(list, item, bytes)?,
+        _ => return Err(CUT),
+    }
+    Ok(())
+}
+
+/// Appends a value that comes as text; timestamps are in UTC.
+fn written(column: &mut Column, bytes: &[u8]) -> Result<(), Fault> {
+    let words = str::from_utf8(bytes).map_err(|_| CUT)?;
+    match column {
+        Column::Text(b, _) => b.append_value(words),
+        Column::Decimal(b, scale) => b.append_value(text::scaled(words, *scale).ok_or(NOT_A_NUMBER)?),
+        Column::Date(b) => b.append_value(text::date(words).ok_or(ODD_DATE)?),
+        Column::Time(b) => b.append_value(text::time(words).ok_or(MIDNIGHT)?),
+        Column::Timestamp(b, _) => b.append_value(text::timestamp(words).ok_or(ODD_DATE)?.0),
         _ => return Err(CUT),
     }
     Ok(())
@@ -193,39 +214,13 @@ impl<'a> Numeric<'a> {
     }
 }
 
-/// ISO 8601, as PostgreSQL writes it with `intervalstyle = iso_8601`.
+/// Microseconds, days and months, each with its own sign.
 fn interval(bytes: [u8; 16]) -> String {
     let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
     let micros = i64::from_be_bytes([a, b, c, d, e, f, g, h]);
     let days = i32::from_be_bytes([i, j, k, l]);
     let months = i32::from_be_bytes([m, n, o, p]);
-    let mut text = String::from("P");
-    let mut part = |value: i64, unit: &str| {
-        if value != 0 {
-            text.push_str(&format!("{value}{unit}"));
-        }
-    };
-    part((months / 12).into(), "Y");
-    part((months % 12).into(), "M");
-    part(days.into(), "D");
-    if micros != 0 {
-        let (hours, minutes, rest) = (micros / 3_600_000_000, micros / 60_000_000 % 60, micros % 60_000_000);
-        text.push('T');
-        let mut part = |value: i64, unit: &str| {
-            if value != 0 {
-                text.push_str(&format!("{value}{unit}"));
-            }
-        };
-        part(hours, "H");
-        part(minutes, "M");
-        if rest != 0 {
-            let sign = if rest < 0 { "-" } else { "" };
-            let (seconds, fraction) = (rest.abs() / 1_000_000, rest.abs() % 1_000_000);
-            let fraction = if fraction == 0 { String::new() } else { format!(".{fraction:06}") };
-            text.push_str(&format!("{sign}{seconds}{}S", fraction.trim_end_matches('0')));
-        }
-    }
-    if text.len() == 1 { "PT0S".to_owned() } else { text }
+    crate::sources::interval::interval(months.into(), days.into(), i128::from(micros) * 1_000)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod decode;
 mod explain;
+mod flavour;
 mod types;
 
 use std::pin::pin;
@@ -17,22 +18,26 @@ use futures_util::TryStreamExt;
 use tokio_postgres::Client;
 
 use super::columns::Rows;
-use super::{BatchStream, Dialect, Query, Source, channel, quoted, statement};
+use super::spelling::Spelling;
+use super::{BatchStream, Dialect, Query, Source, channel};
 use crate::diagnostic::{Error, Result};
 use crate::postgres::Server;
 use crate::postgres::account::{self, Account};
 use decode::{Raw, push};
-use types::{Wire, column_type};
+pub(super) use flavour::Flavour;
+use flavour::Taken;
+use types::Wire;
 
 /// A PostgreSQL server.
 pub(super) struct Postgres {
     server: Arc<Server>,
+    flavour: Flavour,
 }
 
 impl Postgres {
     /// A source of this server; connected to with the first query.
-    pub(super) fn new(server: Server) -> Self {
-        Self { server: Arc::new(server) }
+    pub(super) fn new(server: Server, flavour: Flavour) -> Self {
+        Self { server: Arc::new(server), flavour }
     }
 
     /// Asks the server something on a connection of its own.
@@ -50,7 +55,8 @@ impl Postgres {
     }
 
     fn start(&self, query: &Query, hint: Option<&[String]>, rows: bool) -> Result<BatchStream> {
-        let (sql, server) = (statement(query, hint), self.server.clone());
+        let (sql, server) = (Spelling::Standard.statement(query, hint), self.server.clone());
+        let flavour = self.flavour;
         let hint = matches!(query, Query::Sql(_)).then(|| hint.map(<[String]>::to_vec)).flatten();
         let name = self.server.name();
         channel::spawn(&name, move |out| {
@@ -60,7 +66,7 @@ impl Postgres {
                 .map_err(|e| Error::failed(format!("cannot start reading: {e}")))?;
             runtime.block_on(async {
                 let client = server.connect().await?;
-                let read = Read { client, server: &server, sql };
+                let read = Read { client, server: &server, flavour, sql };
                 read.run(hint.as_deref(), rows, out).await
             })
         })
@@ -69,7 +75,8 @@ impl Postgres {
 
 impl Source for Postgres {
     fn dialect(&self) -> Option<Dialect> {
-        Some(Dialect::Postgres)
+        // What tests ask of a PostgreSQL was never asked of a Redshift.
+        (self.flavour == Flavour::Postgres).then_some(Dialect::Postgres)
     }
 
     fn schema(&self, query: &Query) -> Result<SchemaRef> {
@@ -78,9 +85,9 @@ impl Source for Postgres {
 
     fn check(&self, query: &Query) -> Result<()> {
         self.schema(query)?;
-        let sql = statement(query, None);
+        let sql = Spelling::Standard.statement(query, None);
         self.ask(async |client| {
-            let begin = "begin transaction read only; set local time zone 'UTC'";
+            let begin = self.flavour.begin();
             client.batch_execute(begin).await.map_err(|e| explained(&self.server, &e, ""))?;
             // A server looks at rights when a statement begins, which `explain` lets it do without reading a row.
             let begun = client.batch_execute(&format!("explain {sql}")).await;
@@ -90,6 +97,10 @@ impl Source for Postgres {
     }
 
     fn account(&self) -> Result<Option<Account>> {
+        // Redshift keeps its users elsewhere.
+        if self.flavour == Flavour::Redshift {
+            return Ok(None);
+        }
         self.ask(async |client| account::look(&client).await.map(Some).map_err(|e| explained(&self.server, &e, "")))
     }
 
@@ -102,25 +113,23 @@ impl Source for Postgres {
 struct Read<'a> {
     client: Client,
     server: &'a Server,
+    flavour: Flavour,
     sql: String,
 }
 
 impl Read<'_> {
     async fn run(&self, hint: Option<&[String]>, rows: bool, out: &channel::Out) -> Result<()> {
-        let begin = "begin transaction read only; set local time zone 'UTC'";
-        self.client.batch_execute(begin).await.map_err(|e| self.explain(&e, ""))?;
+        self.client.batch_execute(self.flavour.begin()).await.map_err(|e| self.explain(&e, ""))?;
         let mut sql = self.sql.clone();
         let mut statement = self.prepare(&sql).await?;
-        // Types we do not know are taken as the server writes them, which it is asked for in the statement.
-        if statement.columns().iter().any(|c| column_type(c).is_none()) {
-            let columns = statement.columns().iter().map(|c| {
-                let name = quoted(c.name());
-                match column_type(c) {
-                    Some(_) => name,
-                    None => {
-                        tracing::debug!(column = c.name(), kind = c.type_().name(), "read as text");
-                        format!("{name}::text as {name}")
-                    }
+        let taken: Vec<Taken> = statement.columns().iter().map(|column| self.flavour.take(column)).collect();
+        // What we cannot read is asked for in another form, which the statement has to say.
+        if taken.iter().any(|taken| taken.expression.is_some()) {
+            let columns = statement.columns().iter().zip(&taken).map(|(column, taken)| match &taken.expression {
+                None => Spelling::Standard.quoted(column.name()),
+                Some(expression) => {
+                    tracing::debug!(column = column.name(), kind = column.type_().name(), "read as text");
+                    expression.clone()
                 }
             });
             let columns = columns.collect::<Vec<_>>().join(", ");
@@ -129,17 +138,10 @@ impl Read<'_> {
         }
         let mut wanted: Vec<(usize, Wire)> = Vec::new();
         let mut fields = Vec::new();
-        for (at, column) in statement.columns().iter().enumerate() {
-            if hint.is_some_and(|names| !names.iter().any(|n| n == column.name())) {
+        for (at, Taken { field, wire, .. }) in taken.into_iter().enumerate() {
+            if hint.is_some_and(|names| !names.iter().any(|name| name == field.name())) {
                 continue;
             }
-            let (field, wire) = column_type(column).ok_or_else(|| {
-                let (name, kind) = (column.name(), column.type_().name());
-                Error::failed_help(
-                    format!("column `{name}` is of type `{kind}`, which cannot be read"),
-                    format!("cast it in the SQL: `{name}::text as {name}`"),
-                )
-            })?;
             fields.push(field);
             wanted.push((at, wire));
         }

@@ -37,6 +37,10 @@ pub(super) enum Wire {
     Uuid,
     Interval,
     Jsonb,
+    /// The value as the server writes it in text.
+    Written,
+    /// Bytes as hexadecimal text.
+    Hex,
     List(Box<Wire>),
 }
 

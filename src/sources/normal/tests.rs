@@ -1,0 +1,148 @@
+use arrow_array::builder::{FixedSizeBinaryBuilder, MapBuilder, StringBuilder};
+use arrow_array::types::Int32Type;
+use arrow_array::{
+    BinaryArray, Date32Array, DurationSecondArray, Int8Array, IntervalDayTimeArray, IntervalMonthDayNanoArray,
+    IntervalYearMonthArray, ListArray, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+};
+use arrow_buffer::{IntervalDayTime, IntervalMonthDayNano, OffsetBuffer};
+
+use super::*;
+use crate::mapping::Value;
+
+const RULES: Rules = Rules { spelling: Spelling::Standard, infinite: true };
+
+fn said(extension: &str, metadata: &str) -> HashMap<String, String> {
+    [("ARROW:extension:name", extension), ("ARROW:extension:metadata", metadata)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// Type, mark and values of a column once it is normal.
+fn one(array: ArrayRef, metadata: HashMap<String, String>) -> Result<(String, Vec<String>)> {
+    let field = Field::new("x", array.data_type().clone(), true).with_metadata(metadata);
+    let schema = Arc::new(Schema::new(vec![field]));
+    let normal = Normal::new(&schema, RULES, None)?;
+    let batch = normal.batch(&RecordBatch::try_new(schema, vec![array]).unwrap(), 0)?;
+    let schema = normal.schema();
+    let field = schema.field(0);
+    let mark = field.metadata().get(TYPE_KEY).map(|mark| format!(" {mark}")).unwrap_or_default();
+    let values = (0..batch.num_rows()).map(|row| Value::at(batch.column(0), Some(field), row).unwrap().json_text());
+    Ok((format!("{}{mark}", field.data_type()), values.collect()))
+}
+
+fn bytes(values: &[&[u8; 16]]) -> ArrayRef {
+    let mut builder = FixedSizeBinaryBuilder::new(16);
+    values.iter().for_each(|value| builder.append_value(value).unwrap());
+    builder.append_null();
+    Arc::new(builder.finish())
+}
+
+/// An array, what the driver notes beside it; type and values it must become.
+type Case = (ArrayRef, HashMap<String, String>, &'static str, &'static [&'static str]);
+
+#[test]
+fn what_drivers_give_and_what_it_becomes() {
+    let text = |values: &[&str]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
+    let json = || said("arrow.json", "");
+    let opaque = |name: &str| said("arrow.opaque", &format!("{{\"type_name\": \"{name}\", \"vendor_name\": \"v\"}}"));
+    let variant = HashMap::from([("logicalType".to_owned(), "VARIANT".to_owned())]);
+    let described = |kind: &str| HashMap::from([("SNOWFLAKE_TYPE".to_owned(), kind.to_owned())]);
+    let none = HashMap::new;
+    let uuid = [0x6f, 0x96, 0x19, 0xff, 0x8b, 0x86, 0xd0, 0x11, 0xb4, 0x2d, 0, 0xc0, 0x4f, 0xc9, 0x64, 0xff];
+    let zoned = TimestampMicrosecondArray::from(vec![0]).with_timezone("Europe/Berlin");
+    let items = Arc::new(Field::new("item", DataType::Utf8, true).with_metadata(json()));
+    let list = ListArray::new(items, OffsetBuffer::from_lengths([2, 0]), text(&["{\"a\": 1}", "2"]), None);
+    let mut map = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+    map.keys().append_value("k");
+    map.values().append_value("v");
+    map.append(true).unwrap();
+    let run: arrow_array::RunArray<Int32Type> = ["a", "a", "b"].into_iter().collect();
+    let month_day = IntervalMonthDayNano::new(14, 3, 14_706_500_000_000);
+    let mut zoned_times = FixedSizeBinaryBuilder::new(8);
+    for (micros, offset) in [(36_000_000_000_u64, 3600_i64), (1_500_000, -19_800), (0, 0)] {
+        zoned_times.append_value((micros << 24 | (57_599 - offset) as u64).to_le_bytes()).unwrap();
+    }
+    let cases: Vec<Case> = vec![
+        (text(&["x"]), none(), "Utf8", &["\"x\""]),
+        (text(&["[1, {\"a\": 9007199254740993}]"]), json(), "Utf8 json", &["[1,{\"a\":9007199254740993}]"]),
+        (text(&["{\"a\": null}"]), variant, "Utf8 json", &["{\"a\":null}"]),
+        (text(&["[1]"]), described("array"), "Utf8 json", &["[1]"]),
+        (
+            Arc::new(TimestampMicrosecondArray::from(vec![0]).with_timezone("UTC")),
+            described("timestamp_ntz"),
+            "Timestamp(µs)",
+            &["\"1970-01-01T00:00:00\""],
+        ),
+        (text(&["1.50"]), opaque("numeric"), "Utf8 decimal", &["1.5"]),
+        (text(&["(1,2)"]), opaque("point"), "Utf8", &["\"(1,2)\""]),
+        (bytes(&[&uuid]), said("arrow.uuid", ""), "Utf8", &["\"6f9619ff-8b86-d011-b42d-00c04fc964ff\"", "null"]),
+        (bytes(&[&(-5_i128).to_le_bytes()]), opaque("hugeint"), "Decimal128(38, 0)", &["-5", "null"]),
+        (bytes(&[&7_u128.to_le_bytes()]), opaque("uhugeint"), "Decimal128(38, 0)", &["7", "null"]),
+        (Arc::new(BinaryArray::from(vec![&b"\x00\xff"[..]])), none(), "Binary", &["\"AP8=\""]),
+        (Arc::new(IntervalYearMonthArray::from(vec![14])), none(), "Utf8", &["\"P1Y2M\""]),
+        (Arc::new(IntervalDayTimeArray::from(vec![IntervalDayTime::new(1, 1500)])), none(), "Utf8", &["\"P1DT1.5S\""]),
+        (Arc::new(IntervalMonthDayNanoArray::from(vec![month_day])), none(), "Utf8", &["\"P1Y2M3DT4H5M6.5S\""]),
+        (Arc::new(DurationSecondArray::from(vec![90])), none(), "Utf8", &["\"PT1M30S\""]),
+        (Arc::new(zoned), none(), "Timestamp(µs, \"UTC\")", &["\"1970-01-01T00:00:00Z\""]),
+        (
+            Arc::new(TimestampNanosecondArray::from(vec![1])),
+            none(),
+            "Timestamp(ns)",
+            &["\"1970-01-01T00:00:00.000000001\""],
+        ),
+        (
+            Arc::new(zoned_times.finish()),
+            opaque("time_tz"),
+            "Utf8",
+            &["\"10:00:00+01\"", "\"00:00:01.5-05:30\"", "\"00:00:00+00\""],
+        ),
+        (Arc::new(Int8Array::from(vec![1, 0])), said("arrow.bool8", ""), "Boolean", &["true", "false"]),
+        (Arc::new(list), none(), "List(Utf8, metadata: {\"syncline.type\": \"json\"})", &["[{\"a\":1},2]", "[]"]),
+        (Arc::new(map.finish()), none(), "", &["{\"k\":\"v\"}"]),
+        (Arc::new(run), none(), "Utf8", &["\"a\"", "\"a\"", "\"b\""]),
+    ];
+    for (array, metadata, kind, values) in cases {
+        let given = array.data_type().clone();
+        let (got, found) = one(array, metadata).unwrap_or_else(|e| panic!("{given}: {e}"));
+        assert_eq!(found, values, "{given}");
+        assert!(kind.is_empty() || got == kind, "{given} became {got}, not {kind}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_says_what_to_do() {
+    let date = |days| -> ArrayRef { Arc::new(Date32Array::from(vec![Some(0), None, Some(days)])) };
+    for days in [i32::MAX, -i32::MAX] {
+        let error = one(date(days), HashMap::new()).unwrap_err();
+        assert_eq!(error.to_string(), "column `x`, row 3 of the result: an infinite date cannot be read");
+        assert_eq!(error.help(), Some("say what it means: `nullif(x, 'infinity') as x`"));
+    }
+    // What a driver of another language could hand over: bytes under the name of text.
+    let data = BinaryArray::from(vec![&b"\xff\xfe"[..]]).to_data().into_builder().data_type(DataType::Utf8);
+    // SAFETY: the array is only looked at by the check for UTF-8, which is what is tested.
+    let hostile = unsafe { data.build_unchecked() };
+    let error = one(Arc::new(StringArray::from(hostile)), HashMap::new()).unwrap_err();
+    assert_eq!(error.to_string(), "column `x`: the driver gave text that is not UTF-8");
+}
+
+#[test]
+fn columns_are_found_by_the_names_people_write() {
+    let names = |schema: &Schema| schema.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+    let schema =
+        |names: &[&str]| Schema::new(names.iter().map(|n| Field::new(*n, DataType::Int64, false)).collect::<Vec<_>>());
+    let snowflake = Rules { spelling: Spelling::Snowflake, infinite: false };
+    let all = Normal::new(&schema(&["EMAIL", "Plan", "N_1"]), snowflake, None).unwrap();
+    assert_eq!(names(&all.schema()), ["email", "Plan", "n_1"]);
+    assert!(all.schema().fields().iter().all(|field| field.is_nullable()));
+    let some = Normal::new(&schema(&["EMAIL", "Plan"]), snowflake, Some(&["Plan".to_owned()])).unwrap();
+    assert_eq!(names(&some.schema()), ["Plan"]);
+    let cases = [
+        (&["EMAIL", "email"][..], None, "the result has two columns named `email`"),
+        (&["EMAIL"], Some(vec!["EMAIL".to_owned()]), "the result has no column `EMAIL`"),
+        (&[], None, "the SQL gives no columns"),
+    ];
+    for (columns, wanted, message) in cases {
+        let error = Normal::new(&schema(columns), snowflake, wanted.as_deref()).err().unwrap();
+        assert_eq!(error.to_string(), message);
+    }
+}

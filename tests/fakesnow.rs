@@ -1,0 +1,100 @@
+//! Snowflake's protocol for the tests: the emulator `fakesnow`, started once per test process and gone with it, spoken to
+//! by Snowflake's real driver. `SYNCLINE_FAKESNOW` names the program, `SYNCLINE_SNOWFLAKE_DRIVER` the driver.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use adbc_core::options::{AdbcVersion, OptionDatabase, OptionValue};
+use adbc_core::{Connection as _, Database as _, Driver as _, Statement as _};
+use adbc_driver_manager::ManagedDriver;
+
+/// A running emulator.
+pub struct Server {
+    pub port: u16,
+    pub driver: PathBuf,
+    schemas: AtomicU32,
+    /// Its input is a pipe from this process: when that closes, in whatever way we end, it stops the server.
+    _watch: Child,
+}
+
+/// The emulator; `None`, loudly, where it is not installed. In CI (`CI` is set) that is a failure.
+pub fn server() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(start).as_ref()
+}
+
+fn start() -> Option<Server> {
+    let program = crate::outside::named("SYNCLINE_FAKESNOW", "Snowflake's protocol")?;
+    let driver = crate::outside::named("SYNCLINE_SNOWFLAKE_DRIVER", "Snowflake's protocol")?;
+    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
+    // The shell ends the server when our end of the pipe closes.
+    let script = "\"$0\" -s -p \"$1\" </dev/null >/dev/null 2>&1 & child=$!; read -r _; kill $child";
+    let watch = Command::new("sh")
+        .args(["-c", script])
+        .arg(&program)
+        .arg(port.to_string())
+        .stdin(Stdio::piped())
+        // Not ours: who waits for the end of this process's output must not wait for the server.
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a shell");
+    let end = Instant::now() + Duration::from_secs(120);
+    while !answers(port) {
+        assert!(Instant::now() < end, "fakesnow does not answer on port {port}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Some(Server { port, driver, schemas: AtomicU32::new(0), _watch: watch })
+}
+
+fn answers(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+    let asked = stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let mut answer = [0; 4];
+    asked.is_ok() && stream.read_exact(&mut answer).is_ok() && &answer == b"HTTP"
+}
+
+impl Server {
+    /// The `connection` block of a schema, as a user would write it.
+    pub fn connection(&self, schema: &str) -> serde_json::Value {
+        serde_json::json!({
+            "driver": self.driver, "account": "fakesnow", "user": "fake", "password": "snow-password",
+            "database": "SHOP", "schema": schema, "host": "127.0.0.1", "port": self.port, "protocol": "http",
+        })
+    }
+
+    /// Makes a schema and fills it; gives its name.
+    pub fn schema(&self, statements: &str) -> String {
+        let name = format!("TEST_{}", self.schemas.fetch_add(1, Ordering::Relaxed));
+        let mut driver =
+            ManagedDriver::load_dynamic_from_filename(&self.driver, None, AdbcVersion::V110).expect("a driver");
+        let other = |name: &str, value: &str| {
+            (OptionDatabase::Other(format!("adbc.snowflake.sql.{name}")), OptionValue::String(value.to_owned()))
+        };
+        let options = vec![
+            (OptionDatabase::Username, "fake".into()),
+            (OptionDatabase::Password, "snow-password".into()),
+            other("account", "fakesnow"),
+            other("uri.host", "127.0.0.1"),
+            other("uri.port", &self.port.to_string()),
+            other("uri.protocol", "http"),
+        ];
+        let mut connection =
+            driver.new_database_with_opts(options).expect("a database").new_connection().expect("a connection");
+        let begin = format!(
+            "create database if not exists SHOP;\nuse database SHOP;\ncreate schema if not exists {name};\nuse schema {name};\n"
+        );
+        for statement in format!("{begin}{statements}").split(";\n").filter(|s| !s.trim().is_empty()) {
+            let mut running = connection.new_statement().expect("a statement");
+            running.set_sql_query(statement).expect("SQL");
+            running.execute_update().unwrap_or_else(|e| panic!("{statement}: {e}"));
+        }
+        name
+    }
+}
