@@ -21,7 +21,7 @@ pub(in crate::cli) struct Comparison {
     against: Against,
     reference: String,
     approved: bool,
-    /// What is wrong with the approval that was given.
+    /// True when an approval was given, and it is for something else.
     misapproved: bool,
 }
 
