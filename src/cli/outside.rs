@@ -115,7 +115,7 @@ impl<'p> Outside<'p> {
 
 /// The file in which a project's sandbox keeps what it holds.
 fn data(project: &Project) -> PathBuf {
-    project.root.join(project.environment.state.path.as_deref().unwrap_or(".syncline")).join(DATA)
+    project.root.join(project.environment.state.folder()).join(DATA)
 }
 
 fn start(project: &Project, data: PathBuf) -> Result<Sandbox> {

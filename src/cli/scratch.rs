@@ -1,64 +1,34 @@
-//! A folder for a plan in the making. It holds personal data, so what a killed command left behind goes with the next one.
+//! A folder for a plan in the making, beside the state, so that nothing is copied across file systems.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use tempfile::TempDir;
 
 use crate::diagnostic::{Error, Result};
 use crate::project::Project;
-
-/// How folders in the making are named.
-const PREFIX: &str = "plan-";
-/// The file that is locked while the command lives.
-const ALIVE: &str = "alive";
-/// A folder younger than this may not be locked yet.
-const YOUNG: Duration = Duration::from_secs(60);
+use crate::state::aside::Aside;
 
 /// A folder that is removed on drop.
 pub(super) struct Scratch {
     plan: PathBuf,
-    folder: TempDir,
-    _alive: File,
+    aside: Aside,
 }
 
 impl Scratch {
-    /// A new folder beside the state, so that nothing is copied across file systems.
+    /// A new folder.
     pub(super) fn new(project: &Project) -> Result<Self> {
-        let state = project.root.join(project.environment.state.path.as_deref().unwrap_or(".syncline"));
-        sweep(&state);
-        let make = || {
-            fs::create_dir_all(&state)?;
-            let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&state)?;
-            let alive = File::create(folder.path().join(ALIVE))?;
-            alive.lock()?;
-            let plan = folder.path().join("plan");
-            fs::create_dir(&plan)?;
-            Ok(Self { plan, folder, _alive: alive })
-        };
-        make().map_err(|e: std::io::Error| Error::failed(format!("cannot write to `{}`: {e}", state.display())))
+        let aside = Aside::new(&project.root.join(project.environment.state.folder()), "plan-")?;
+        let plan = aside.path().join("plan");
+        fs::create_dir(&plan).map_err(|e| Error::failed(format!("cannot write to `{}`: {e}", plan.display())))?;
+        Ok(Self { plan, aside })
     }
 
     /// The folder with all that belongs to it.
     pub(super) fn whole(&self) -> PathBuf {
-        self.folder.path().to_owned()
+        self.aside.path().to_owned()
     }
 
     /// The empty folder.
     pub(super) fn path(&self) -> &Path {
         &self.plan
-    }
-}
-
-/// Removes what killed commands left behind. What cannot be removed now is left to the next command.
-fn sweep(state: &Path) {
-    let Ok(entries) = fs::read_dir(state) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
-        let Ok(alive) = File::open(entry.path().join(ALIVE)) else { continue };
-        let age = alive.metadata().and_then(|m| m.modified()).ok().and_then(|made| made.elapsed().ok());
-        if age.is_some_and(|age| age > YOUNG) && alive.try_lock().is_ok() {
-            let _ = fs::remove_dir_all(entry.path());
-        }
     }
 }

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::connection::SslMode;
 use super::sync::Guards;
 
 /// The project file.
@@ -123,14 +124,28 @@ impl From<SwapForm> for Swap {
 }
 
 /// Where the state is kept.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StateBackend {
     /// The kind of store.
     #[serde(rename = "type")]
     pub kind: StateType,
-    /// Folder of a local state, relative to the project.
+    /// `local`: the folder, relative to the project; `.syncline` when absent.
     pub path: Option<String>,
+    /// `s3`, `gcs`: the bucket; `azure`: the container. It must exist.
+    #[schemars(length(min = 1))]
+    pub bucket: Option<String>,
+    /// What all names in the store begin with, as a folder.
+    pub prefix: Option<String>,
+    /// `s3`: the region of the bucket; from `AWS_REGION` when absent.
+    pub region: Option<String>,
+    /// `azure`: the storage account; from `AZURE_STORAGE_ACCOUNT_NAME` when absent.
+    pub account: Option<String>,
+    /// `s3`, `gcs`, `azure`: address of a server that speaks the same protocol. It must be `https`, unless it is on this
+    /// machine.
+    pub endpoint: Option<String>,
+    /// `postgres`: the server. Its password comes from `PGPASSWORD`.
+    pub connection: Option<StateServer>,
     /// What the snapshot keeps of each row: all used values, or fingerprints alone.
     #[serde(default)]
     pub values: StateValues,
@@ -147,16 +162,84 @@ fn keep_runs() -> u32 {
 
 impl Default for StateBackend {
     fn default() -> Self {
-        Self { kind: StateType::Local, path: None, values: StateValues::Full, keep_runs: keep_runs() }
+        Self {
+            kind: StateType::Local,
+            path: None,
+            bucket: None,
+            prefix: None,
+            region: None,
+            account: None,
+            endpoint: None,
+            connection: None,
+            values: StateValues::Full,
+            keep_runs: keep_runs(),
+        }
+    }
+}
+
+impl StateBackend {
+    /// The folder beside the project in which commands write what is in the making; a local state is in it, too.
+    pub fn folder(&self) -> &str {
+        self.path.as_deref().unwrap_or(".syncline")
+    }
+
+    /// Where it is, for messages: `s3://bucket/prefix`.
+    pub fn place(&self) -> String {
+        let below = |start: String| match self.prefix.as_deref().map(|prefix| prefix.trim_matches('/')) {
+            Some(prefix) if !prefix.is_empty() => format!("{start}/{prefix}"),
+            _ => start,
+        };
+        let bucket = self.bucket.as_deref().unwrap_or_default();
+        match self.kind {
+            StateType::Local => self.folder().to_owned(),
+            StateType::S3 => below(format!("s3://{bucket}")),
+            StateType::Gcs => below(format!("gs://{bucket}")),
+            StateType::Azure => below(format!("azure://{}/{bucket}", self.account.as_deref().unwrap_or_default())),
+            StateType::Postgres => {
+                let server = self.connection.clone().unwrap_or_default();
+                let host = server.host.unwrap_or_else(|| "localhost".into());
+                let database = server.database.or(server.user).unwrap_or_default();
+                below(format!("postgres://{host}/{database}"))
+            }
+        }
     }
 }
 
 /// Kinds of state store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StateType {
     /// A folder on this machine.
     Local,
+    /// A bucket of Amazon S3, or of a server that speaks its protocol and writes on condition.
+    S3,
+    /// A bucket of Google Cloud Storage.
+    Gcs,
+    /// A container of Azure Blob Storage.
+    Azure,
+    /// A table in PostgreSQL.
+    Postgres,
+}
+
+/// A PostgreSQL server that keeps a state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StateServer {
+    /// Name or address of the server.
+    pub host: Option<String>,
+    /// Port of the server; 5432 when absent.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+    /// The role to log in as.
+    pub user: Option<String>,
+    /// Name of the database; the same as the role when absent.
+    pub database: Option<String>,
+    /// Schema of the table; `syncline` when absent. It is made where the role may.
+    pub schema: Option<String>,
+    /// Whether the connection is encrypted and what is checked; `prefer` when absent, `require` with a `ca_file`.
+    pub sslmode: Option<SslMode>,
+    /// A PEM file of certificate authorities to trust beside the system's own: relative to the project, or absolute.
+    pub ca_file: Option<String>,
 }
 
 /// What the snapshot keeps of each row.

@@ -119,6 +119,10 @@ fn generate(kind: Kind) -> Value {
                 ],
             );
         }
+        Kind::Project => {
+            state_rules(&mut schema, "/properties/state");
+            state_rules(&mut schema, "/properties/environments/additionalProperties/properties/state");
+        }
         _ => {}
     }
     if let Some(map) = schema.as_object_mut() {
@@ -141,6 +145,19 @@ fn postgres() -> Value {
     let mut schema = shape::<connection::PostgresConnection>();
     schema["anyOf"] = json!([{ "required": ["url"] }, { "required": ["host"] }]);
     schema
+}
+
+/// What a state cannot be found without, for each value of `type`.
+fn state_rules(schema: &mut Value, pointer: &str) {
+    let rules = [("s3", "bucket"), ("gcs", "bucket"), ("azure", "bucket"), ("postgres", "connection")].map(|(kind, key)| {
+        json!({
+            "if": { "properties": { "type": { "const": kind } }, "required": ["type"] },
+            "then": { "required": [key] },
+        })
+    });
+    if let Some(state) = schema.pointer_mut(pointer) {
+        state["allOf"] = json!(rules);
+    }
 }
 
 /// What `connection` may hold, for each value of `type`.

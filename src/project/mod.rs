@@ -17,6 +17,7 @@ mod queries;
 mod resolve;
 mod select;
 mod spoken;
+mod state;
 mod surface;
 mod sync_tests;
 pub mod tree;

@@ -47,6 +47,9 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     let mut project = read_file(tree, Kind::Project, "syncline", PROJECT_FILE, out);
     project.render(None, out);
     let typed = typed::<manifest::project::Project>(&project, out);
+    if let Some(typed) = &typed {
+        super::state::check(&project, typed, out);
+    }
     // A faulty project file may still say what templates need, so that the other files are checked all the same.
     let salvaged = if typed.is_none() { environment::salvage(&project.value) } else { None };
     let environment = typed.as_ref().or(salvaged.as_ref()).and_then(|p| environment::choose(p, &project, wanted, out));

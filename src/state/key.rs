@@ -7,7 +7,7 @@ use std::path::Path;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::local::{failed, make_folder, sync_folder};
+use super::local::{failed, make_private, sync_folder};
 use crate::diagnostic::{Error, Result};
 use crate::diff::HashKey;
 
@@ -32,12 +32,7 @@ pub(super) fn of_folder(folder: &Path) -> Result<HashKey> {
     if let Some(key) = read(&path)? {
         return Ok(key);
     }
-    make_folder(folder).map_err(|e| failed("create the state folder", folder, &e))?;
-    // The state holds personal data: it is kept out of the repository it lies in.
-    let ignore = folder.join(".gitignore");
-    if !ignore.exists() {
-        std::fs::write(&ignore, "*\n").map_err(|e| failed("write", &ignore, &e))?;
-    }
+    make_private(folder)?;
     // Two first uses at the same time: whoever links the file first decides.
     let create = || -> std::io::Result<()> {
         let temporary = folder.join(format!("state.key.{}", uuid::Uuid::now_v7()));
@@ -46,9 +41,7 @@ pub(super) fn of_folder(folder: &Path) -> Result<HashKey> {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&temporary)?;
-        let mut key = [0; 16];
-        getrandom::fill(&mut key)?;
-        file.write_all(hex::encode(key).as_bytes())?;
+        file.write_all(random()?.as_bytes())?;
         file.sync_all()?;
         let linked = std::fs::hard_link(&temporary, &path);
         std::fs::remove_file(&temporary)?;
@@ -59,6 +52,20 @@ pub(super) fn of_folder(folder: &Path) -> Result<HashKey> {
     };
     create().map_err(|e| failed("write", &path, &e))?;
     read(&path)?.ok_or_else(|| Error::failed(format!("the hash key `{}` is gone", path.display())))
+}
+
+/// A new key, as it is written in files.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub(super) fn new() -> Result<String> {
+    random().map_err(|e| Error::failed(format!("no hash key can be made: {e}")))
+}
+
+fn random() -> std::io::Result<String> {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key)?;
+    Ok(hex::encode(key))
 }
 
 fn read(path: &Path) -> Result<Option<HashKey>> {

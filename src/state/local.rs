@@ -326,7 +326,7 @@ impl Append for LocalJournal {
 
 /// The serial within the document, 0 when it cannot be read: then no swap can hit it by accident, as a document that
 /// cannot be read is refused before anything is written.
-fn version(bytes: &[u8]) -> Version {
+pub(super) fn version(bytes: &[u8]) -> Version {
     #[derive(serde::Deserialize)]
     struct Serial {
         serial: u64,
@@ -356,6 +356,16 @@ pub(super) fn make_folder(path: &Path) -> std::io::Result<()> {
         _ => {}
     }
     sync_folder(path)
+}
+
+/// Makes a folder for what git must not see: the state, and what is in the making beside it, hold personal data.
+pub(super) fn make_private(folder: &Path) -> Result<()> {
+    make_folder(folder).map_err(|e| failed("create the state folder", folder, &e))?;
+    let ignore = folder.join(".gitignore");
+    if !ignore.exists() {
+        fs::write(&ignore, "*\n").map_err(|e| failed("write", &ignore, &e))?;
+    }
+    Ok(())
 }
 
 /// Makes the name of a file durable: the folder that holds it is synced.

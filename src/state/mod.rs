@@ -12,11 +12,14 @@
 //!                           /runs/<run id>/   run.json, plan/, journal, rows/    (history)
 //!                           /lock.json        who is writing, until when
 //! ```
+//! The same names are used in a bucket or a table: see `remote`.
+//!
 //! A commit puts new files, then swaps the document; old files go only after that. Whatever a crash leaves is either the
 //! state before or the state after, and the journal of the run says what lies between the state and the world.
 
 mod active;
 mod approvals;
+pub mod aside;
 pub mod backend;
 mod deferred;
 pub mod discovered;
@@ -34,6 +37,7 @@ pub mod marks;
 pub mod notified;
 mod reading;
 mod recover;
+mod remote;
 mod retention;
 pub mod rowlog;
 pub mod runs;
@@ -65,6 +69,7 @@ use backend::Backend;
 use document::{Document, PlanStatus};
 use lease::Lease;
 use local::Local;
+use remote::Remote;
 use runs::Run;
 
 /// The state of one environment. Reading it needs no lock.
@@ -90,14 +95,16 @@ impl State {
     /// Opens the state of an environment (`default` where the project names none), which is born if it does not exist.
     /// `root` is the project's folder; `key` the hash key if it comes from outside.
     pub fn open(config: &StateBackend, root: &Path, environment: &str, key: Option<HashKey>) -> Result<Self> {
-        let StateType::Local = config.kind;
-        let folder = root.join(config.path.as_deref().unwrap_or(".syncline"));
-        let key = match key {
-            Some(key) => key,
-            None => key::of_folder(&folder)?,
-        };
         let name = if environment.is_empty() { "default" } else { environment };
-        let state = Self::with_backend(Arc::new(Local::open(folder.join(name))?), environment, key)?;
+        let state = if config.kind == StateType::Local {
+            let folder = root.join(config.folder());
+            let key = key.map_or_else(|| key::of_folder(&folder), Ok)?;
+            Self::with_backend(Arc::new(Local::open(folder.join(name))?), environment, key)?
+        } else {
+            let remote = Remote::open(config, root, name)?;
+            let key = key.map_or_else(|| remote.key(), Ok)?;
+            Self::with_backend(Arc::new(remote), environment, key)?
+        };
         Ok(Self { keep_runs: config.keep_runs, ..state })
     }
 
