@@ -309,7 +309,7 @@ fn a_base_that_cannot_be_read_or_planned_is_said_and_secrets_in_it_are_not_shown
     // Nothing is known of what stood before: nobody's connections and limits are let through by that.
     let ran = repository.run(&["--format", "json"]).code(3);
     assert!(!ran.stdout.contains("hunter2") && !ran.stderr.contains("hunter2"), "{}{}", ran.stdout, ran.stderr);
-    assert_eq!(codes(&ran.json(), "warnings"), ["base_unreadable"]);
+    assert_eq!(codes(&ran.json(), "warnings"), ["base_unreadable", "offline"]);
     assert_eq!(codes(&ran.json(), "refusals"), ["credential_surface"; 3]);
     assert!(ran.stdout.contains("*****"), "the place of the secret is shown: {}", ran.stdout);
     let digest = approval(&ran.json());
@@ -361,6 +361,23 @@ fn an_environment_of_another_name_is_held_to_what_stood_before() {
     assert_eq!(warnings.iter().filter(|code| *code == "guard_loosened").count(), 3, "{warnings:?}");
     let message = plan["warnings"][0]["message"].as_str().unwrap();
     assert_eq!(message, "there is no environment `live` at `main`: it is compared with `prod` there");
+}
+
+#[test]
+fn a_state_elsewhere_is_not_asked_before_it_is_approved() {
+    let repository = Repository::new();
+    let project = &repository.0;
+    // Nothing answers there.
+    project.write(
+        "syncline.yaml",
+        "name: test\nstate: { type: s3, bucket: theirs, region: eu-west-1, endpoint: \"http://127.0.0.1:9\" }\n",
+    );
+    let plan = repository.run(&["--format", "json"]).code(3).json();
+    assert_eq!(codes(&plan, "refusals"), ["credential_surface"; 3]);
+    let message = plan["refusals"][0]["message"].as_str().unwrap();
+    assert!(message.ends_with("its state is kept in `s3://theirs`, which is new"), "{message}");
+    let ran = repository.run(&["--approved-surface", &approval(&plan)]).code(1);
+    assert!(ran.stderr.contains("s3://theirs"), "{}", ran.stderr);
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod model_tests;
 mod notifications;
 mod plan;
 mod refusals;
+mod remote_state;
 mod saas;
 mod sandbox;
 mod schedules;

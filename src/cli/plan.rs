@@ -60,9 +60,12 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let against = options.against.as_deref();
     let against =
         against.map(|to| Comparison::new(&mut project, to, options.approved_surface.as_deref())).transpose()?;
-    if let (true, Some(against)) = (options.offline, &against) {
+    if let Some(against) = against.as_ref().filter(|against| options.offline || against.withheld(&project)) {
         let plan = against.offline(&project);
         show(options, &plan)?;
+        if let Some(out) = &options.out {
+            terminal::note(&format!("No plan file `{}` was written: nothing may be planned yet.", out.display()));
+        }
         return Ok(code(options, &plan, !plan.configuration.is_empty()));
     }
     let state = terminal::state(&project)?;

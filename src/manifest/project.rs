@@ -183,6 +183,12 @@ impl StateBackend {
         self.path.as_deref().unwrap_or(".syncline")
     }
 
+    /// True when both are the same place, reached in the same way.
+    pub fn leads_to(&self, other: &Self) -> bool {
+        let place = |of: &Self| Self { values: StateValues::Full, keep_runs: keep_runs(), ..of.clone() };
+        place(self) == place(other)
+    }
+
     /// Where it is, for messages: `s3://bucket/prefix`.
     pub fn place(&self) -> String {
         let below = |start: String| match self.prefix.as_deref().map(|prefix| prefix.trim_matches('/')) {

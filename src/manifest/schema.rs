@@ -149,12 +149,13 @@ fn postgres() -> Value {
 
 /// What a state cannot be found without, for each value of `type`.
 fn state_rules(schema: &mut Value, pointer: &str) {
-    let rules = [("s3", "bucket"), ("gcs", "bucket"), ("azure", "bucket"), ("postgres", "connection")].map(|(kind, key)| {
-        json!({
-            "if": { "properties": { "type": { "const": kind } }, "required": ["type"] },
-            "then": { "required": [key] },
-        })
-    });
+    let rules =
+        [("s3", "bucket"), ("gcs", "bucket"), ("azure", "bucket"), ("postgres", "connection")].map(|(kind, key)| {
+            json!({
+                "if": { "properties": { "type": { "const": kind } }, "required": ["type"] },
+                "then": { "required": [key] },
+            })
+        });
     if let Some(state) = schema.pointer_mut(pointer) {
         state["allOf"] = json!(rules);
     }

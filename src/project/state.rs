@@ -35,14 +35,17 @@ pub(super) fn check(file: &File, project: &Project, out: &mut Vec<Diagnostic>) {
             && !private(address)
         {
             let message = format!("`{address}` is no address the state may be sent to");
-            out.push(
-                Diagnostic::error("bad-state", message, file.place(&endpoint))
-                    .with_help("it begins with `https://`; `http://` is for this machine alone, as states hold personal data"),
-            );
+            out.push(Diagnostic::error("bad-state", message, file.place(&endpoint)).with_help(
+                "it begins with `https://`; `http://` is for this machine alone, as states hold personal data",
+            ));
         }
         let prefix = format!("{pointer}/prefix");
         if file.text(&prefix).is_some_and(|text| text.split('/').any(|part| matches!(part, "." | ".."))) {
-            out.push(Diagnostic::error("bad-state", "`prefix` is no path: `.` and `..` lead nowhere", file.place(&prefix)));
+            out.push(Diagnostic::error(
+                "bad-state",
+                "`prefix` is no path: `.` and `..` lead nowhere",
+                file.place(&prefix),
+            ));
         }
     }
 }
@@ -51,7 +54,8 @@ pub(super) fn check(file: &File, project: &Project, out: &mut Vec<Diagnostic>) {
 fn private(address: &str) -> bool {
     let Some(rest) = address.strip_prefix("http://") else { return address.starts_with("https://") };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(h, _)| h);
+    let host =
+        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(h, _)| h);
     matches!(host, "localhost" | "127.0.0.1" | "[::1]")
 }
 

@@ -48,6 +48,7 @@ impl Lease {
     /// Takes the lock. Fails with [`Error::Locked`] when somebody else has it.
     pub fn take(backend: Arc<dyn Backend>, request: &LockRequest, least: u64) -> Result<Self> {
         let until = Instant::now() + request.wait;
+        let mut pause = Duration::from_millis(50);
         let holder = loop {
             match backend.acquire(&request.operation, request.lease, least)? {
                 Acquired::Taken { holder, from } => {
@@ -66,7 +67,11 @@ impl Lease {
                         ),
                     });
                 }
-                Acquired::Busy(_) => std::thread::sleep(Duration::from_millis(50)),
+                // Asking costs requests where the state is elsewhere.
+                Acquired::Busy(_) => {
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
             }
         };
         let lost = Arc::new(AtomicBool::new(false));

@@ -154,6 +154,11 @@ impl Comparison {
         }
     }
 
+    /// True when nothing of the project may be planned yet: then nothing is connected to, the store of the state included.
+    pub fn withheld(&self, project: &Project) -> bool {
+        !project.syncs.is_empty() && project.syncs.values().all(|sync| self.unapproved(sync).is_some())
+    }
+
     /// The plan of the configuration alone.
     pub fn offline(&self, project: &Project) -> Plan {
         let mut plan = Plan {
@@ -173,7 +178,7 @@ impl Comparison {
             sync: None,
             message: "only the configuration was compared: no source was read, so no change of a record is known"
                 .into(),
-            help: Some("plan without --offline where the credentials are".into()),
+            help: Some("plan without --offline where the credentials are, and with what is approved".into()),
             place: None,
         });
         plan

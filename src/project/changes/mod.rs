@@ -12,7 +12,7 @@ use super::tree::{Commit, Directory};
 use super::{Loaded, Project, ResolvedSync, digest, environment, load_tree, surface};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::manifest::Kind;
-use crate::manifest::project::{Policy, Usage};
+use crate::manifest::project::{Policy, StateType, Usage};
 use crate::manifest::sync::Guards;
 pub use limits::Loosened;
 use text::Texts;
@@ -284,9 +284,16 @@ fn surface_of(pairs: &Pairs) -> Surface {
     let told_before: BTreeSet<String> = syncs.flat_map(|(base, sync)| told(base, sync)).collect();
     let (mut syncs, mut parts) = (IndexMap::new(), Vec::new());
     let source = |project: &Project, sync: &ResolvedSync| project.models.get(&sync.model).map(|m| m.source.clone());
+    // A state elsewhere is reached with credentials, too.
+    let state = &pairs.project.environment.state;
+    let moved = state.kind != StateType::Local && base.is_none_or(|base| !base.environment.state.leads_to(state));
     for (sync, before) in &pairs.syncs {
         let project = pairs.project;
         let mut words = Vec::new();
+        if moved {
+            words.push(format!("its state is kept in `{}`, which is new", state.place()));
+            parts.push(json!(state).to_string());
+        }
         let now = source(project, sync).unwrap_or_default();
         match project.sources.get(&now).filter(|source| !known.contains(source.surface.as_str())) {
             Some(found) => {

@@ -251,15 +251,8 @@ impl Backend for Remote {
     }
 
     fn journal(&self, name: &str) -> Result<Box<dyn Append>> {
-        let mut journal = Segments {
-            objects: self.objects.clone(),
-            worker: self.worker.clone(),
-            folder: self.name(name),
-            next: 0,
-        };
-        // Its name is durable before anything is sent.
-        journal.append(&[])?;
-        Ok(Box::new(journal))
+        let (objects, worker, folder) = (self.objects.clone(), self.worker.clone(), self.name(name));
+        Ok(Box::new(Segments { objects, worker, folder, next: 0 }))
     }
 
     fn read_journal(&self, name: &str) -> Result<Option<Vec<u8>>> {

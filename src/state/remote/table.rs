@@ -144,7 +144,11 @@ impl Objects for Table {
         let Some(first) = rows.first() else { return Ok(None) };
         let (tag, modified) = (first.get::<_, i64>(1), first.get::<_, i64>(2));
         let bytes = rows.iter().flat_map(|row| row.get::<_, &[u8]>(0)).copied().collect();
-        Ok(Some(Object { bytes, tag: tag_of(tag), modified: Timestamp::from_millisecond(modified).unwrap_or_default() }))
+        Ok(Some(Object {
+            bytes,
+            tag: tag_of(tag),
+            modified: Timestamp::from_millisecond(modified).unwrap_or_default(),
+        }))
     }
 
     async fn write(&self, name: &str, bytes: Vec<u8>, when: When) -> Result<Option<Tag>> {
