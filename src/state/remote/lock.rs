@@ -92,8 +92,7 @@ impl Remote {
             // What cannot be read is refused before anything is written.
             let Ok(mut document) = serde_json::from_slice::<Value>(&object.bytes) else { return Ok(()) };
             document["token"] = token.into();
-            let mut bytes = serde_json::to_vec_pretty(&document).map_err(|e| Error::failed(e.to_string()))?;
-            bytes.push(b'\n');
+            let bytes = serde_json::to_vec_pretty(&document).map_err(|e| Error::failed(e.to_string()))?;
             if self.swap_object(super::DOCUMENT, bytes, When::Is(object.tag))? {
                 return Ok(());
             }
