@@ -3,6 +3,7 @@
 //! A source knows neither project nor plan. It is opened from a rendered connection and asked for a [`Query`].
 
 mod adbc;
+mod bigquery;
 mod channel;
 mod columns;
 mod command;
@@ -147,6 +148,7 @@ pub fn open(kind: SourceType, connection: &Connection) -> Result<Box<dyn Source>
         SourceType::Files => Box::new(files::Files::new(connection.typed()?)),
         SourceType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
         SourceType::Postgres => Box::new(postgres::Postgres::new(Server::of(connection)?, Flavour::Postgres)),
+        SourceType::Bigquery => Box::new(bigquery::Bigquery::new(connection)?),
         SourceType::Command => Box::new(command::Command::new(connection)?),
         SourceType::Singer => Box::new(singer::Singer::new(connection)?),
         SourceType::Redshift => {

@@ -11,6 +11,8 @@ pub enum Spelling {
     Snowflake,
     /// Names in backticks, a backtick in them doubled: MySQL, Spark, Databricks.
     Backticks,
+    /// Names in backticks, with a backslash before what would end them: BigQuery.
+    Bigquery,
 }
 
 impl Spelling {
@@ -19,6 +21,7 @@ impl Spelling {
         match self {
             Self::Standard | Self::Snowflake => format!("\"{}\"", name.replace('"', "\"\"")),
             Self::Backticks => format!("`{}`", name.replace('`', "``")),
+            Self::Bigquery => format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`")),
         }
     }
 
@@ -112,6 +115,7 @@ mod tests {
             (Spelling::Standard, r#"select "email", "Plan" from "marts"."contacts" where (seats > 1"#),
             (Spelling::Snowflake, r#"select "EMAIL", "PLAN" from "MARTS"."CONTACTS" where (seats > 1"#),
             (Spelling::Backticks, "select `email`, `Plan` from `marts`.`contacts` where (seats > 1"),
+            (Spelling::Bigquery, "select `email`, `Plan` from `marts`.`contacts` where (seats > 1"),
         ];
         for (spelling, expected) in cases {
             let query = table(Some(&["email", "Plan"]), Some("seats > 1"));
@@ -134,6 +138,7 @@ mod tests {
             (Spelling::Snowflake, "Email", "\"Email\"", "Email"),
             (Spelling::Snowflake, "E MAIL", "\"E MAIL\"", "E MAIL"),
             (Spelling::Backticks, "a`b", "`a``b`", "a`b"),
+            (Spelling::Bigquery, "a`b\\", "`a\\`b\\\\`", "a`b\\"),
         ];
         for (spelling, name, quoted, shown) in cases {
             assert_eq!((spelling.quoted(name).as_str(), spelling.shown_name(name).as_str()), (quoted, shown), "{name}");
