@@ -1,5 +1,6 @@
 //! Reading: real files, a real SQLite, a real PostgreSQL.
 
+mod bigquery;
 mod duckdb;
 mod faults;
 mod files;
