@@ -52,7 +52,9 @@ fn push_text(column: &mut Column, kind: &Kind, value: &str) -> Result<(), &'stat
             Some((micros, false)) => b.append_value(micros),
             _ => return Err("not a date with a time of day"),
         },
-        Column::Decimal(b, scale) => b.append_value(text::scaled(value, *scale).ok_or("more decimals than its type has")?),
+        Column::Decimal(b, scale) => {
+            b.append_value(text::scaled(value, *scale).ok_or("more decimals than its type has")?)
+        }
         Column::Int16(_) | Column::Int32(_) | Column::Float32(_) | Column::List(_) | Column::Struct(_) => {
             return Err("a value is not of the shape of its type");
         }
@@ -133,7 +135,11 @@ mod tests {
             ("FLOAT", r#""-Infinity""#, "-inf"),
             ("NUMERIC", r#""99999999999999999999999999999.999999999""#, "99999999999999999999999999999.999999999"),
             ("NUMERIC", r#""-0.5""#, "-0.500000000"),
-            ("BIGNUMERIC", r#""1234567890123456789012345678901234567890.12345""#, "1234567890123456789012345678901234567890.12345"),
+            (
+                "BIGNUMERIC",
+                r#""1234567890123456789012345678901234567890.12345""#,
+                "1234567890123456789012345678901234567890.12345",
+            ),
             ("STRING", r#""ünï\n""#, "ünï\n"),
             ("BYTES", r#""AP8=""#, "00ff"),
             ("DATE", r#""0001-01-01""#, "0001-01-01"),
@@ -151,7 +157,8 @@ mod tests {
         let list = r#"{"name":"x","type":"INTEGER","mode":"REPEATED"}"#;
         assert_eq!(read(list, r#"[{"v":"1"},{"v":"2"}]"#).unwrap(), "[1, 2]");
         assert_eq!(read(list, "[]").unwrap(), "[]");
-        let record = r#"{"name":"x","type":"RECORD","fields":[{"name":"a","type":"INTEGER"},{"name":"b","type":"STRING"}]}"#;
+        let record =
+            r#"{"name":"x","type":"RECORD","fields":[{"name":"a","type":"INTEGER"},{"name":"b","type":"STRING"}]}"#;
         assert_eq!(read(record, r#"{"f":[{"v":"1"},{"v":null}]}"#).unwrap(), "{a: 1, b: }");
     }
 

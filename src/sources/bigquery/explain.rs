@@ -44,7 +44,10 @@ const REASONS: [(&[&str], &str); 11] = [
          `roles/bigquery.dataViewer` on the data",
     ),
     (&["authError", "required", "unauthorized"], "check the credentials of the connection: they are not accepted"),
-    (&["accessNotConfigured", "SERVICE_DISABLED"], "somebody who administers the project enables the BigQuery API in it"),
+    (
+        &["accessNotConfigured", "SERVICE_DISABLED"],
+        "somebody who administers the project enables the BigQuery API in it",
+    ),
     (&["billingNotEnabled"], "somebody who administers the project gives it a billing account"),
     (
         &["bytesBilledLimitExceeded"],
@@ -61,8 +64,16 @@ const REASONS: [(&[&str], &str); 11] = [
         "make the statement smaller, or have its result kept as a table and read that",
     ),
     (
-        &["rateLimitExceeded", "jobRateLimitExceeded", "backendError", "jobBackendError", "internalError",
-          "jobInternalError", "tableUnavailable", "blocked"],
+        &[
+            "rateLimitExceeded",
+            "jobRateLimitExceeded",
+            "backendError",
+            "jobBackendError",
+            "internalError",
+            "jobInternalError",
+            "tableUnavailable",
+            "blocked",
+        ],
         "it was tried again and did not pass: run again later",
     ),
     (&["invalidUser"], "check the account of the connection"),
@@ -70,8 +81,14 @@ const REASONS: [(&[&str], &str); 11] = [
 ];
 
 /// Reasons that pass, whatever the status.
-const PASSING: [&str; 6] =
-    ["rateLimitExceeded", "backendError", "internalError", "tableUnavailable", "jobRateLimitExceeded", "jobBackendError"];
+const PASSING: [&str; 6] = [
+    "rateLimitExceeded",
+    "backendError",
+    "internalError",
+    "tableUnavailable",
+    "jobRateLimitExceeded",
+    "jobBackendError",
+];
 
 /// A refused request.
 pub(super) fn request(status: u16, body: &[u8], stage: Stage) -> Refusal {
@@ -126,15 +143,8 @@ fn line(message: &str) -> String {
 }
 
 /// Words behind which a message repeats a value of the data, `Bad int64 value: …`, `Division by zero: 1 / 0`.
-const BEFORE_A_VALUE: [&str; 7] = [
-    " value: ",
-    " value ",
-    "invalid date: ",
-    "invalid timestamp: ",
-    "invalid datetime: ",
-    "input string",
-    "by zero: ",
-];
+const BEFORE_A_VALUE: [&str; 7] =
+    [" value: ", " value ", "invalid date: ", "invalid timestamp: ", "invalid datetime: ", "input string", "by zero: "];
 
 /// The message of a statement that ran, without what it may repeat of the data. The names in it are in backticks.
 fn without_values(message: &str) -> String {
@@ -181,8 +191,20 @@ mod tests {
             (403, body("quotaExceeded", "Quota exceeded"), false, "Quota exceeded", "used up"),
             (400, body("invalidQuery", "Syntax error at [1:1]"), false, "Syntax error at [1:1]", "correct the SQL"),
             (400, body("jobBackendError", "x"), false, "x", "run again"),
-            (404, body("notFound", "Not found: Dataset a:b was not found in location US"), false, "Not found", "location"),
-            (400, body("bytesBilledLimitExceeded", "Query exceeded limit"), false, "Query exceeded limit", "maximum_bytes_billed"),
+            (
+                404,
+                body("notFound", "Not found: Dataset a:b was not found in location US"),
+                false,
+                "Not found",
+                "location",
+            ),
+            (
+                400,
+                body("bytesBilledLimitExceeded", "Query exceeded limit"),
+                false,
+                "Query exceeded limit",
+                "maximum_bytes_billed",
+            ),
             (503, String::new(), true, "it answered with status 503", "run again"),
             (401, "<html>".to_owned(), false, "it answered with status 401", "credentials"),
             (404, "<html>".to_owned(), false, "it answered with status 404", "endpoint"),

@@ -99,7 +99,8 @@ impl Source for Bigquery {
 
     fn account(&self) -> Result<Option<Role>> {
         let now = jiff::Timestamp::now;
-        let reply = self.ask(async |api| api.describe("select 1").await.map(|(_, reply)| reply).map_err(|r| r.error))?;
+        let reply =
+            self.ask(async |api| api.describe("select 1").await.map(|(_, reply)| reply).map_err(|r| r.error))?;
         let date = reply.headers.iter().find(|(name, _)| name == "date");
         let there = date.and_then(|(_, date)| httpdate::parse_http_date(date).ok());
         let there = there.and_then(|time| jiff::Timestamp::try_from(time).ok());

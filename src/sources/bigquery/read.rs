@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use arrow_schema::{Field, Schema};
 
-use super::api::{Api, page};
 use super::answer::{Job, JobAnswer, Page, Statistics};
+use super::api::{Api, page};
 use super::decode::push;
 use super::explain::{self, Refusal, Stage};
 use super::patience::Patience;
@@ -69,7 +69,8 @@ pub(super) async fn read(api: &Api<'_>, sql: &str, hint: Option<&[String]>, out:
     let wanted: Vec<usize> = (0..all.len())
         .filter(|at| hint.is_none_or(|hint| all.get(*at).is_some_and(|(field, _)| hint.contains(field.name()))))
         .collect();
-    if let Some(name) = hint.unwrap_or_default().iter().find(|name| all.iter().all(|(field, _)| field.name() != *name)) {
+    if let Some(name) = hint.unwrap_or_default().iter().find(|name| all.iter().all(|(field, _)| field.name() != *name))
+    {
         let names: Vec<&str> = all.iter().map(|(field, _)| field.name().as_str()).collect();
         let help = format!("its columns: {}", names.join(", "));
         return Err(Error::failed_help(format!("the result has no column `{name}`"), help));

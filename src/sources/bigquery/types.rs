@@ -47,7 +47,9 @@ pub(super) fn columns(shape: &Shape) -> Result<Vec<(Field, Kind)>> {
         }
         columns.push(field(column).map_err(|what| {
             let help = match what.range {
-                true => format!("take its ends: `range_start({name}) as {name}_start, range_end({name}) as {name}_end`"),
+                true => {
+                    format!("take its ends: `range_start({name}) as {name}_start, range_end({name}) as {name}_end`")
+                }
                 false => format!("cast it in the SQL: `cast({name} as string) as {name}`"),
             };
             Error::failed_help(format!("column `{name}` is of type `{}`, which records cannot hold", what.kind), help)

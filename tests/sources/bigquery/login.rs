@@ -173,7 +173,10 @@ fn connections_that_cannot_work_say_so_at_once() {
         (json!({ "project": "acme", "authenticator": "key" }), "connection.key is missing"),
         (json!({ "project": "acme", "authenticator": "token" }), "connection.token is missing"),
         (json!({ "project": "acme", "authenticator": "none" }), "is for emulators on this machine"),
-        (json!({ "project": "acme", "endpoint": "http://bigquery.example.com:1", "authenticator": "none" }), "for emulators"),
+        (
+            json!({ "project": "acme", "endpoint": "http://bigquery.example.com:1", "authenticator": "none" }),
+            "for emulators",
+        ),
         (json!({ "project": "acme", "endpoint": "http://8.8.8.8" }), "in clear text"),
         (json!({ "project": "acme", "endpoint": "http://169.254.169.254" }), "no request may go to"),
         (json!({ "project": "acme", "endpoint": "bigquery.googleapis.com" }), "connection.endpoint"),
@@ -190,7 +193,8 @@ fn connections_that_cannot_work_say_so_at_once() {
 
 /// A project that reads one model of the stand-in, and what `doctor` says of it.
 fn doctor(stand_in: &StandIn, more: &str, environment: &[(&str, &str)]) -> Ran {
-    let source = format!("name: s\ntype: bigquery\nconnection: {{ project: acme, endpoint: \"{}\"{more} }}\n", stand_in.base);
+    let source =
+        format!("name: s\ntype: bigquery\nconnection: {{ project: acme, endpoint: \"{}\"{more} }}\n", stand_in.base);
     let project = Project::new(&[
         ("syncline.yaml", "name: test\n"),
         ("sources/s.yaml", &source),

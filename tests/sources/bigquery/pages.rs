@@ -67,7 +67,11 @@ fn a_result_is_whole_or_the_read_has_failed() {
         ("two pages", vec![first(), ok(page(&[3], 3, None))], "[1, 2, 3]".into()),
         ("no row", vec![ok(nothing())], "[]".into()),
         ("an empty token is none", vec![ok(page(&[7], 1, Some("")))], "[7]".into()),
-        ("an empty page between", vec![first(), ok(page(&[], 3, Some("b"))), ok(page(&[3], 3, None))], "[1, 2, 3]".into()),
+        (
+            "an empty page between",
+            vec![first(), ok(page(&[], 3, Some("b"))), ok(page(&[3], 3, None))],
+            "[1, 2, 3]".into(),
+        ),
         ("a job that takes long", vec![ok(running()), ok(running()), ok(page(&[7], 1, None))], "[7]".into()),
         ("busy", vec![Answer::refused(503, "backendError"), ok(page(&[7], 1, None))], "[7]".into()),
         ("too often", vec![Answer::refused(403, "rateLimitExceeded"), ok(page(&[7], 1, None))], "[7]".into()),
@@ -90,11 +94,23 @@ fn a_result_is_whole_or_the_read_has_failed() {
             vec![Answer::refused(403, "quotaExceeded"), ok(page(&[7], 1, None))],
             "bigquery project `acme`: quotaExceeded it is".into(),
         ),
-        ("the same page again", vec![first(), ok(page(&[3], 3, Some("a")))], short("the same page was to be read twice")),
+        (
+            "the same page again",
+            vec![first(), ok(page(&[3], 3, Some("a")))],
+            short("the same page was to be read twice"),
+        ),
         ("too few rows", vec![ok(page(&[1, 2], 3, None))], short("there are 3 rows, and 2 came")),
         ("too many rows", vec![ok(page(&[1, 2], 1, None))], short("more rows came than there are")),
-        ("a page of another number", vec![first(), ok(page(&[3], 4, None))], short("the number of rows changed while they were read")),
-        ("no number", vec![ok(with(page(&[1], 1, None), "totalRows", Value::Null))], short("it does not say how many rows there are")),
+        (
+            "a page of another number",
+            vec![first(), ok(page(&[3], 4, None))],
+            short("the number of rows changed while they were read"),
+        ),
+        (
+            "no number",
+            vec![ok(with(page(&[1], 1, None), "totalRows", Value::Null))],
+            short("it does not say how many rows there are"),
+        ),
         ("done, and then not", vec![first(), ok(running())], short("the job was done, and then it was not")),
         ("a page that fails", vec![first(), Answer::refused(404, "notFound")], after("notFound it is")),
         (
@@ -104,7 +120,10 @@ fn a_result_is_whole_or_the_read_has_failed() {
         ),
         (
             "other columns",
-            vec![first(), ok(with(page(&[3], 3, None), "schema", json!({ "fields": [{ "name": "id", "type": "STRING" }] })))],
+            vec![
+                first(),
+                ok(with(page(&[3], 3, None), "schema", json!({ "fields": [{ "name": "id", "type": "STRING" }] }))),
+            ],
             short("the columns are not those the statement was said to have"),
         ),
         (
@@ -117,8 +136,16 @@ fn a_result_is_whole_or_the_read_has_failed() {
             vec![ok(with(page(&[1], 1, None), "rows", json!([{ "f": [{ "v": "ann@x.io" }] }])))],
             "bigquery project `acme`: column `id`, row 1 of the result: not a whole number of 64 bits".into(),
         ),
-        ("half a page", vec![text("{\"rows\":[{\"f\":[{\"v\":\"ann@x.io\"}")], "bigquery project `acme`: a page of the result cannot be read: unexpected JSON at line 1, column 31".into()),
-        ("no JSON", vec![text("<html>ann@x.io")], "bigquery project `acme`: a page of the result cannot be read: unexpected JSON at line 1, column 1".into()),
+        (
+            "half a page",
+            vec![text("{\"rows\":[{\"f\":[{\"v\":\"ann@x.io\"}")],
+            "bigquery project `acme`: a page of the result cannot be read: unexpected JSON at line 1, column 31".into(),
+        ),
+        (
+            "no JSON",
+            vec![text("<html>ann@x.io")],
+            "bigquery project `acme`: a page of the result cannot be read: unexpected JSON at line 1, column 1".into(),
+        ),
         (
             "no end",
             [vec![first()], (0..40).map(|n| ok(page(&[], 3, Some(&n.to_string())))).collect()].concat(),
@@ -162,7 +189,10 @@ fn requests_are_those_of_the_documents() {
     );
     let looked = requests[0].json();
     assert_eq!(looked["configuration"]["dryRun"], true);
-    assert_eq!(looked["configuration"]["query"]["defaultDataset"], json!({ "projectId": "lake", "datasetId": "marts" }));
+    assert_eq!(
+        looked["configuration"]["query"]["defaultDataset"],
+        json!({ "projectId": "lake", "datasetId": "marts" })
+    );
     assert_eq!(looked["jobReference"]["location"], "EU");
     let run = requests[1].json();
     assert_eq!(run["query"], "select id from t");

@@ -132,7 +132,8 @@ fn serve(stream: &TcpStream, seen: &Mutex<Vec<Request>>, handler: &Handler) -> O
     let request = Request { method, target, headers, body: String::from_utf8(body).ok()? };
     seen.lock().unwrap().push(request.clone());
     let Answer::With(status, more, body) = handler(&request) else { return None };
-    let mut head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    let mut head =
+        format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in more {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

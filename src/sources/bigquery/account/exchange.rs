@@ -67,8 +67,9 @@ pub(super) async fn token(
     loop {
         let wait = match client.call(call.clone()).await {
             Ok(reply) if reply.status == 200 => {
-                return Granted::read(&reply.body)
-                    .ok_or_else(|| Error::failed(format!("{who}: what the token endpoint answered is no access token")));
+                return Granted::read(&reply.body).ok_or_else(|| {
+                    Error::failed(format!("{who}: what the token endpoint answered is no access token"))
+                });
             }
             Ok(reply) if reply.status == 429 || reply.status >= 500 => match patience.next(Some(&reply)) {
                 Some(wait) => wait,
@@ -141,7 +142,11 @@ mod tests {
                 "clock",
             ),
             (r#"{"error":"invalid_grant","error_description":"Token has been expired or revoked."}"#, 400, "login"),
-            (r#"{"error":"invalid_grant","error_subtype":"invalid_rapt","error_description":"reauth related error (invalid_rapt)"}"#, 400, "login"),
+            (
+                r#"{"error":"invalid_grant","error_subtype":"invalid_rapt","error_description":"reauth related error (invalid_rapt)"}"#,
+                400,
+                "login",
+            ),
             ("<html>", 503, "run again"),
             ("", 401, "check the credentials"),
         ];
@@ -153,7 +158,8 @@ mod tests {
 
     #[test]
     fn tokens_are_read() {
-        let read = |text: &str| Granted::read(text.as_bytes()).map(|g| (g.token.expose().to_owned(), g.lives.as_secs()));
+        let read =
+            |text: &str| Granted::read(text.as_bytes()).map(|g| (g.token.expose().to_owned(), g.lives.as_secs()));
         assert_eq!(read(r#"{"access_token":"t","expires_in":3599}"#), Some(("t".to_owned(), 3599)));
         assert_eq!(read(r#"{"access_token":"t","expires_in":-1}"#), Some(("t".to_owned(), 0)));
         assert_eq!(read(r#"{"access_token":"t"}"#), Some(("t".to_owned(), 3600)));

@@ -141,8 +141,7 @@ impl Account {
     async fn by_key(&self, key: &ServiceAccountKey) -> Result<Granted> {
         let assertion = key.assertion(jiff::Timestamp::now().as_second())?;
         self.redactor.add(assertion.clone());
-        let form =
-            [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion.expose())];
+        let form = [("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), ("assertion", assertion.expose())];
         let who = format!("service account `{}`", key.client_email);
         exchange::token(&key.token_uri, &form, &who, &self.connection, &self.redactor).await
     }
