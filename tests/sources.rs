@@ -12,6 +12,7 @@ mod snowflake;
 mod spark;
 mod sql;
 mod sqlite;
+mod tested;
 
 use std::path::Path;
 use std::sync::Arc;

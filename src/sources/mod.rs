@@ -7,6 +7,7 @@ mod bigquery;
 mod channel;
 mod columns;
 mod command;
+mod dialect;
 mod files;
 mod interval;
 mod normal;
@@ -27,6 +28,7 @@ use crate::manifest::source::SourceType;
 use crate::postgres::Server;
 use crate::postgres::account::Account;
 use crate::secret::Connection;
+pub use dialect::Dialect;
 use postgres::Flavour;
 use spelling::Spelling;
 
@@ -90,15 +92,6 @@ pub enum Query {
         /// A condition in the source's dialect.
         filter: Option<String>,
     },
-}
-
-/// The SQL a source speaks, where statements of ours have to fit it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// SQLite's; also that of files.
-    Sqlite,
-    /// PostgreSQL's.
-    Postgres,
 }
 
 /// Somewhere rows come from.

@@ -30,10 +30,12 @@ impl Spelling {
         if name.contains(['"', '`']) {
             return name.to_owned();
         }
-        name.split('.')
-            .map(|part| self.quoted(self.server_name(part).as_deref().unwrap_or(part)))
-            .collect::<Vec<_>>()
-            .join(".")
+        name.split('.').map(|part| self.column(part)).collect::<Vec<_>>().join(".")
+    }
+
+    /// A column by the name manifests have for it.
+    pub fn column(self, name: &str) -> String {
+        self.quoted(self.server_name(name).as_deref().unwrap_or(name))
     }
 
     /// The name the server has for one that is written without quotes; `None` where it is the same.
@@ -59,7 +61,7 @@ impl Spelling {
             Query::Table { name, columns, filter } => (name, columns, filter),
         };
         let kept = |c: &&String| hint.is_none_or(|hint| hint.contains(c));
-        let column = |name: &String| self.quoted(self.server_name(name).as_deref().unwrap_or(name));
+        let column = |name: &String| self.column(name);
         let columns = match (columns, hint) {
             (Some(names), _) => names.iter().filter(kept).map(column).collect::<Vec<_>>(),
             (None, Some(hint)) => hint.iter().map(column).collect(),

@@ -27,7 +27,7 @@ use serde_json::json;
 use self::account::Account;
 use self::api::{Api, Place};
 use super::spelling::Spelling;
-use super::{BatchStream, Query, Source, channel};
+use super::{BatchStream, Dialect, Query, Source, channel};
 use crate::diagnostic::{Error, Result};
 use crate::http::guard;
 use crate::manifest::connection::BigqueryConnection;
@@ -125,6 +125,10 @@ impl Source for Bigquery {
             inner.runtime()?.block_on(reading).map_err(|error| inner.fault(error))
         })?;
         Ok(vec![stream])
+    }
+
+    fn dialect(&self) -> Option<Dialect> {
+        Some(Dialect::Bigquery)
     }
 
     fn facts(&self) -> Vec<String> {
