@@ -136,11 +136,14 @@ fn the_same_rows_give_the_same_plan_and_the_same_records() {
     let folder = tempfile::tempdir().unwrap();
     parquet(folder.path());
     let files = json!({ "path": folder.path() });
-    let same = |kind: &str, connection: Value, table: &str, without: &[&str]| {
-        let expected = outcome("files", &files, table, without);
-        let got = outcome(kind, &connection, table, without);
+    let same_from = |kind: &str, connection: Value, (there, here): (&str, &str), without: &[&str]| {
+        let expected = outcome("files", &files, here, without);
+        let got = outcome(kind, &connection, there, without);
         assert!(got.records == expected.records, "{kind}\n{}\nis not\n{}", got.records, expected.records);
         assert!(got.plan == expected.plan, "{kind}\n{}\nis not\n{}", got.plan, expected.plan);
+    };
+    let same = |kind: &str, connection: Value, table: &str, without: &[&str]| {
+        same_from(kind, connection, (table, table), without);
     };
     // The digits of every number arrive.
     let all = outcome("files", &files, "t", &[]).records;
@@ -200,7 +203,8 @@ fn the_same_rows_give_the_same_plan_and_the_same_records() {
     }
 
     if let Some(server) = crate::bqemulator::server() {
-        // Floats are doubles, and its JSON keeps `2.50` as `2.5`, so that JSON is text here; an array is never null.
+        // Floats are doubles, and its JSON keeps `2.50` as `2.5`, so that JSON is text here; an array is never null. The
+        // emulator alone loses digits where rows are made together (bqemulator 1.4.0).
         let dataset = server.dataset(
             "create table DATASET.t (id int64, email string, seats int64, big int64, amount numeric(18, 4), \
              wide bignumeric(38, 10), ratio float64, small float64, active bool, since date, clock time, seen datetime, \
@@ -210,16 +214,17 @@ fn the_same_rows_give_the_same_plan_and_the_same_records() {
              0.1, 0.1, true, date '2026-01-02', time '10:30:00.5', datetime '2026-01-02 10:00:00.123456', \
              timestamp '2026-01-02 10:00:00Z', interval '1-2 3 4:5:6.5' year to second, \
              '6f9619ff-8b86-d011-b42d-00c04fc964ff', '{\"a\": [1, 2.50], \"b\": {\"c\": null}}', ['x', 'y'], \
-             from_hex('00ff')), \
-             (2, \"b, 'ob'@x.io\", -1, -9223372036854775808, numeric '-0.0001', bignumeric '-0.0000000001', 1e300, -2.5, \
+             from_hex('00ff'));\n\
+             insert into DATASET.t values (2, \"b, 'ob'@x.io\", -1, -9223372036854775808, numeric '-0.0001', bignumeric '-0.0000000001', 1e300, -2.5, \
              false, date '1969-12-31', time '00:00:00', datetime '1969-12-31 23:59:59', \
              timestamp '1969-12-31 23:59:59.999999Z', interval '0-0 0 0:0:0' year to second, \
-             '00000000-0000-0000-0000-000000000000', '[]', [], from_hex('')), \
-             (3, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)",
+             '00000000-0000-0000-0000-000000000000', '[]', [], from_hex(''));\n\
+             insert into DATASET.t values (3, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null)",
         );
         let connection = server.connection(&dataset);
-        same("bigquery", connection.clone(), &format!("{dataset}.t"), &["tags"]);
-        same("bigquery", connection, &format!("{dataset}.t where id < 3"), &[]);
+        let there = format!("{dataset}.t");
+        same_from("bigquery", connection.clone(), (&there, "t"), &["tags"]);
+        same_from("bigquery", connection, (&format!("{there} where id < 3"), "t where id < 3"), &[]);
     }
 
     if let Some(server) = crate::spark::server() {

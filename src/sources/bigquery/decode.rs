@@ -1,5 +1,7 @@
 //! Values of the API's JSON into the columns under construction. What cannot be read is said without the value.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
@@ -39,8 +41,7 @@ fn push_text(column: &mut Column, kind: &Kind, value: &str) -> Result<(), &'stat
         Column::Boolean(b) => b.append_value(text::boolean(value).ok_or("not a boolean")?),
         Column::Int64(b) => b.append_value(value.parse().map_err(|_| "not a whole number of 64 bits")?),
         Column::Float64(b) => b.append_value(value.parse().map_err(|_| "not a floating point number")?),
-        Column::Text(b, TextKind::Decimal) if text::is_decimal(value) => b.append_value(value),
-        Column::Text(_, TextKind::Decimal) => return Err("not a decimal number"),
+        Column::Text(b, TextKind::Decimal) => b.append_value(digits(value).ok_or("not a decimal number")?),
         Column::Text(b, _) if *kind == Kind::Interval => b.append_value(span(value).ok_or("not an interval")?),
         Column::Text(b, _) => b.append_value(value),
         Column::Binary(b) => b.append_value(BASE64_STANDARD.decode(value).map_err(|_| "bytes that are not Base64")?),
@@ -53,13 +54,41 @@ fn push_text(column: &mut Column, kind: &Kind, value: &str) -> Result<(), &'stat
             _ => return Err("not a date with a time of day"),
         },
         Column::Decimal(b, scale) => {
-            b.append_value(text::scaled(value, *scale).ok_or("more decimals than its type has")?)
+            let digits = digits(value).ok_or("not a decimal number")?;
+            b.append_value(text::scaled(&digits, *scale).ok_or("more decimals than its type has")?);
         }
         Column::Int16(_) | Column::Int32(_) | Column::Float32(_) | Column::List(_) | Column::Struct(_) => {
             return Err("a value is not of the shape of its type");
         }
     }
     Ok(())
+}
+
+/// A decimal number without an exponent: emulators write small ones as `-1E-10`.
+fn digits(text: &str) -> Option<Cow<'_, str>> {
+    let Some((number, exponent)) = text.split_once(['E', 'e']) else {
+        return text::is_decimal(text).then_some(Cow::Borrowed(text));
+    };
+    let exponent: i32 = exponent.parse().ok().filter(|exponent| (-80..=80).contains(exponent))?;
+    if !text::is_decimal(number) {
+        return None;
+    }
+    let (sign, number) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let all = format!("{whole}{fraction}");
+    // Where the point is to be, counted from the left; there are never more than a few hundred digits.
+    let point = i32::try_from(whole.len()).ok()? + exponent;
+    let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
+    let length = i32::try_from(all.len()).ok()?;
+    let (left, right) = match usize::try_from(point) {
+        Ok(point) if point > 0 && point < all.len() => {
+            let (left, right) = all.split_at_checked(point)?;
+            (left.to_owned(), right.to_owned())
+        }
+        _ if point > 0 => (format!("{all}{}", zeros(point - length)), "0".to_owned()),
+        _ => ("0".to_owned(), format!("{}{all}", zeros(-point))),
+    };
+    Some(Cow::Owned(format!("{sign}{left}.{right}")))
 }
 
 /// An interval in BigQuery's canonical form, `[-]Y-M [-]D [-]H:M:S[.F]`, in ISO 8601.
@@ -135,6 +164,10 @@ mod tests {
             ("FLOAT", r#""-Infinity""#, "-inf"),
             ("NUMERIC", r#""99999999999999999999999999999.999999999""#, "99999999999999999999999999999.999999999"),
             ("NUMERIC", r#""-0.5""#, "-0.500000000"),
+            ("NUMERIC", r#""-1E-9""#, "-0.000000001"),
+            ("BIGNUMERIC", r#""0E-10""#, "0.00000000000"),
+            ("BIGNUMERIC", r#""1.25E+3""#, "1250.0"),
+            ("BIGNUMERIC", r#""-1.25E+1""#, "-12.5"),
             (
                 "BIGNUMERIC",
                 r#""1234567890123456789012345678901234567890.12345""#,
@@ -170,7 +203,9 @@ mod tests {
             ("INTEGER", r#""7777.5""#),
             ("FLOAT", r#""7777x""#),
             ("NUMERIC", r#""7777.1234567891""#),
-            ("BIGNUMERIC", r#""7777e5""#),
+            ("BIGNUMERIC", r#""7777e5x""#),
+            ("BIGNUMERIC", r#""7777E9999""#),
+            ("BIGNUMERIC", r#""7777E""#),
             ("BYTES", r#""7777*""#),
             ("DATE", r#""7777-02-30""#),
             ("TIME", r#""7777""#),
@@ -196,7 +231,7 @@ mod tests {
         #[test]
         fn no_text_panics(value in "\\PC*") {
             let value = serde_json::to_string(&value).unwrap();
-            for kind in ["INTEGER", "NUMERIC", "BYTES", "DATE", "TIME", "DATETIME", "TIMESTAMP", "INTERVAL"] {
+            for kind in ["INTEGER", "NUMERIC", "BIGNUMERIC", "BYTES", "DATE", "TIME", "DATETIME", "TIMESTAMP", "INTERVAL"] {
                 let _ = plain(kind, &value);
             }
         }
