@@ -140,7 +140,8 @@ mod tests {
     fn read(shape: &str, value: &str) -> Result<String, String> {
         let shape: Shape = serde_json::from_str(&format!(r#"{{"fields":[{shape}]}}"#)).unwrap();
         let (field, kind) = columns(&shape).unwrap().remove(0);
-        let boxed: Boxed<'_> = serde_json::from_str(&format!(r#"{{"v":{value}}}"#)).map_err(|e| e.to_string())?;
+        let json = format!(r#"{{"v":{value}}}"#);
+        let boxed: Boxed<'_> = serde_json::from_str(&json).map_err(|e| e.to_string())?;
         let mut rows = Rows::new(Arc::new(Schema::new(vec![field]))).unwrap();
         push(&mut rows.columns[0], &kind, &boxed.cell)?;
         rows.end_row(1);

@@ -12,12 +12,12 @@ use crate::project::{Project, Ran};
 
 /// The API and the token endpoint of one stand-in: it grants the tokens named, one after the other, and takes the last.
 fn google(tokens: &'static [&'static str]) -> StandIn {
-    let granted = Mutex::new(0);
+    let granted = Mutex::new(0_usize);
     StandIn::new(Box::new(move |request| {
         let mut granted = granted.lock().unwrap();
         match request.line().as_str() {
             "POST /token" | "GET /computeMetadata/v1/instance/service-accounts/default/token" => {
-                let token = tokens[*granted.min(&mut (tokens.len() - 1))];
+                let token = tokens[(*granted).min(tokens.len() - 1)];
                 *granted += 1;
                 let answer = json!({ "access_token": token, "expires_in": 3599, "token_type": "Bearer" });
                 Answer::With(200, vec![("Metadata-Flavor", "Google".to_owned())], answer.to_string())
