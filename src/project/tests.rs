@@ -95,7 +95,7 @@ fn environments_swap_and_guards_are_merged() {
 fn names_are_quoted_as_the_source_quotes_them() {
     for (source, quoted) in [
         ("type: sqlite\nconnection: { path: shop.db }", "\"id\", \"Plan\""),
-        ("type: snowflake\nconnection: { account: a }", "\"ID\", \"Plan\""),
+        ("type: snowflake\nconnection: { account: a }", "\"ID\", \"PLAN\""),
         ("type: bigquery\nconnection: { project: p }", "`id`, `Plan`"),
         ("type: spark\nconnection: { host: h }", "`id`, `Plan`"),
         ("type: mysql\nconnection: { host: h, user: u }", "`id`, `Plan`"),
