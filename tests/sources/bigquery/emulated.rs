@@ -31,13 +31,9 @@ fn types_and_values() {
         ("timestamp '2026-11-22 10:00:00+01:00'", "Timestamp(µs, \"UTC\")", "2026-11-22T09:00:00Z"),
         ("timestamp '1969-12-31 23:59:59.999999Z'", "Timestamp(µs, \"UTC\")", "1969-12-31T23:59:59.999999Z"),
         ("interval '1-2 3 4:5:6.5' year to second", "Utf8", "P1Y2M3DT4H5M6.5S"),
-        ("['x', 'y']", "List(Utf8, field: 'item')", "[x, y]"),
+        ("['x', 'y']", "List(Utf8)", "[x, y]"),
         ("struct(1 as a, 'q' as b)", "Struct(\"a\": Int64, \"b\": Utf8)", "{a: 1, b: q}"),
-        (
-            "[struct(1 as a, ['z'] as b)]",
-            "List(Struct(\"a\": Int64, \"b\": List(Utf8, field: 'item')), field: 'item')",
-            "[{a: 1, b: [z]}]",
-        ),
+        ("[struct(1 as a, ['z'] as b)]", "List(Struct(\"a\": Int64, \"b\": List(Utf8)))", "[{a: 1, b: [z]}]"),
         ("cast(null as string)", "Utf8", "∅"),
     ];
     let mut wrong = Vec::new();
