@@ -36,7 +36,7 @@ const MOST: usize = 64 << 10;
 pub async fn metadata(path: &str) -> Result<Reply, CallError> {
     let place = variable("GCE_METADATA_HOST").filter(|host| !host.is_empty());
     let place = place.unwrap_or_else(|| ADDRESS.to_owned());
-    let url = Url::parse(&format!("http://{place}{path}")).ok().filter(|url| stays_near(url));
+    let url = Url::parse(&format!("http://{place}{path}")).ok().filter(stays_near);
     let Some(url) = url else {
         return Err(CallError::Forbidden {
             message: format!("`{place}` is no place of a metadata service"),
