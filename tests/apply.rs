@@ -39,10 +39,10 @@ fn forged(project: &Project, file: &str, change: impl Fn(&str, Vec<u8>) -> Optio
     let plain = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     for at in 0..archive.len() {
         let mut entry = archive.by_index(at).unwrap();
-        let mut bytes = Vec::new();
+        let (name, mut bytes) = (entry.name().unwrap().into_owned(), Vec::new());
         entry.read_to_end(&mut bytes).unwrap();
-        if let Some(bytes) = change(entry.name(), bytes) {
-            forged.start_file(entry.name(), plain).unwrap();
+        if let Some(bytes) = change(&name, bytes) {
+            forged.start_file(name, plain).unwrap();
             forged.write_all(&bytes).unwrap();
         }
     }
@@ -61,7 +61,9 @@ fn a_plan_file_that_was_changed_is_not_applied() {
     };
     type Change<'a> = (&'a str, &'a str, &'a dyn Fn(Vec<u8>) -> Option<Vec<u8>>);
     let changes: [Change<'_>; 5] = [
-        ("what is sent", "operations/people/0000.parquet", &|b| Some(replaced(b, "p10@example.com", "evil@example.co"))),
+        ("what is sent", "operations/people/0000.parquet", &|b| {
+            Some(replaced(b, "p10@example.com", "evil@example.co"))
+        }),
         ("what was reviewed", "plan.json", &|b| Some(replaced(b, "\"added\": 20", "\"added\":  2"))),
         ("how a record is made", "bound.json", &|b| Some(replaced(b, "\"column\": \"plan\"", "\"column\": \"name\""))),
         ("what is counted", "queried/people.keys", &|_| None),

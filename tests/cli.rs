@@ -94,7 +94,8 @@ fn a_wrong_command_line_exits_with_1_and_never_with_the_2_of_changes() {
 
 #[test]
 fn schemas_are_written_into_the_project_and_a_page_of_the_user_is_left_alone() {
-    let project = Project::new(&[("syncline.yaml", "name: test\n"), ("docs/manifests.md", "# Ours\n"), ("syncs/a", "")]);
+    let project =
+        Project::new(&[("syncline.yaml", "name: test\n"), ("docs/manifests.md", "# Ours\n"), ("syncs/a", "")]);
     let below = |arguments: &[&str]| {
         let code = project.command(arguments).current_dir(project.path("syncs")).status().unwrap().code();
         code.unwrap()

@@ -147,7 +147,9 @@ fn rejected(
         return Ok(match run.syncs.iter().map(|sync| sync.pending).sum::<u64>() {
             0 if run.error.is_none() => format!("Every row of run {id} was taken.\n"),
             0 => format!("Nothing of run {id} was refused.\n"),
-            pending => format!("Nothing of run {id} was refused, but {pending} rows were not sent: `syncline runs show {id}`\n"),
+            pending => format!(
+                "Nothing of run {id} was refused, but {pending} rows were not sent: `syncline runs show {id}`\n"
+            ),
         });
     }
     let mut text = String::new();

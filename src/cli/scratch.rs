@@ -33,8 +33,8 @@ impl Scratch {
         let state = project.root.join(project.environment.state.path.as_deref().unwrap_or(".syncline"));
         sweep(&state, PREFIX);
         let make = || {
-            let beside = fs::create_dir_all(&state)
-                .and_then(|()| tempfile::Builder::new().prefix(PREFIX).tempdir_in(&state));
+            let beside =
+                fs::create_dir_all(&state).and_then(|()| tempfile::Builder::new().prefix(PREFIX).tempdir_in(&state));
             let folder = match beside {
                 Err(e) if matches!(e.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
                     let folder = tempfile::Builder::new().prefix(ELSEWHERE).tempdir()?;

@@ -99,9 +99,8 @@ impl Project {
     /// Where a guard of a sync is written: in its manifest, for the environment, or for the whole project. Where it is not
     /// written at all, the place is that of the sync.
     pub fn guard_place(&self, sync: &ResolvedSync, guard: &str) -> Option<Place> {
-        let written = |document: &Arc<Document>, pointer: String| {
-            document.key_span(&pointer).map(|_| document.place(&pointer))
-        };
+        let written =
+            |document: &Arc<Document>, pointer: String| document.key_span(&pointer).map(|_| document.place(&pointer));
         let settings = |pointer: String| self.settings.as_ref().and_then(|document| written(document, pointer));
         let environment = escape(&self.environment.name);
         written(&sync.document, format!("/guards/{guard}"))

@@ -187,12 +187,12 @@ fn misplaced(tree: &dyn Tree, out: &mut Vec<Diagnostic>) {
     let mut paths = tree.list("").unwrap_or_default();
     let mut folders: Vec<String> = Kind::ALL.iter().filter_map(|kind| kind.folder()).map(str::to_owned).collect();
     folders.dedup();
+    let within = |folder: &str, names: Vec<String>| -> Vec<String> {
+        names.into_iter().map(|name| format!("{folder}/{name}")).collect()
+    };
     for _ in 0..MISPLACED_DEPTH {
-        let below = |folder: &String| tree.folders(folder).into_iter().map(move |name| format!("{folder}/{name}"));
-        folders = folders.iter().flat_map(below).collect();
-        paths.extend(folders.iter().flat_map(|folder| {
-            tree.list(folder).unwrap_or_default().into_iter().map(move |name| format!("{folder}/{name}"))
-        }));
+        folders = folders.iter().flat_map(|folder| within(folder, tree.folders(folder))).collect();
+        paths.extend(folders.iter().flat_map(|folder| within(folder, tree.list(folder).unwrap_or_default())));
     }
     for name in paths.into_iter().take(MISPLACED_FILES) {
         if name == PROJECT_FILE || !(name.ends_with(".yaml") || name.ends_with(".yml")) {

@@ -97,7 +97,9 @@ pub(super) fn make(
         match planned {
             Ok(mut part) => {
                 part.schedule = board.syncs.get(&name).map(scheduling::scheduled);
-                plan.refusals.extend(guards::refusals(&part, |guard| project.guard_place(sync, guard).map(|place| written(&place))));
+                plan.refusals.extend(guards::refusals(&part, |guard| {
+                    project.guard_place(sync, guard).map(|place| written(&place))
+                }));
                 let refusing = part.tests.iter().filter(|test| test.refuses());
                 plan.refusals.extend(refusing.filter_map(|test| test.notice(&name)));
                 plan.syncs.push(part);
@@ -159,7 +161,8 @@ pub(super) fn make(
 /// Syncs of the state that no manifest names any more: what they have sent stays where it is, and nobody keeps it up.
 fn ownerless<'a>(project: &'a Project, state: &'a Reading) -> impl Iterator<Item = Notice> + 'a {
     let renamed = |name: &String| project.syncs.values().any(|sync| sync.sync.moved_from.as_ref() == Some(name));
-    let gone = state.document().syncs.iter().filter(move |(name, _)| !project.syncs.contains_key(*name) && !renamed(name));
+    let gone =
+        state.document().syncs.iter().filter(move |(name, _)| !project.syncs.contains_key(*name) && !renamed(name));
     gone.filter(|(_, entry)| entry.rows > 0).map(|(name, entry)| {
         let records = if entry.rows == 1 { "1 row".to_owned() } else { format!("{} rows", entry.rows) };
         Notice {

@@ -99,7 +99,9 @@ impl Tree for Directory {
     }
 
     fn folders(&self, folder: &str) -> Vec<String> {
-        let Some(entries) = self.inside(folder).ok().and_then(|folder| folder.read_dir().ok()) else { return Vec::new() };
+        let Some(entries) = self.inside(folder).ok().and_then(|folder| folder.read_dir().ok()) else {
+            return Vec::new();
+        };
         let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
         let mut names: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.retain(|name| !name.starts_with('.'));
