@@ -2,6 +2,7 @@
 //! with the next one.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,14 +23,23 @@ pub struct Aside {
 
 impl Aside {
     /// A new folder in `parent`, its name beginning with `prefix`; those of that prefix whose command is dead are removed.
+    /// Where nothing can be written there, it is one for temporary files: a plan needs to read the state, no more.
     ///
     /// # Errors
     /// It cannot be made.
     pub fn new(parent: &Path, prefix: &str) -> Result<Self> {
         sweep(parent, prefix);
         let make = || {
-            super::local::make_folder(parent)?;
-            let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?;
+            let beside = super::local::make_folder(parent);
+            let folder = match beside.and_then(|()| tempfile::Builder::new().prefix(prefix).tempdir_in(parent)) {
+                Err(e) if matches!(e.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
+                    let prefix = format!("syncline-{prefix}");
+                    let folder = tempfile::Builder::new().prefix(&prefix).tempdir()?;
+                    folder.path().parent().into_iter().for_each(|parent| sweep(parent, &prefix));
+                    folder
+                }
+                beside => beside?,
+            };
             let alive = File::create(folder.path().join(ALIVE))?;
             alive.lock()?;
             Ok(Self { folder, _alive: alive })

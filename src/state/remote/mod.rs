@@ -62,7 +62,8 @@ impl Remote {
     }
 
     fn new(objects: Arc<dyn Objects>, beside: &Path, environment: &str) -> Result<Self> {
-        local::make_private(beside)?;
+        // Where nothing can be written there, the folder is elsewhere.
+        let _ = local::make_private(beside);
         let cache = Aside::new(beside, "remote-")?;
         let place = format!("{}/{environment}", objects.place());
         let environment = environment.to_owned();
