@@ -208,9 +208,8 @@ impl Index {
             if let Some(block) = step.checked_sub(2) {
                 let rows = block * BLOCK..block * BLOCK + keys_of(block).len();
                 let places = places[block % STAGES].iter();
-                let here = rows.zip(places).map(|(row, (start, end, word))| {
-                    with(row, self.find_within(*start, *end, *word))
-                });
+                let here =
+                    rows.zip(places).map(|(row, (start, end, word))| with(row, self.find_within(*start, *end, *word)));
                 found.extend(here);
             }
         }

@@ -218,7 +218,9 @@ impl Dictionary {
 
     fn get(&self, at: usize, kind: Kind) -> Result<&[u8]> {
         let range = match kind {
-            Kind::Fixed(width) | Kind::Big(width) => at.checked_mul(width).map(|start| start..start.saturating_add(width)),
+            Kind::Fixed(width) | Kind::Big(width) => {
+                at.checked_mul(width).map(|start| start..start.saturating_add(width))
+            }
             _ => self.places.get(at).map(|(start, end)| *start..*end),
         };
         range.and_then(|range| self.page.buffer().get(range)).ok_or_else(|| broken("a value is not in the dictionary"))
