@@ -18,7 +18,7 @@ pub(super) const ENTRY_BYTES: usize = 2 * size_of::<u64>() + 4;
 /// The bits of a row hash that are no mark. Two versions of one row are taken for the same with a probability of 2⁻⁶².
 const ROW_BITS: u64 = !3;
 /// Keys looked up together: memory answers many requests at once, if they do not wait for each other.
-const BLOCK: usize = 32;
+const BLOCK: usize = 64;
 /// Blocks under way: of one the buckets are asked for, of the next one the entries, and the last one is looked up.
 const STAGES: usize = 3;
 
