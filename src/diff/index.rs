@@ -8,17 +8,19 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
-use super::memory::Words;
+use super::memory::Table;
 use super::rehash::Rehash;
 use super::snapshot::{self, Snapshot};
 use super::{DiffError, Hash, fingerprints};
 
 /// Bytes of memory a row of the snapshot takes.
-pub(super) const ENTRY_BYTES: usize = 2 * size_of::<u64>() + 2;
+pub(super) const ENTRY_BYTES: usize = 2 * size_of::<u64>() + 4;
 /// The bits of a row hash that are no mark. Two versions of one row are taken for the same with a probability of 2⁻⁶².
 const ROW_BITS: u64 = !3;
 /// Keys looked up together: memory answers many requests at once, if they do not wait for each other.
 const BLOCK: usize = 64;
+/// Blocks under way: of one the buckets are asked for, of the next one the entries, and the last one is looked up.
+const STAGES: usize = 3;
 
 /// What has become of a row of the snapshot so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +42,11 @@ pub(super) struct Index {
     /// marking touch one line of the cache.
     ///
     /// With the bits that decide on the bucket, at least 64 and for a million rows 82 bits of a key are compared: a key
-    /// that is not there is taken for one of the four or so in its bucket with a probability of 2⁻⁶².
-    words: Words,
+    /// that is not there is taken for one of the two or three in its bucket with a probability of 2⁻⁶².
+    words: Table<AtomicU64>,
     rows: usize,
     /// Where the entries of each bucket start; one more than there are buckets.
-    starts: Vec<AtomicU32>,
+    starts: Table<AtomicU32>,
     span: Span,
     first: usize,
     numbers: Numbers,
@@ -68,8 +70,8 @@ impl Span {
     fn new(low: Hash, high: Hash, rows: usize) -> Span {
         let (low, high) = ((low >> 64) as u64, (high >> 64) as u64);
         let span_bits = u64::BITS - high.saturating_sub(low).leading_zeros();
-        // About four entries a bucket.
-        let bucket_bits = (rows / 4).max(1).ilog2();
+        // Two to four entries a bucket, most of them in one line of the cache.
+        let bucket_bits = (rows / 2).max(1).ilog2();
         Span { low, high, shift: span_bits.saturating_sub(bucket_bits).min(63) }
     }
 
@@ -106,9 +108,8 @@ impl Index {
             None => (0, 0),
         };
         let span = Span::new(low, high, range.len());
-        let mut starts = Vec::new();
-        starts.resize_with(span.buckets() + 1, AtomicU32::default);
-        let mut words = Words::zeroed(range.len() * 2);
+        let starts = Table::<AtomicU32>::zeroed(span.buckets() + 1);
+        let mut words = Table::<AtomicU64>::zeroed(range.len() * 2);
         let mut jobs = Vec::new();
         let (mut start, mut at) = (0, 0);
         let mut words_left = words.as_mut_slice();
@@ -130,7 +131,7 @@ impl Index {
             let wanted = (length < rows).then_some(wanted);
             jobs.push((
                 jobs.len(),
-                Load { snapshot, group, wanted, at, words, numbers, span, starts: &starts, rehash },
+                Load { snapshot, group, wanted, at, words, numbers, span, starts: starts.as_slice(), rehash },
             ));
             at += length;
         }
@@ -159,32 +160,58 @@ impl Index {
                 Some((_, bucket)) => bucket + 1,
                 None => 0,
             };
-            fill(&starts, from, bucket, at);
+            fill(starts.as_slice(), from, bucket, at);
             before = Some((last, end));
         }
-        fill(&starts, before.map_or(0, |(_, bucket)| bucket + 1), span.buckets(), range.len());
+        fill(starts.as_slice(), before.map_or(0, |(_, bucket)| bucket + 1), span.buckets(), range.len());
         Ok(Index { words, rows: range.len(), starts, span, first: range.start, numbers })
     }
 
-    /// Looks up the keys of a batch; `found` gets, row by row, where in the index each is.
+    /// Looks up the keys of a batch; `found` gets, row by row, where in the index each is, or [`ABSENT`].
     pub(super) fn find_all(&self, keys: &[Hash], found: &mut Vec<u32>) {
+        self.look_up(keys, found, |_, at| at);
+    }
+
+    /// As [`Index::find_all`], and marks what is the same and was not seen before as such: it is [`SETTLED`].
+    pub(super) fn settle_all(&self, keys: &[Hash], rows: &[Hash], found: &mut Vec<u32>) {
+        self.look_up(keys, found, |row, at| match rows.get(row) {
+            // While the entry is still in the nearest cache.
+            Some(hash) if at != ABSENT && self.settle(at as usize, *hash) => SETTLED,
+            _ => at,
+        });
+    }
+
+    #[inline]
+    fn look_up(&self, keys: &[Hash], found: &mut Vec<u32>, with: impl Fn(usize, u32) -> u32) {
         found.clear();
-        let mut places = [(0u32, 0u32, 0u64); BLOCK];
-        for block in keys.chunks(BLOCK) {
-            for (place, key) in places.iter_mut().zip(block) {
+        found.reserve(keys.len());
+        let mut places = [[(0u32, 0u32, 0u64); BLOCK]; STAGES];
+        let blocks = keys.len().div_ceil(BLOCK);
+        let keys_of = |block: usize| keys.get(block * BLOCK..keys.len().min((block + 1) * BLOCK)).unwrap_or_default();
+        for step in 0..blocks + STAGES - 1 {
+            for (place, key) in places[step % STAGES].iter_mut().zip(keys_of(step)) {
                 *place = (0, 0, 0);
                 if let Some((bucket, word)) = self.span.place(*key) {
                     *place = (bucket as u32, bucket as u32 + 1, word);
-                    prefetch(&self.starts, bucket);
+                    prefetch(self.starts.as_slice(), bucket);
                 }
             }
-            for place in &mut places[..block.len()] {
-                if place.1 != 0 {
-                    *place = (self.start(place.0 as usize), self.start(place.1 as usize), place.2);
-                    prefetch(self.words.as_slice(), place.0 as usize * 2);
+            if let Some(block) = step.checked_sub(1) {
+                for place in &mut places[block % STAGES][..keys_of(block).len()] {
+                    if place.1 != 0 {
+                        *place = (self.start(place.0 as usize), self.start(place.1 as usize), place.2);
+                        prefetch(self.words.as_slice(), place.0 as usize * 2);
+                        prefetch(self.words.as_slice(), (place.1 as usize * 2).saturating_sub(1));
+                    }
                 }
             }
-            found.extend(places[..block.len()].iter().map(|(start, end, word)| self.find_within(*start, *end, *word)));
+            if let Some(block) = step.checked_sub(2) {
+                let rows = block * BLOCK..block * BLOCK + keys_of(block).len();
+                let places = places[block % STAGES].iter();
+                let here =
+                    rows.zip(places).map(|(row, (start, end, word))| with(row, self.find_within(*start, *end, *word)));
+                found.extend(here);
+            }
         }
     }
 
@@ -196,7 +223,7 @@ impl Index {
     }
 
     fn start(&self, bucket: usize) -> u32 {
-        self.starts.get(bucket).map_or(0, |start| start.load(Ordering::Relaxed))
+        self.starts.as_slice().get(bucket).map_or(0, |start| start.load(Ordering::Relaxed))
     }
 
     #[inline]
@@ -213,6 +240,15 @@ impl Index {
     /// True when the row at this place has this hash.
     pub(super) fn same(&self, at: usize, row: Hash) -> bool {
         (self.row(at).load(Ordering::Relaxed) ^ row as u64) & ROW_BITS == 0
+    }
+
+    /// Marks the row at this place as the same, if it is and was not seen before; else nothing is done.
+    #[inline]
+    fn settle(&self, at: usize, row: Hash) -> bool {
+        let cell = self.row(at);
+        let bits = row as u64 & ROW_BITS;
+        cell.load(Ordering::Relaxed) == bits
+            && cell.compare_exchange(bits, bits | Mark::Same as u64, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Marks a row as seen; false when it had been seen before: it is then marked as such.
@@ -256,7 +292,7 @@ impl Index {
     pub(super) fn heads(&self) -> impl Iterator<Item = (u64, Mark)> + '_ {
         let mut bucket = 0;
         self.marks().enumerate().map(move |(at, mark)| {
-            while bucket + 2 < self.starts.len() && self.start(bucket + 1) as usize <= at {
+            while bucket + 2 < self.starts.as_slice().len() && self.start(bucket + 1) as usize <= at {
                 bucket += 1;
             }
             // Bucket and word are all bits of the distance to the lowest head but the last `shift`, which are no part
@@ -280,6 +316,8 @@ impl Index {
 
 /// Where a key is that is not in the index.
 pub(super) const ABSENT: u32 = u32::MAX;
+/// Where a key is that is in the index, and of which nothing is left to be done (see [`Index::settle_all`]).
+pub(super) const SETTLED: u32 = u32::MAX - 1;
 
 /// Buckets `from..=to` start at row `at`.
 fn fill(starts: &[AtomicU32], from: usize, to: usize, at: usize) {

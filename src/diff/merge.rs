@@ -92,6 +92,10 @@ pub fn merge<E: Into<Error>>(
         sorter.push(tag, batch)?;
     }
     let runs = sorter.finish()?;
+    let unique = match meta.key.as_slice() {
+        [(only, _)] => Some(only.clone()),
+        _ => None,
+    };
     let mut columns = Columns::new(old, runs.iter().map(|(tag, _)| tag), meta, values)?;
     let takeover = old.map(|old| Takeover::new(old, &mut columns)).unwrap_or_default();
     let schema = columns.schema();
@@ -105,7 +109,7 @@ pub fn merge<E: Into<Error>>(
         let (columns, schema) = (columns.clone(), schema.clone());
         sources.push(Box::new(run.read()?.map(move |batch| adapt_new(&columns, &schema, &tag, &batch?))));
     }
-    let mut writer = Writer::create(out, &schema)?;
+    let mut writer = Writer::create(out, &schema, unique.as_deref())?;
     // The last row of a batch waits: the next batch may have a later one for the same key.
     let mut waiting: Option<RecordBatch> = None;
     let mut merged = Merged::new(sources)?;

@@ -25,6 +25,7 @@ mod mappings;
 mod memory;
 mod merge;
 mod old;
+mod pages;
 mod queried;
 mod rehash;
 mod rekey;
@@ -36,6 +37,7 @@ mod settle;
 mod sip;
 pub mod snapshot;
 mod threads;
+mod window;
 
 #[cfg(test)]
 mod tests;

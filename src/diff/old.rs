@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema};
-use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection, RowSelector};
 
-use super::runs::{Run, Sorter};
+use super::pages;
+use super::runs::{ROWS, Run, Sorter};
 use super::snapshot::{HEAD, Snapshot, hash_array, hash_field, hashes};
 use super::{DiffError, Hash, threads};
 
@@ -59,25 +60,69 @@ pub(super) fn fetch(
     }
     let jobs = Mutex::new(jobs);
     let next = || jobs.lock().map_or(None, |mut jobs| jobs.pop());
-    let names: Vec<&str> = snapshot.schema().fields().iter().skip(HEAD).map(|f| f.name().as_str()).collect();
-    let fields = snapshot.schema().fields().iter().skip(HEAD).map(|f| f.as_ref().clone());
-    let head = [hash_field("_order"), snapshot.schema().field(0).clone(), snapshot.schema().field(2).clone()];
-    let schema = Arc::new(Schema::new(head.into_iter().chain(fields).collect::<Vec<Field>>()));
+    // A snapshot that was opened has all columns of the head.
+    let fields = snapshot.schema().fields();
+    let head = [hash_field("_order"), fields[0].as_ref().clone(), fields[2].as_ref().clone()];
+    let values = fields.iter().skip(HEAD).map(|f| f.as_ref().clone());
+    let schema = Arc::new(Schema::new(head.into_iter().chain(values).collect::<Vec<Field>>()));
     let runs = threads::all(threads, |_| {
         let mut sorter = Sorter::new(scratch, memory / threads.max(1));
         while let Some((group, rows, start, wanted)) = next() {
-            let mut order = wanted.iter().map(|(_, order)| u128::from(*order));
-            let positions = wanted.iter().map(|(position, _)| (position - start) as usize);
-            for batch in snapshot.read(vec![group], Some(select(positions, rows)), &[0, 2], &names)? {
-                let batch = batch.map_err(|e| snapshot.unreadable(&e))?;
-                let order = hash_array(order.by_ref().take(batch.num_rows()));
-                let columns = std::iter::once(order).chain(batch.columns().iter().cloned()).collect();
+            let positions: Vec<usize> = wanted.iter().map(|(position, _)| (position - start) as usize).collect();
+            let mut group = Group::open(snapshot, group, &positions, rows)?;
+            for (wanted, positions) in wanted.chunks(ROWS).zip(positions.chunks(ROWS)) {
+                let order = hash_array(wanted.iter().map(|(_, order)| u128::from(*order)));
+                let mut columns = vec![order];
+                columns.extend(group.take(positions)?);
                 sorter.push((), RecordBatch::try_new(schema.clone(), columns)?)?;
             }
         }
         sorter.finish()
     })?;
     Ok(runs.into_iter().flatten().map(|((), run)| run).collect())
+}
+
+/// The columns of a row group that are fetched: key hash, mapping number, and all with values.
+struct Group<'a> {
+    snapshot: &'a Snapshot,
+    columns: Vec<Option<pages::Column>>,
+    /// What is not read from pages, in the order of the columns.
+    others: Option<ParquetRecordBatchReader>,
+}
+
+impl Group<'_> {
+    fn open<'a>(
+        snapshot: &'a Snapshot,
+        group: usize,
+        positions: &[usize],
+        rows: usize,
+    ) -> Result<Group<'a>, DiffError> {
+        let fields = snapshot.schema().fields();
+        let all = [0, 2].into_iter().chain(HEAD..fields.len());
+        let columns = all.clone().map(|at| pages::open(snapshot, group, at)).collect::<Result<Vec<_>, _>>()?;
+        let rest: Vec<usize> = all.zip(&columns).filter(|(_, column)| column.is_none()).map(|(at, _)| at).collect();
+        let (head, names): (Vec<usize>, Vec<usize>) = rest.iter().copied().partition(|at| *at < HEAD);
+        let names: Vec<&str> = names.iter().map(|at| fields[*at].name().as_str()).collect();
+        let others = || snapshot.read(vec![group], Some(select(positions.iter().copied(), rows)), &head, &names);
+        let others = if rest.is_empty() { None } else { Some(others()?) };
+        Ok(Group { snapshot, columns, others })
+    }
+
+    /// The columns at these rows, at most [`ROWS`], which follow those taken last.
+    fn take(&mut self, positions: &[usize]) -> Result<Vec<ArrayRef>, DiffError> {
+        let snapshot = self.snapshot;
+        let others = self.others.as_mut().map(|reader| match reader.next() {
+            Some(Ok(batch)) if batch.num_rows() == positions.len() => Ok(batch),
+            Some(Err(e)) => Err(snapshot.unreadable(&e)),
+            _ => Err(snapshot.unreadable(&"it has fewer rows than it says")),
+        });
+        let mut others = others.transpose()?.map(|batch| batch.columns().to_vec()).unwrap_or_default().into_iter();
+        let columns = self.columns.iter_mut().map(|column| match column {
+            Some(column) => column.take(positions).map_err(|e| snapshot.unreadable(&e).into()),
+            None => others.next().ok_or_else(|| snapshot.unreadable(&"a column is missing").into()),
+        });
+        columns.collect()
+    }
 }
 
 /// Selects rows of a row group, given in ascending order.

@@ -10,7 +10,7 @@ use arrow_select::take::take;
 
 use super::doubt::Doubt;
 use super::hash::{Folded, Hasher};
-use super::index::{ABSENT, ENTRY_BYTES, Index, Mark};
+use super::index::{ABSENT, ENTRY_BYTES, Index, Mark, SETTLED};
 use super::invalid::{Place, Tally};
 use super::keys::{KeyList, repeated};
 use super::layout::convert;
@@ -259,25 +259,21 @@ impl Scan<'_> {
         // Nearly always all rows were sent with the mapping in force: those with the same hash are then the same.
         let current = |number| !self.everything && self.sents.get(number).is_some_and(|sent| sent.same);
         let plain = index.filter(|index| index.only_number().is_some_and(current));
+        let plain = plain.filter(|_| hashed.null_keys.is_empty());
         for row in 0..hashed.keys.len() {
             // Block by block: what was looked up is still in the cache when it is marked.
             if row % LOOKED_UP == 0 {
-                found.clear();
-                if let Some(index) = index {
-                    index.find_all(&hashed.keys[row..hashed.keys.len().min(row + LOOKED_UP)], &mut found);
+                let block = row..hashed.keys.len().min(row + LOOKED_UP);
+                match (plain, index) {
+                    (Some(index), _) => index.settle_all(&hashed.keys[block.clone()], &hashed.rows[block], &mut found),
+                    (None, Some(index)) => index.find_all(&hashed.keys[block], &mut found),
+                    (None, None) => found.clear(),
                 }
             }
-            if null_keys.next_if_eq(&&row).is_some() {
+            if found.get(row % LOOKED_UP) == Some(&SETTLED) || null_keys.next_if_eq(&&row).is_some() {
                 continue;
             }
             let (key, row_hash) = (hashed.keys[row], hashed.rows[row]);
-            if let (Some(index), Some(&at)) = (plain, found.get(row % LOOKED_UP))
-                && at != ABSENT
-                && index.same(at as usize, row_hash)
-                && index.mark(at as usize, Mark::Same)
-            {
-                continue;
-            }
             let mut candidate = Candidate { row: row as u32, position: NOWHERE, number: 0, same: false };
             match (index, found.get(row % LOOKED_UP)) {
                 (Some(index), Some(&at)) if at != ABSENT => {

@@ -15,6 +15,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
+use parquet::file::page_index::offset_index::PageLocation;
 use serde::{Deserialize, Serialize};
 
 use super::Hash;
@@ -250,6 +251,18 @@ impl Snapshot {
         let file = File::open(&self.path).map_err(|e| self.unreadable(&e))?;
         let group = self.metadata.metadata().row_groups().get(group);
         Ok((file, group.ok_or_else(|| self.unreadable(&"it has fewer row groups than it says"))?))
+    }
+
+    /// The leaf in the file of a column that is one, by its place in the schema.
+    pub(super) fn leaf(&self, at: usize) -> Option<usize> {
+        let leaves = self.metadata.metadata().file_metadata().schema_descr();
+        (0..leaves.num_columns()).find(|leaf| leaves.get_column_root_idx(*leaf) == at)
+    }
+
+    /// Where the pages of a leaf in a row group are, if the file says so.
+    pub(super) fn pages(&self, group: usize, leaf: usize) -> Option<&[PageLocation]> {
+        let index = self.metadata.metadata().page_index()?.offset_index(group, leaf)?;
+        Some(index.page_locations())
     }
 
     fn builder(&self) -> Result<ParquetRecordBatchReaderBuilder<File>> {

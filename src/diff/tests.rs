@@ -5,6 +5,7 @@ mod encodings;
 mod keeping;
 mod laws;
 mod mapped;
+mod pages;
 mod queried;
 
 use std::path::PathBuf;

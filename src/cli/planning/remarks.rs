@@ -15,7 +15,12 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
     if nameless > 0 {
         warn(
             "nameless_removed",
-            format!("`{}`: {nameless} removed rows stay at the destination: their values were not kept", sync.name),
+            format!(
+                "`{}`: {} at the destination: {} values were not kept",
+                sync.name,
+                rows(nameless, "removed", ["stays", "stay"]),
+                if nameless == 1 { "its" } else { "their" }
+            ),
             "use `state: { values: full }` for syncs that delete or clear",
             None,
         );
@@ -38,9 +43,10 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
         warn(
             "nameless_former",
             format!(
-                "`{}`: it is not known what {} changed rows were matched by before; if that has changed, their old \
-                 records stay at the destination",
-                sync.name, remarks.nameless_former
+                "`{}`: it is not known what {} matched by before; if that has changed, the old record of such a row \
+                 stays at the destination",
+                sync.name,
+                rows(remarks.nameless_former, "changed", ["was", "were"])
             ),
             "use `state: { values: full }` for syncs that delete or clear",
             None,
@@ -97,11 +103,20 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
     if part.unknown_before > 0 {
         warn(
             "unknown_before",
-            format!("`{}`: the old values of {} changed rows are unknown", sync.name, part.unknown_before),
+            format!(
+                "`{}`: the old values of {} unknown",
+                sync.name,
+                rows(part.unknown_before, "changed", ["are", "are"])
+            ),
             "the state keeps fingerprints, or an answer was lost; which fields differ cannot be said",
             None,
         );
     }
+}
+
+/// So many rows, and what is said of one and of several.
+fn rows(count: u64, state: &str, [one, many]: [&str; 2]) -> String {
+    if count == 1 { format!("1 {state} row {one}") } else { format!("{count} {state} rows {many}") }
 }
 
 /// The identifiers of a sync, for messages.
@@ -112,4 +127,15 @@ fn identifiers(sync: &ResolvedSync) -> String {
 /// A key as a message of the plan shows it: messages go wherever the plan goes.
 fn shown_key(part: &SyncPlan, key: &str) -> String {
     if part.key_open { key.to_owned() } else { mask::key(key) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows;
+
+    #[test]
+    fn one_row_is_no_rows() {
+        assert_eq!(rows(1, "removed", ["stays", "stay"]), "1 removed row stays");
+        assert_eq!(rows(2, "removed", ["stays", "stay"]), "2 removed rows stay");
+    }
 }

@@ -30,6 +30,8 @@ const PAGE_ROWS: usize = 2048;
 const PLAIN_PAGE_ROWS: usize = 1 << 13;
 /// Bytes of distinct values of fixed width in a row group up to which they are kept as a dictionary.
 const SMALL_DICTIONARY: usize = 1 << 16;
+/// The same for text, which takes several times as long to get at otherwise.
+const TEXT_DICTIONARY: usize = 2 << 20;
 
 /// A snapshot being written.
 pub(super) struct Writer {
@@ -45,15 +47,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts a file beside `out`. `merging` are the columns while merging, whose last one is not written.
-    pub(super) fn create(out: &Path, merging: &SchemaRef) -> Result<Writer, Error> {
+    /// Starts a file beside `out`. `merging` are the columns while merging, whose last one is not written; `unique` is the
+    /// one that never has a value twice, if there is one.
+    pub(super) fn create(out: &Path, merging: &SchemaRef, unique: Option<&str>) -> Result<Writer, Error> {
         let folder = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let temporary = tempfile::Builder::new().prefix(".snapshot-").tempfile_in(folder);
         let (file, path) = temporary.map_err(|e| unwritable(out, &e))?.into_parts();
         let fields = merging.fields();
         let schema = Arc::new(Schema::new(fields[..fields.len() - 1].to_vec()));
         let file = BufWriter::with_capacity(1 << 20, file);
-        let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties(&schema)));
+        let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties(&schema, unique)));
         let (writer, factory) =
             writer.and_then(ArrowWriter::into_serialized_writer).map_err(|e| unwritable(out, &e))?;
         let (out, numbers) = (out.to_owned(), BTreeSet::new());
@@ -123,7 +126,7 @@ impl Writer {
     }
 }
 
-fn properties(schema: &Schema) -> WriterProperties {
+fn properties(schema: &Schema, unique: Option<&str>) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::LZ4_RAW)
         .set_max_row_group_row_count(Some(GROUP_ROWS))
@@ -145,6 +148,13 @@ fn properties(schema: &Schema) -> WriterProperties {
             .set_column_dictionary_page_size_limit(path(), SMALL_DICTIONARY)
             .set_column_compression(path(), Compression::UNCOMPRESSED)
             .set_column_data_page_row_count_limit(path(), PLAIN_PAGE_ROWS);
+    }
+    for field in schema.fields().iter().filter(|field| *field.data_type() == DataType::Utf8) {
+        let path = ColumnPath::from(vec![field.name().clone()]);
+        properties = match unique == Some(field.name()) {
+            true => properties.set_column_dictionary_enabled(path, false),
+            false => properties.set_column_dictionary_page_size_limit(path, TEXT_DICTIONARY),
+        };
     }
     // Hashes are random.
     for column in [KEY_HASH, ROW_HASH] {
