@@ -320,6 +320,7 @@ impl Look<'_> {
             full_refresh: false,
             started_at: started,
             queried: None,
+            drift: None,
         };
         let nothing: Vec<std::result::Result<RecordBatch, ArrowError>> = Vec::new();
         let nobody: BatchStream = Box::new(RecordBatchIterator::new(nothing, Arc::clone(&layout.schema)));

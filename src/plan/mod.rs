@@ -212,6 +212,9 @@ pub struct Causes {
     pub first_run: u64,
     /// Sent again on `--retry` or `--full-refresh`.
     pub retry: u64,
+    /// The record at the destination is not as it was acknowledged (`--refresh`): gone or changed by somebody else.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub drift: u64,
 }
 
 /// One change, field by field.

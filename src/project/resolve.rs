@@ -108,10 +108,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         offers,
     };
     let resolved_syncs = linker.syncs(syncs);
-    let usage_place = files.project.place("/usage/monthly_queried_records/limit").map(|place| {
-        let (line, column) = place.line_column();
-        format!("{}:{line}:{column}", place.source.path.display())
-    });
+    let usage_place = files.project.place("/usage/monthly_queried_records/limit").map(|place| place.to_string());
     let project = Project {
         digest: linker.project_digest(&typed),
         files: linker.file_digests(&typed),

@@ -171,8 +171,9 @@ pub(super) fn cause_words(sync: &SyncPlan) -> Vec<String> {
         ("configuration", c.configuration),
         ("first run", c.first_run),
         ("sent again", c.retry),
+        ("changed at the destination", c.drift),
     ]);
-    let mut words = if words.len() > 1 || c.configuration > 0 || c.retry > 0 { words } else { Vec::new() };
+    let mut words = if words.len() > 1 || c.configuration + c.retry + c.drift > 0 { words } else { Vec::new() };
     if sync.without_change > 0 {
         words.push(format!(
             "{} no longer",

@@ -293,6 +293,7 @@ fn causes(causes: &Causes) -> Vec<CauseView> {
         ("the configuration", "configuration", causes.configuration),
         ("the first run", "first", causes.first_run),
         ("sent again", "again", causes.retry),
+        ("changed at the destination", "drift", causes.drift),
     ];
     let whole = all.iter().map(|(.., n)| n).sum();
     let view = |(word, class, n): &(&'static str, &'static str, u64)| CauseView {

@@ -97,10 +97,7 @@ impl Comparison {
             );
         }
         for remark in &against.unseen {
-            let place = remark.place.as_ref().map(|place| {
-                let (line, column) = place.line_column();
-                format!("{}:{line}:{column}", place.source.path.display())
-            });
+            let place = remark.place.as_ref().map(|place| place.to_string());
             let help = remark.help.as_deref().unwrap_or_default();
             warn(&remark.code.replace('-', "_"), None, remark.message.clone(), help, place);
         }

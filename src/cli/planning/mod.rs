@@ -13,7 +13,7 @@ use std::path::Path;
 
 use super::scheduling::{self, Schedules, Selected};
 use super::{Format, Selection, progress::Progress, terminal};
-use crate::diagnostic::{self, Error, Place, Result, closest};
+use crate::diagnostic::{self, Error, Result, closest};
 use crate::diff::HashKey;
 use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
 use crate::plan::footprint::Comparing;
@@ -176,14 +176,9 @@ fn known_syncs(project: &Project, selection: &Selection) -> Result<()> {
     Err(Error::failed_help(format!("--allow: there is no sync `{}`", unknown.sync), help))
 }
 
+/// Where a sync says something, as `file:line:column`.
 pub(super) fn place(sync: &ResolvedSync, pointer: &str) -> Option<String> {
-    sync.place(pointer).map(|place| written(&place))
-}
-
-/// A place as `file:line:column`.
-fn written(place: &Place) -> String {
-    let (line, column) = place.line_column();
-    format!("{}:{line}:{column}", place.source.path.display())
+    sync.place(pointer).map(|place| place.to_string())
 }
 
 /// The faces of a plan. Values of personal data are shown to a person at a terminal or who asks for them, and masked

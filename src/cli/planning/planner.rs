@@ -314,7 +314,7 @@ pub(super) fn origin(project: &Project, model: &ResolvedModel) -> String {
 /// Where a model says what is read.
 pub(super) fn place_of_query(model: &ResolvedModel) -> Option<String> {
     let forms = ["/sql", "/sql_file", "/table", "/dbt"];
-    forms.iter().filter_map(|form| model.place_of(form)).next().map(|place| super::written(&place))
+    forms.iter().filter_map(|form| model.place_of(form)).next().map(|place| place.to_string())
 }
 
 /// The columns a sync and its model name.

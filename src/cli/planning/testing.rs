@@ -150,7 +150,7 @@ fn cannot_run(model: &ResolvedModel, test: &Test, error: &Error) -> Diagnostic {
 fn result(model: &ResolvedModel, test: &Test, outcome: Outcome) -> TestResult {
     let columns = test.columns();
     let sensitive = columns.iter().any(|column| is_sensitive(model, column));
-    let place = model.key_place(&test.pointer).map(|place| super::written(&place));
+    let place = model.key_place(&test.pointer).map(|place| place.to_string());
     TestResult {
         model: model.name.clone(),
         test: test.name.clone(),
