@@ -4,6 +4,7 @@ pub(super) mod against;
 mod metering;
 mod opened;
 mod planner;
+mod refreshing;
 mod remarks;
 mod spool;
 mod stable;
@@ -25,6 +26,7 @@ use crate::usage::Month;
 use against::{Aside, Before, Comparison};
 pub(super) use planner::open_fields;
 use planner::{Ask, Planner};
+use refreshing::Refresher;
 
 /// What is asked of a plan.
 pub(super) struct Request<'a> {
@@ -81,6 +83,10 @@ pub(super) fn make(
         complete: selected.len() == project.syncs.len(),
         ..Plan::default()
     };
+    let mut refresher = match request.selection.refresh {
+        true => Some(Refresher::new(project, key, state, &selected, request.folder)?),
+        false => None,
+    };
     let (mut failures, mut faults) = (Vec::new(), Vec::new());
     for name in project.order().into_iter().filter(|name| selected.contains(name)) {
         let Some(sync) = project.syncs.get(&name) else { continue };
@@ -90,10 +96,14 @@ pub(super) fn make(
             continue;
         }
         progress.begin(&format!("planning {name}"));
-        let planned = match &mut before {
-            Some(before) => before.sync(project, sync, &mut planner),
-            None => planner.sync(sync, Ask { guards: sync.guards.clone(), comparing: Comparing::Alone, rows: None }),
-        };
+        let refreshed = refresher.as_mut().map(|refresher| refresher.sync(sync, progress)).transpose();
+        let planned = refreshed.and_then(|mut refreshed| match &mut before {
+            Some(before) => before.sync(project, sync, &mut planner, refreshed.as_mut()),
+            None => {
+                let (guards, comparing) = (sync.guards.clone(), Comparing::Alone);
+                planner.sync(sync, Ask { guards, comparing, rows: None, refreshed: refreshed.as_mut() })
+            }
+        });
         match planned {
             Ok(mut part) => {
                 part.schedule = board.syncs.get(&name).map(scheduling::scheduled);
@@ -116,6 +126,9 @@ pub(super) fn make(
         diagnostic::sort(&mut faults);
         faults.dedup();
         return Err(Error::Invalid(faults));
+    }
+    if let Some(error) = refresher.and_then(|refresher| refresher.nothing_looked_at()) {
+        return Err(error);
     }
     plan.complete &= failures.is_empty();
     plan.warnings = planner.warnings;

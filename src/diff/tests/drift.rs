@@ -71,7 +71,8 @@ fn a_record_that_is_made_anew_has_the_fields_of_new_records() {
 #[test]
 fn what_somebody_does_to_fields_that_are_not_sent_any_more_is_no_change() {
     let world = found(&plain(), &[(1, Some(&[("seats", "9")])), (2, Some(&[("plan", "gold")]))]);
-    let outcome = world.diff(&spec(json!({ "plan": "plan" })), &[row(1, "free", 1), row(2, "free", 2), row(3, "free", 3)]);
+    let outcome =
+        world.diff(&spec(json!({ "plan": "plan" })), &[row(1, "free", 1), row(2, "free", 2), row(3, "free", 3)]);
     assert_eq!(outcome.lines(), ["changed drift: 2,gold,2 → 2,free"]);
 }
 

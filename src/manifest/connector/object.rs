@@ -52,6 +52,8 @@ pub struct Object {
     pub count: Option<Asked>,
     /// Reads records back, to compare them with what was sent.
     pub read: Option<Read>,
+    /// Where nothing can: why not, as part of a sentence.
+    pub unreadable: Option<String>,
 }
 
 /// Reads records back, to compare them with what was sent.
