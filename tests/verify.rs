@@ -258,14 +258,14 @@ fn the_doctor_says_when_a_password_ends_and_which_rights_are_missing() {
 }
 
 /// Runs with the credentials the sandbox takes.
-fn run(project: &Project, arguments: &[&str]) -> Ran {
+pub(crate) fn run(project: &Project, arguments: &[&str]) -> Ran {
     let mut command = project.command(arguments);
     command.env("KEY", Sandbox::API_KEY).env("SECRET", Sandbox::CLIENT);
     Ran::new(command.output().expect("the binary runs"))
 }
 
 /// What somebody else does at Iterable and Marketo.
-fn behind_our_back(sandbox: &Sandbox) {
+pub(crate) fn behind_our_back(sandbox: &Sandbox) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // Another test of this process may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -63,8 +63,9 @@ pub struct Read {
     /// Name of the look-up that finds a record with its fields. Its templates see `field_names`, the names of the sync's
     /// fields.
     pub find: String,
-    /// Expression, over `found`, of the object that holds the fields.
-    pub fields: String,
+    /// Expression, over `found`, of the object that holds the fields. Without it, no field is compared: that the record is
+    /// there says it all.
+    pub fields: Option<String>,
 }
 
 /// One identifier.
