@@ -71,7 +71,10 @@ fn an_update_makes_no_record_and_says_beforehand_who_has_none() {
     let people: Vec<String> = (1..=8).map(|n| format!("('p{n}@example.com', 'Person {n}', {n})")).collect();
     project.sql(
         "out/crm.db",
-        &format!("create table people (email text primary key, name text, seats integer); insert into people values {}", people.join(", ")),
+        &format!(
+            "create table people (email text primary key, name text, seats integer); insert into people values {}",
+            people.join(", ")
+        ),
     );
     let plan = project.plan(&["--refresh"]);
     assert_eq!(found(&plan), "0 0 0 0, 8 of 10");
@@ -91,7 +94,11 @@ fn the_plan_shows_the_way_from_what_is_there_and_applying_it_ends_the_drift() {
     let serial = project.read(".syncline/default/state.json");
     let plan = project.plan(&["--refresh", "--out", "plan.bin"]);
     assert_eq!(project.read(".syncline/default/state.json"), serial, "nothing was changed");
-    assert_eq!(project.rows("out/crm.db", "select count(*), sum(seats = 99) from people"), ["19|2"], "nothing was sent");
+    assert_eq!(
+        project.rows("out/crm.db", "select count(*), sum(seats = 99) from people"),
+        ["19|2"],
+        "nothing was sent"
+    );
     let part = &plan["syncs"][0];
     assert_eq!(counts(&plan), "1 2 0 17");
     assert_eq!(part["causes"], json!({ "data": 1, "configuration": 0, "first_run": 0, "retry": 0, "drift": 2 }));
@@ -99,7 +106,8 @@ fn the_plan_shows_the_way_from_what_is_there_and_applying_it_ends_the_drift() {
     assert_eq!(part["refresh"]["fields"], json!({ "seats": 2 }));
     assert_eq!(codes(&plan), ["drift"]);
     let samples = part["samples"].as_array().unwrap();
-    let of = |key: &str| samples.iter().find(|sample| sample["key"] == key).unwrap_or_else(|| panic!("{key}: {part:#}"));
+    let of =
+        |key: &str| samples.iter().find(|sample| sample["key"] == key).unwrap_or_else(|| panic!("{key}: {part:#}"));
     assert_eq!(of("3")["state"], "added");
     assert_eq!(of("4")["fields"], json!([{ "name": "seats", "before": 99, "after": 4, "sensitive": true }]));
     assert_eq!(
@@ -174,7 +182,11 @@ fn where_nothing_can_be_read_back_it_is_refused_and_beside_others_it_is_said() {
     assert!(plan["warnings"][0]["message"].as_str().unwrap().contains("fingerprints"), "{plan:#}");
     // A destination that is not there fails the plan: it was asked for.
     let project = applied("upsert");
-    project.edit("destinations/crm.yaml", "type: sqlite\nconnection: { path: out/crm.db }", "type: postgres\nconnection: { url: \"postgres://nobody@127.0.0.1:1/none\" }");
+    project.edit(
+        "destinations/crm.yaml",
+        "type: sqlite\nconnection: { path: out/crm.db }",
+        "type: postgres\nconnection: { url: \"postgres://nobody@127.0.0.1:1/none\" }",
+    );
     project.run(&["plan", "--refresh"]).code(1);
     project.run(&["plan"]).code(0);
 }
@@ -201,7 +213,10 @@ fn what_the_configuration_causes_is_told_from_what_drifted() {
     project.sql("out/crm.db", "update people set seats = 99 where email = 'p4@example.com'");
     let git = |arguments: &[&str]| {
         let mut command = std::process::Command::new("git");
-        command.args(["-c", "user.name=T", "-c", "user.email=t@example.com"]).args(arguments).current_dir(project.root());
+        command
+            .args(["-c", "user.name=T", "-c", "user.email=t@example.com"])
+            .args(arguments)
+            .current_dir(project.root());
         assert!(command.output().expect("git runs").status.success(), "{arguments:?}");
     };
     git(&["init", "-q", "-b", "main"]);
@@ -269,7 +284,11 @@ fn iterable_and_marketo_are_read_back_by_key() {
     assert_eq!((users["refresh"]["missing"].as_u64(), users["refresh"]["changed"].as_u64()), (Some(1), Some(1)));
     assert!(users["refresh"]["requests"].as_u64() >= Some(8), "{users:#}");
     // An update makes no user who is gone.
-    assert_eq!((users["counts"]["added"].as_u64(), users["counts"]["changed"].as_u64()), (Some(0), Some(1)), "{users:#}");
+    assert_eq!(
+        (users["counts"]["added"].as_u64(), users["counts"]["changed"].as_u64()),
+        (Some(0), Some(1)),
+        "{users:#}"
+    );
     assert_eq!(
         users["samples"][0]["fields"],
         json!([{ "name": "seats", "before": 77, "after": 4, "sensitive": true }])

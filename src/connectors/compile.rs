@@ -323,6 +323,7 @@ fn any_object(requests: &Requests, faults: &mut Vec<Fault>) -> words::Object {
         modes,
         count: None,
         read: None,
+        unreadable: None,
     }
 }
 

@@ -257,12 +257,7 @@ impl HttpWriter {
     }
 
     /// What an answer holds, with all its pages, or what else it says.
-    async fn items(
-        &self,
-        lookup: &Lookup,
-        made: Made,
-        rules: &dyn Scope,
-    ) -> Result<Result<Items, Verdict>, SendError> {
+    async fn items(&self, lookup: &Lookup, made: Made, rules: &dyn Scope) -> Result<Result<Items, Verdict>, SendError> {
         let mut items: Vec<(Option<u64>, Json)> = Vec::new();
         let mut complete = true;
         let collect = |answer: &Answer| {
