@@ -289,7 +289,10 @@ models:
       - { name: email, data_tests: [ { not_null: { config: { where: seats > 2 } } } ] }
 ",
         ),
-        ("dbt/tests/generic/is_short.sql", "{% test is_short(model, column_name) %} select 1 as n where false {% endtest %}\n"),
+        (
+            "dbt/tests/generic/is_short.sql",
+            "{% test is_short(model, column_name) %} select 1 as n where false {% endtest %}\n",
+        ),
         ("models/staged.yaml", "name: staged\nsource: warehouse\ndbt: stage\nprimary_key: [id]\n"),
         ("models/plans.yaml", "name: plans\nsource: warehouse\ndbt: plans\nprimary_key: [plan]\n"),
         (
@@ -316,19 +319,27 @@ models:
     let asked = |how: &str| {
         let source = project.read("sources/warehouse.yaml");
         let at = source.find("dbt: {").expect("dbt");
-        project.write("sources/warehouse.yaml", &format!("{}dbt: {{ manifest: dbt/target/manifest.json, tests: {how} }}\n", &source[..at]));
+        project.write(
+            "sources/warehouse.yaml",
+            &format!("{}dbt: {{ manifest: dbt/target/manifest.json, tests: {how} }}\n", &source[..at]),
+        );
     };
     asked("declared");
     let expected = |related: &str, accepted: &str, related_severity: &str| {
         [
             format!("accepted_values_stage_plan__free__premium warn {accepted} at models/staged.yaml:3:1"),
             format!("not_null_stage_email {related_severity} holds at models/staged.yaml:3:1"),
-            format!("relationships_stage_plan__plan__ref_plans_ {related_severity} {related} at models/staged.yaml:3:1"),
+            format!(
+                "relationships_stage_plan__plan__ref_plans_ {related_severity} {related} at models/staged.yaml:3:1"
+            ),
         ]
     };
     assert_eq!(tests(0), expected("holds", "holds", "error"));
     // A row of another plan: dbt only warns of the one, and the other is an error.
-    scene.server.run(&scene.database, "update \"Marts\".stage set plan = 'gold' where id = 1; update \"Marts\".stage set email = null where id = 1");
+    scene.server.run(
+        &scene.database,
+        "update \"Marts\".stage set plan = 'gold' where id = 1; update \"Marts\".stage set email = null where id = 1",
+    );
     assert_eq!(tests(3), expected("fails", "fails", "error"));
     asked("warn");
     assert_eq!(tests(0), expected("fails", "fails", "warn"));
@@ -345,7 +356,11 @@ models:
         ]
     );
     // What cannot be run here is said, and does not fail.
-    project.edit("dbt/models/more.yml", "- { name: email,", "- { name: seats, data_tests: [is_short] }\n      - { name: email,");
+    project.edit(
+        "dbt/models/more.yml",
+        "- { name: email,",
+        "- { name: seats, data_tests: [is_short] }\n      - { name: email,",
+    );
     scene.dbt(&["parse"]);
     std::fs::remove_file(project.path("models/plans.yaml")).expect("a file");
     let said = scene.validate(0);

@@ -337,7 +337,10 @@ fn with_sandbox(seed: Value, syncs: &[(&str, &str)]) -> (Sandbox, Project) {
     project.write("destinations/iterable.yaml", &format!("name: iterable\ntype: iterable\nconnection: {{ api_key: \"{{{{ env.KEY }}}}\", base_url: \"{iterable}\" }}\n"));
     project.write("destinations/marketo.yaml", &format!("name: marketo\ntype: marketo\nconnection: {{ client_id: sandbox, client_secret: \"{{{{ env.SECRET }}}}\", base_url: \"{marketo}\" }}\n"));
     for (name, text) in syncs {
-        project.write(&format!("syncs/{name}.yaml"), &format!("name: {name}\nmodel: people\nmatch: {{ email: email }}\n{text}"));
+        project.write(
+            &format!("syncs/{name}.yaml"),
+            &format!("name: {name}\nmodel: people\nmatch: {{ email: email }}\n{text}"),
+        );
     }
     run(&project, &["apply", "--auto-approve"]).code(0);
     (sandbox, project)
@@ -357,8 +360,12 @@ fn send(sandbox: &Sandbox, method: &str, path: &str, body: &Value) -> Value {
     runtime.block_on(async {
         let request = if path.starts_with("/rest") {
             let marketo = sandbox.marketo_url();
-            let token = format!("{marketo}/identity/oauth/token?grant_type=client_credentials&client_id={0}&client_secret={0}", Sandbox::CLIENT);
-            let token: Value = serde_json::from_str(&client.get(token).send().await.unwrap().text().await.unwrap()).unwrap();
+            let token = format!(
+                "{marketo}/identity/oauth/token?grant_type=client_credentials&client_id={0}&client_secret={0}",
+                Sandbox::CLIENT
+            );
+            let token: Value =
+                serde_json::from_str(&client.get(token).send().await.unwrap().text().await.unwrap()).unwrap();
             client.request(method, format!("{marketo}{path}")).bearer_auth(token["access_token"].as_str().unwrap())
         } else {
             client.request(method, format!("{}{path}", sandbox.iterable_url())).header("Api-Key", Sandbox::API_KEY)
@@ -387,13 +394,28 @@ fn who_is_on_a_list_is_read_back() {
     );
     let found = verified(&project, 0);
     for sync in ["on_list", "on_static"] {
-        assert_eq!((&found(sync)["acknowledged"], &found(sync)["at_destination"]["found"]), (&json!(10), &json!(10)), "{:#}", found(sync));
+        assert_eq!(
+            (&found(sync)["acknowledged"], &found(sync)["at_destination"]["found"]),
+            (&json!(10), &json!(10)),
+            "{:#}",
+            found(sync)
+        );
     }
     assert_eq!(found("on_list")["at_destination"]["count"], 10);
     assert_eq!(found("on_list")["at_destination"]["requests"], 1, "one request for the whole list");
     // Somebody takes one person off each list, and puts another on one.
-    send(&sandbox, "POST", "/api/lists/unsubscribe", &json!({ "listId": 7, "subscribers": [{ "email": "p3@example.com" }], "channelUnsubscribe": false }));
-    send(&sandbox, "POST", "/api/lists/subscribe", &json!({ "listId": 7, "subscribers": [{ "email": "other@example.com" }] }));
+    send(
+        &sandbox,
+        "POST",
+        "/api/lists/unsubscribe",
+        &json!({ "listId": 7, "subscribers": [{ "email": "p3@example.com" }], "channelUnsubscribe": false }),
+    );
+    send(
+        &sandbox,
+        "POST",
+        "/api/lists/subscribe",
+        &json!({ "listId": 7, "subscribers": [{ "email": "other@example.com" }] }),
+    );
     let lead = send(&sandbox, "GET", "/rest/v1/leads.json?filterType=email&filterValues=p4@example.com", &json!({}));
     let id = lead["result"][0]["id"].as_u64().unwrap();
     send(&sandbox, "DELETE", &format!("/rest/v1/lists/10/leads.json?id={id}"), &json!({ "input": [{ "id": id }] }));
@@ -421,7 +443,11 @@ fn events_are_found_by_name_and_time_as_far_as_iterable_shows_them() {
     let events = "destination: iterable\nobject: event\nmode: insert\nfields: { eventName: { value: joined }, createdAt: seats, plan: plan }\n";
     let (sandbox, project) = with_sandbox(json!({}), &[("events", events)]);
     let found = verified(&project, 0)("events");
-    assert_eq!((&found["at_destination"]["looked_for"], &found["at_destination"]["found"]), (&json!(10), &json!(10)), "{found:#}");
+    assert_eq!(
+        (&found["at_destination"]["looked_for"], &found["at_destination"]["found"]),
+        (&json!(10), &json!(10)),
+        "{found:#}"
+    );
     assert_eq!(reasons(&found), [""; 0]);
     // 200 later events hide one person's: that is no fault of anybody.
     let later = |n: u64| json!({ "email": "p4@example.com", "eventName": "clicked", "createdAt": 1_700_000_000 + n, "id": format!("later-{n}") });
@@ -474,11 +500,19 @@ fn files_are_counted_and_compared_in_each_format() {
 
 #[test]
 fn what_cannot_be_read_back_says_why() {
-    let purchases = "destination: iterable\nobject: purchase\nmode: insert\nfields: { total: seats, items: { value: [] } }\n";
+    let purchases =
+        "destination: iterable\nobject: purchase\nmode: insert\nfields: { total: seats, items: { value: [] } }\n";
     let (_sandbox, project) = with_sandbox(json!({}), &[("purchases", purchases)]);
     let found = verified(&project, 0)("purchases");
     let why = "Iterable gives purchases back only in exports of a whole period, four a minute";
     assert_eq!(found["at_destination"]["not_looked"], why, "{found:#}");
     let shown = run(&project, &["verify"]).code(0).stdout;
-    assert!(shown.split_whitespace().collect::<Vec<_>>().join(" ").contains(&format!("not looked at record by record: {why}")), "{shown}");
+    assert!(
+        shown
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .contains(&format!("not looked at record by record: {why}")),
+        "{shown}"
+    );
 }

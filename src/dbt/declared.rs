@@ -198,9 +198,19 @@ mod tests {
                 vec![],
                 Err("it is `dbt_utils.at_least_one`, which only dbt can run"),
             ),
-            (own("is_even", json!({})), json!({}), vec![], Err("`is_even` is a test of the project, which only dbt can run")),
+            (
+                own("is_even", json!({})),
+                json!({}),
+                vec![],
+                Err("`is_even` is a test of the project, which only dbt can run"),
+            ),
             (own("unique", json!({})), json!({ "error_if": ">10" }), vec![], Err("its `error_if` lets rows fail")),
-            (own("unique", json!({})), json!({ "where": "at > {{ var('x') }}" }), vec![], Err("its `where` is a template")),
+            (
+                own("unique", json!({})),
+                json!({ "where": "at > {{ var('x') }}" }),
+                vec![],
+                Err("its `where` is a template"),
+            ),
             (own("accepted_values", json!({ "values": [] })), json!({}), vec![], Err("its values are not plain ones")),
         ] {
             let found = attached(metadata.clone(), &config, &upstream);

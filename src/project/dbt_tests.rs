@@ -39,7 +39,8 @@ pub(super) fn take_over(
             let more = if left.len() > LISTED { format!("; and {} more", left.len() - LISTED) } else { String::new() };
             let count = if left.len() == 1 { "a test".to_owned() } else { format!("{} tests", left.len()) };
             let listed = left.iter().take(LISTED).cloned().collect::<Vec<_>>().join("; ");
-            let message = format!("{count} that dbt declares of `{}` cannot be run here: {listed}{more}", dbt.unique_id);
+            let message =
+                format!("{count} that dbt declares of `{}` cannot be run here: {listed}{more}", dbt.unique_id);
             out.push(
                 Diagnostic::warning(LEFT_OUT, message, file.and_then(|file| file.place("/dbt")))
                     .with_help("dbt runs them; what must hold before a sync can stand under `tests` of the model"),
