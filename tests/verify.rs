@@ -435,7 +435,7 @@ fn who_is_on_a_list_is_read_back() {
         assert_eq!((&part["counts"]["added"], &part["counts"]["changed"]), (&json!(1), &json!(0)), "{part:#}");
     }
     run(&project, &["apply", "--auto-approve", "--refresh"]).code(0);
-    verified(&project, 0);
+    assert_eq!(verified(&project, 0)("on_list")["at_destination"]["found"], 10);
 }
 
 #[test]

@@ -228,7 +228,8 @@ pub(super) fn refresh_words(sync: &SyncPlan) -> Vec<String> {
         ]));
     }
     if r.new.looked_for > 0 {
-        words.push(format!("{} of {} new ones there already", group(r.new.found), group(r.new.looked_for)));
+        words.push(format!("{} looked for", count(r.new.looked_for, "new one", "new ones")));
+        words.push(format!("{} of them there already", group(r.new.found)));
     }
     words
 }

@@ -92,7 +92,9 @@ impl<'a> Refresher<'a> {
         let rows = Acknowledged { sync, view: &view, key: self.key, scratch: self.scratch };
         match (rows.mapping(), &view.snapshot) {
             (Err(why), snapshot) => found.report.not_looked = snapshot.is_some().then_some(why),
-            (Ok(spec), snapshot) => {
+            (Ok(mut spec), snapshot) => {
+                // What is in a field that is not sent any more is nobody's business; it may not even be there.
+                spec.fields.retain(|name, _| sync.mapping.fields.contains_key(name));
                 let Readable::Yes(reader) = open(&spec)? else {
                     return Err(Error::failed("its records cannot be read back any more"));
                 };
