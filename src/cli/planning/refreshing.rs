@@ -15,10 +15,10 @@ use crate::diagnostic::{Error, Result};
 use crate::diff::{Cause, ChangeBatch, Drift, HashKey, RowState};
 use crate::manifest::sync::Mode;
 use crate::mapping::{MappingSpec, Value};
+use crate::mask;
 use crate::plan::collect::keys;
 use crate::plan::{Drifted, DriftedField, Notice, Refresh};
 use crate::project::{Project, ResolvedSync};
-use crate::report::mask;
 use crate::state::{Reading, SyncView};
 
 /// Records that are named, of each sync.
