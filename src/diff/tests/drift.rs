@@ -5,8 +5,11 @@ use serde_json::json;
 use super::*;
 use crate::mapping::Value;
 
-/// A state with the rows 1, 2 and 3, and what was found at the destination: `None` is nothing.
-fn found(spec: &MappingSpec, drift: &[(usize, Option<&[(&str, &str)]>)]) -> World {
+/// Row, and what was found at the destination in fields that differ; `None` is no record.
+type Seen<'s> = (usize, Option<&'s [(&'s str, &'s str)]>);
+
+/// A state with the rows 1, 2 and 3, and what was found at the destination.
+fn found(spec: &MappingSpec, drift: &[Seen<'_>]) -> World {
     let rows = [row(1, "free", 1), row(2, "free", 2), row(3, "free", 3)];
     let mut world = World::new();
     let first = world.diff(spec, &rows);
@@ -30,7 +33,7 @@ fn found(spec: &MappingSpec, drift: &[(usize, Option<&[(&str, &str)]>)]) -> Worl
 fn a_row_whose_record_is_gone_is_added_again_and_one_that_was_changed_is_changed_back() {
     let now = [row(1, "free", 1), row(2, "free", 2), row(3, "premium", 3), row(4, "free", 4)];
     /// Found at the destination, changes.
-    type Case<'c> = (&'c [(usize, Option<&'c [(&'c str, &'c str)]>)], &'c [&'c str]);
+    type Case<'c> = (&'c [Seen<'c>], &'c [&'c str]);
     let cases: &[Case<'_>] = &[
         (&[], &[]),
         (&[(1, None)], &["added drift: - → 1,free,1"]),
