@@ -11,6 +11,8 @@ mod testing;
 
 use std::path::Path;
 
+use arrow_schema::FieldRef;
+
 use super::scheduling::{self, Schedules, Selected};
 use super::{Format, Selection, progress::Progress, terminal};
 use crate::diagnostic::{self, Error, Place, Result, closest};
@@ -18,7 +20,7 @@ use crate::diff::HashKey;
 use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
 use crate::plan::footprint::Comparing;
 use crate::plan::{Notice, Plan, ProjectInfo, SyncPlan, Totals, guards};
-use crate::project::{Project, ResolvedSync, Sets, tree};
+use crate::project::{Project, ResolvedModel, ResolvedSync, Sets, tree};
 use crate::report::{self, Masked};
 use crate::state::Reading;
 use crate::usage::Month;
@@ -186,6 +188,19 @@ pub(super) fn totals(syncs: &[SyncPlan]) -> Totals {
         removed: sum(|s| s.counts.removed),
         invalid: sum(|s| s.counts.invalid),
     }
+}
+
+/// The key columns of a model as its source has them now.
+///
+/// # Errors
+/// The source cannot be asked, or has no such column.
+pub(super) fn key_fields(project: &Project, model: &ResolvedModel) -> Result<Vec<FieldRef>> {
+    let schema = opened::Sources::new(project).schema(model)?;
+    let field = |name: &String| {
+        let found = schema.fields().iter().find(|field| field.name() == name).cloned();
+        found.ok_or_else(|| Error::failed(format!("the model `{}` has no column `{name}`", model.name)))
+    };
+    model.primary_key.iter().map(field).collect()
 }
 
 /// A misspelt sync in `--allow` would be found only when its guard refuses.
