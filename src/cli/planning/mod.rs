@@ -139,7 +139,9 @@ pub(super) fn make(
         });
     }
     if plan.complete {
-        plan.warnings.extend(ownerless(project, state));
+        // What this change removes has been said.
+        let said = |name: &String| request.against.is_some_and(|against| against.removes(name));
+        plan.warnings.extend(ownerless(project, state, said));
     }
     plan.totals = totals(&plan.syncs);
     let usage = request.against.map_or_else(|| project.usage.clone(), |against| against.usage(project));
@@ -161,7 +163,7 @@ pub(super) fn make(
 }
 
 /// Syncs of the state that no manifest names any more: what they have sent stays where it is, and nobody keeps it up.
-fn ownerless<'a>(project: &'a Project, state: &'a Reading) -> impl Iterator<Item = Notice> + 'a {
+fn ownerless(project: &Project, state: &Reading, said: impl Fn(&String) -> bool) -> impl Iterator<Item = Notice> {
     let renamed = |name: &String| project.syncs.values().any(|sync| sync.sync.moved_from.as_ref() == Some(name));
     let gone =
         state.document().syncs.iter().filter(move |(name, _)| !project.syncs.contains_key(*name) && !renamed(name));
