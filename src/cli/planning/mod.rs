@@ -165,9 +165,10 @@ pub(super) fn make(
 /// Syncs of the state that no manifest names any more: what they have sent stays where it is, and nobody keeps it up.
 fn ownerless(project: &Project, state: &Reading, said: impl Fn(&String) -> bool) -> impl Iterator<Item = Notice> {
     let renamed = |name: &String| project.syncs.values().any(|sync| sync.sync.moved_from.as_ref() == Some(name));
-    let gone =
-        state.document().syncs.iter().filter(move |(name, _)| !project.syncs.contains_key(*name) && !renamed(name));
-    gone.filter(|(_, entry)| entry.rows > 0).map(|(name, entry)| {
+    let gone = state.document().syncs.iter().filter(move |(name, entry)| {
+        entry.rows > 0 && !project.syncs.contains_key(*name) && !renamed(name) && !said(name)
+    });
+    gone.map(|(name, entry)| {
         let records = if entry.rows == 1 { "1 row".to_owned() } else { format!("{} rows", entry.rows) };
         Notice {
             code: "sync_gone".into(),
