@@ -153,10 +153,38 @@ fn a_changed_key_is_refused_with_a_way_out() {
     project.edit("models/people.yaml", "primary_key: [id]", "primary_key: [email]");
     let ran = project.run(&["plan"]).code(3);
     assert!(ran.stdout.contains("key changed") && ran.stdout.contains("--rekey"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("Apply refuses this plan: 1 primary key has changed.\n"), "{}", ran.stdout);
     project.apply(&[]).code(3);
     // The way out: what was acknowledged is carried over, and nothing is sent again.
     project.run(&["state", "move", "people", "--rekey", "--auto-approve"]).code(0);
     assert_eq!(counts(&project.plan(&[])), [10, 0, 0, 0, 10, 0]);
+}
+
+#[test]
+fn a_key_that_changed_its_type_is_carried_over_too() {
+    let project = Project::people("upsert", FIELDS);
+    let numbers = people_csv(10);
+    project.write("data/people.csv", &numbers);
+    project.apply(&[]).code(0);
+    // One key that is no number, and all of them are text.
+    project.write(
+        "data/people.csv",
+        &(numbers.replace("8,free,", "8,ultimate,") + "x11,p11@example.com,Person 11,free,1\n"),
+    );
+    let ran = project.run(&["plan"]).code(3);
+    assert!(ran.stdout.contains("now `id` (text), the state was made with `id`\n    (integer)"), "{}", ran.stdout);
+    project.run(&["state", "move", "people", "--rekey", "--auto-approve"]).code(0);
+    let plan = project.plan(&[]);
+    assert_eq!(counts(&plan), [11, 1, 1, 0, 9, 0], "one is new, one has changed, and nothing else is sent again");
+    project.apply(&[]).code(0);
+    // There is no way back for a key that is no number.
+    project.write("data/people.csv", &numbers);
+    project.run(&["plan"]).code(3);
+    let refused = project.run(&["state", "move", "people", "--rekey", "--auto-approve"]).code(1).stderr;
+    assert!(
+        refused.contains("`id` is of type integer now, and a value in it was of type text") && !refused.contains("x11"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -253,8 +253,9 @@ fn rekey(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     approve(format!(
         "Carry the rows of `{sync}` over to the primary key `{key}`? Held rows are sent again, nothing else."
     ))?;
+    let fields = planning::key_fields(project, model)?;
     let locked = lock(state, "state move --rekey")?;
     let scratch = Scratch::new(project)?;
-    let rows = locked.rekey(sync, &model.primary_key, scratch.path())?;
+    let rows = locked.rekey(sync, &fields, scratch.path())?;
     Ok(format!("The {rows} rows of `{sync}` have the primary key `{key}` now; nothing is sent again.\n"))
 }

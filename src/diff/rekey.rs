@@ -2,23 +2,28 @@
 
 use std::path::Path;
 
-use arrow_array::UInt32Array;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_schema::{DataType, FieldRef, Schema, SchemaRef};
 use arrow_select::take::take_record_batch;
 
 use super::hash::{Folded, Hasher};
+use super::layout::{convert, logical_type};
 use super::merge::{Acknowledged, Entry, Kind, merge};
 use super::snapshot::{self, Meta, Snapshot};
 use super::{DiffError, HashKey, Layout};
 use crate::diagnostic::{Error, Result};
 
-/// Writes the rows of `old` under the key columns `primary_key` to `out` and returns how many they are.
+/// Writes the rows of `old` under the key columns `key_fields` to `out` and returns how many they are. The columns are
+/// given as the model has them now: values of another type are turned into that type.
 ///
 /// # Errors
-/// When values were not kept, a row has no such column, a null in it, or two rows have the same new key: then the old
-/// state cannot be told apart by the new key.
+/// When values were not kept, a row has no such column, a null in it or what cannot be of the new type, or two rows have
+/// the same new key: then the old state cannot be told apart by the new key.
 pub fn rekey(
     old: &Snapshot,
-    primary_key: &[String],
+    key_fields: &[FieldRef],
     key: &HashKey,
     out: &Path,
     memory: usize,
@@ -30,6 +35,7 @@ pub fn rekey(
             "start anew with `syncline state forget`, or take today's rows as synced with `syncline state adopt`",
         ))
     };
+    let primary_key: Vec<String> = key_fields.iter().map(|field| field.name().clone()).collect();
     let mut meta: Option<Meta> = None;
     let mut rows = Vec::new();
     for (&number, spec) in &old.meta().mappings {
@@ -40,7 +46,7 @@ pub fn rekey(
         if let Some(missing) = primary_key.iter().find(|column| !names.contains(column)) {
             return refused(format!("the state does not hold the column `{missing}`; the sync did not use it"));
         }
-        let layout = Layout::new(&schema, &names, primary_key)?;
+        let layout = Layout::new(&retyped(&schema, key_fields), &names, &primary_key)?;
         let fresh = || Meta {
             columns: Default::default(),
             mappings: Default::default(),
@@ -48,7 +54,7 @@ pub fn rekey(
             ..old.meta().clone()
         };
         let mut spec = spec.clone();
-        spec.primary_key = primary_key.to_vec();
+        spec.primary_key = primary_key.clone();
         meta.get_or_insert_with(fresh).mappings.insert(number, spec);
         rows.push((number, Hasher::new(&layout, key), layout));
     }
@@ -61,7 +67,7 @@ pub fn rekey(
                 .map(|(number, hasher, layout)| {
                     let places = (0u32..).zip(numbers).filter(|(_, n)| *n == number).map(|(row, _)| row);
                     let part = take_record_batch(&batch, &UInt32Array::from_iter_values(places))?;
-                    let sent = old.as_sent(&part, *number).ok_or_else(unreadable)?;
+                    let sent = converted(&old.as_sent(&part, *number).ok_or_else(unreadable)?, layout)?;
                     let hashes = hasher.hash(&layout.columns(&sent)?, sent.num_rows(), &mut Folded::default())?;
                     if !hashes.null_keys.is_empty() {
                         let message =
@@ -84,4 +90,33 @@ pub fn rekey(
         return refused(format!("{} rows of the state share a new key with another row", old.rows() - kept));
     }
     Ok(kept)
+}
+
+/// The columns of a state, those of the key with the types they have in the model now. A column that has no value there
+/// has no type, and keeps the one it had.
+fn retyped(schema: &SchemaRef, key_fields: &[FieldRef]) -> SchemaRef {
+    let now = |name: &str| key_fields.iter().find(|field| field.name() == name && *field.data_type() != DataType::Null);
+    let fields = schema.fields().iter().map(|field| now(field.name()).unwrap_or(field).clone());
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Rows with the types of a layout.
+fn converted(rows: &RecordBatch, layout: &Layout) -> Result<RecordBatch, DiffError> {
+    let column = |(column, field): (ArrayRef, &FieldRef)| {
+        convert(&column, field.data_type()).map_err(|_| {
+            // The value is personal data: it is not shown.
+            DiffError::from(Error::failed_help(
+                format!(
+                    "a key of the state cannot be carried over: `{}` is of type {} now, and a value in it was of type {}",
+                    field.name(),
+                    logical_type(field.data_type()),
+                    logical_type(column.data_type())
+                ),
+                "give the column the type it had, or start anew with `syncline state forget`",
+            ))
+        })
+    };
+    let columns = layout.columns(rows)?.into_iter().zip(layout.schema.fields()).map(column);
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    Ok(RecordBatch::try_new_with_options(layout.schema.clone(), columns.collect::<Result<_, _>>()?, &options)?)
 }

@@ -113,17 +113,27 @@ pub(super) fn refusals(plan: &Plan) -> Vec<Notice> {
     all
 }
 
-/// The line that says `apply` refuses, and by how many limits; `None` when it does not.
+/// The line that says `apply` refuses, and why; `None` when it does not.
 pub(super) fn refused_line(plan: &Plan) -> Option<String> {
-    let (tests, limits): (Vec<_>, Vec<_>) = refusals(plan).into_iter().partition(|n| n.code == model_tests::FAILED);
-    let mut reasons = Vec::new();
-    if !limits.is_empty() {
-        reasons.push(count(limits.len() as u64, "limit is exceeded", "limits are exceeded"));
-    }
-    if !tests.is_empty() {
-        reasons.push(count(tests.len() as u64, "test fails", "tests fail"));
-    }
-    (!reasons.is_empty()).then(|| format!("Apply refuses this plan: {}.", reasons.join(", ")))
+    refused_words(plan).map(|words| format!("Apply refuses this plan: {words}."))
+}
+
+/// Why `apply` refuses, by kind of reason and how often; `None` when it does not.
+pub(super) fn refused_words(plan: &Plan) -> Option<String> {
+    let all = refusals(plan);
+    let of = |kind: &dyn Fn(&str) -> bool| all.iter().filter(|notice| kind(&notice.code)).count() as u64;
+    let (tests, keys) = (of(&|code| code == model_tests::FAILED), of(&|code| code == "key_changed"));
+    let approvals = of(&|code| code == "credential_surface");
+    let limits = all.len() as u64 - tests - keys - approvals;
+    let reasons = [
+        (limits, "limit is exceeded", "limits are exceeded"),
+        (tests, "test fails", "tests fail"),
+        (keys, "primary key has changed", "primary keys have changed"),
+        (approvals, "sync waits for approval", "syncs wait for approval"),
+    ];
+    let reasons = reasons.into_iter().filter(|(number, ..)| *number > 0);
+    let words: Vec<String> = reasons.map(|(number, one, more)| count(number, one, more)).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// How many tests of the model hold and fail; nothing where it has none.

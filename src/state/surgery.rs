@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use arrow_schema::FieldRef;
+
 use super::Locked;
 use super::document::LastRun;
 use super::fold::{self, Share};
@@ -70,7 +72,7 @@ impl Locked {
 
     /// Carries the rows of a sync over to another primary key: what was acknowledged stays so. Rows that were held are
     /// forgotten, and so are sent again, as their keys alone were kept. Returns the number of rows.
-    pub fn rekey(&self, sync: &str, primary_key: &[String], scratch: &Path) -> Result<u64> {
+    pub fn rekey(&self, sync: &str, key: &[FieldRef], scratch: &Path) -> Result<u64> {
         self.recover()?;
         let document = self.document();
         let entry = document.syncs.get(sync).ok_or_else(|| unknown(sync, document.syncs.keys()))?;
@@ -85,7 +87,7 @@ impl Locked {
             return Err(Error::failed(format!("the state holds no rows of `{sync}`: its key can be changed freely")));
         };
         let file = scratch.join("rekeyed.parquet");
-        let rows = crate::diff::rekey(&old, primary_key, self.state.hash_key(), &file, MEMORY, scratch)?;
+        let rows = crate::diff::rekey(&old, key, self.state.hash_key(), &file, MEMORY, scratch)?;
         let key = Snapshot::open(&file)?.meta().key.clone();
         let name = format!("snapshots/{sync}.rekey-{}.parquet", uuid::Uuid::now_v7());
         self.commit(|document| {

@@ -48,9 +48,10 @@ impl Locked {
         self.recover()?;
         let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read `{}`: {e}", from.display()));
         let file = File::open(from).map_err(|e| failed(&e))?;
-        let mut archive = ZipArchive::new(file).map_err(|e| failed(&e))?;
+        let other = || failed(&"it is not a state that was pulled, or it was cut off");
+        let mut archive = ZipArchive::new(file).map_err(|_| other())?;
         let mut bytes = Vec::new();
-        archive.by_name(DOCUMENT).map_err(|e| failed(&e))?.read_to_end(&mut bytes).map_err(|e| failed(&e))?;
+        archive.by_name(DOCUMENT).map_err(|_| other())?.read_to_end(&mut bytes).map_err(|e| failed(&e))?;
         let pushed = Document::parse(&bytes, &from.display().to_string())?;
         let here = self.document();
         if key::check(&self.state.key, &pushed.lineage) != pushed.key_check {

@@ -48,6 +48,11 @@ impl Comparison {
         self.against.touched.clone()
     }
 
+    /// Whether the change removes a sync.
+    pub fn removes(&self, sync: &str) -> bool {
+        self.against.removed.iter().any(|removed| removed == sync)
+    }
+
     /// The budgets that hold.
     pub fn usage(&self, project: &Project) -> Usage {
         self.against.usage(project)

@@ -12,6 +12,8 @@ mod testing;
 
 use std::path::Path;
 
+use arrow_schema::FieldRef;
+
 use super::scheduling::{self, Schedules, Selected};
 use super::{Format, Selection, progress::Progress, terminal};
 use crate::diagnostic::{self, Error, Result, closest};
@@ -19,7 +21,7 @@ use crate::diff::HashKey;
 use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
 use crate::plan::footprint::Comparing;
 use crate::plan::{Notice, Plan, ProjectInfo, SyncPlan, Totals, guards};
-use crate::project::{Project, ResolvedSync, Sets, tree};
+use crate::project::{Project, ResolvedModel, ResolvedSync, Sets, tree};
 use crate::report::{self, Masked};
 use crate::state::Reading;
 use crate::usage::Month;
@@ -150,7 +152,9 @@ pub(super) fn make(
         });
     }
     if plan.complete {
-        plan.warnings.extend(ownerless(project, state));
+        // What this change removes has been said.
+        let said = |name: &String| request.against.is_some_and(|against| against.removes(name));
+        plan.warnings.extend(ownerless(project, state, said));
     }
     plan.totals = totals(&plan.syncs);
     let usage = request.against.map_or_else(|| project.usage.clone(), |against| against.usage(project));
@@ -172,11 +176,12 @@ pub(super) fn make(
 }
 
 /// Syncs of the state that no manifest names any more: what they have sent stays where it is, and nobody keeps it up.
-fn ownerless<'a>(project: &'a Project, state: &'a Reading) -> impl Iterator<Item = Notice> + 'a {
+fn ownerless(project: &Project, state: &Reading, said: impl Fn(&String) -> bool) -> impl Iterator<Item = Notice> {
     let renamed = |name: &String| project.syncs.values().any(|sync| sync.sync.moved_from.as_ref() == Some(name));
-    let gone =
-        state.document().syncs.iter().filter(move |(name, _)| !project.syncs.contains_key(*name) && !renamed(name));
-    gone.filter(|(_, entry)| entry.rows > 0).map(|(name, entry)| {
+    let gone = state.document().syncs.iter().filter(move |(name, entry)| {
+        entry.rows > 0 && !project.syncs.contains_key(*name) && !renamed(name) && !said(name)
+    });
+    gone.map(|(name, entry)| {
         let records = if entry.rows == 1 { "1 row".to_owned() } else { format!("{} rows", entry.rows) };
         Notice {
             code: "sync_gone".into(),
@@ -199,6 +204,19 @@ pub(super) fn totals(syncs: &[SyncPlan]) -> Totals {
         removed: sum(|s| s.counts.removed),
         invalid: sum(|s| s.counts.invalid),
     }
+}
+
+/// The key columns of a model as its source has them now.
+///
+/// # Errors
+/// The source cannot be asked, or has no such column.
+pub(super) fn key_fields(project: &Project, model: &ResolvedModel) -> Result<Vec<FieldRef>> {
+    let schema = opened::Sources::new(project).schema(model)?;
+    let field = |name: &String| {
+        let found = schema.fields().iter().find(|field| field.name() == name).cloned();
+        found.ok_or_else(|| Error::failed(format!("the model `{}` has no column `{name}`", model.name)))
+    };
+    model.primary_key.iter().map(field).collect()
 }
 
 /// A misspelt sync in `--allow` would be found only when its guard refuses.

@@ -8,7 +8,9 @@
 
 mod details;
 
-use super::facts::{budget, by_state, changes, is_quiet, notice_text, refusals, schedules, short_commit, verdict};
+use super::facts::{
+    budget, by_state, changes, is_quiet, notice_text, refusals, refused_words, schedules, short_commit, verdict,
+};
 use super::mask::Masked;
 use super::numbers::{count, group};
 use super::prose::{code, marker, sentence};
@@ -130,11 +132,7 @@ fn origin(plan: &Plan) -> String {
     if !plan.complete && !plan.syncs.is_empty() {
         parts.push("selected syncs only".into());
     }
-    let limits = refusals(plan).len() as u64;
-    if limits > 0 {
-        parts
-            .push(format!("**apply would be refused: {}**", count(limits, "limit is exceeded", "limits are exceeded")));
-    }
+    parts.extend(refused_words(plan).map(|words| format!("**apply would be refused: {words}**")));
     if parts.is_empty() { String::new() } else { parts.join(" · ") + "\n\n" }
 }
 
