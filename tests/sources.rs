@@ -1,6 +1,6 @@
 //! Reading: real files, a real SQLite, a real PostgreSQL.
 
-mod duckdb;
+pub mod duckdb;
 mod faults;
 mod files;
 mod hostile;
