@@ -9,6 +9,7 @@ mod places;
 mod rows;
 mod sql;
 mod text;
+mod utf8;
 
 use serde_json::Value;
 

@@ -20,6 +20,7 @@ mod dbt;
 mod destinations;
 mod doctor;
 mod faults;
+mod five_refusals;
 mod forge;
 mod graph;
 mod house;

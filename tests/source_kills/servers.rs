@@ -78,3 +78,33 @@ fn an_emulated_snowflake_that_is_killed_in_mid_read_removes_nobody() {
     assert_eq!(server.schema(&fill(true)), schema);
     comes_right(&project, &expected(true, 1000));
 }
+
+#[test]
+fn a_spark_that_is_killed_in_mid_read_removes_nobody() {
+    let Some(server) = crate::spark::own() else { return };
+    let view = |later: bool, slow: &str| {
+        let people =
+            super::people(later).map(|(id, seats)| format!("({id}, 'p{id}@x.io', {seats}, repeat('x', 1000))"));
+        let people = people.collect::<Vec<_>>().join(", ");
+        format!("create or replace view people as select * from values {people} as t(id, email, seats, pad){slow}")
+    };
+    server.run(&view(false, ""));
+    let source = format!("name: shop\ntype: spark\nconnection: {}\n", server.connection());
+    let project = project(&source, "table: { name: people }");
+    let before = Before::applied(&project);
+    assert_eq!(before.held, expected(false, 1000));
+
+    // The last ones take ten minutes each.
+    let slow = " where id < 30 or java_method('java.lang.Thread', 'sleep', 600000L) is null";
+    server.run(&view(true, slow));
+    let idle = server.tasks();
+    let mut running = start(&project);
+    running.until("an executor is at work on the rows", || server.tasks() > idle);
+    server.kill();
+    before.stands(&project, "killed", &running.end(), &["spark at 127.0.0.1:"]);
+
+    // What it held was in its memory: another one is given the same.
+    let server = server.start_again();
+    server.run(&view(true, ""));
+    comes_right(&project, &expected(true, 1000));
+}
