@@ -72,8 +72,11 @@ fn main() {
         let mut figures: Vec<Option<Figure>> = readers.iter().map(|_| None).collect();
         for _ in 0..RUNS {
             for ((_, role), best) in readers.iter().zip(&mut figures) {
-                let taken = taken(role, &url, table, rows);
-                *best = Some(best.take().map_or(taken, |old| old.faster(taken)));
+                let figure = taken(role, &url, table, rows);
+                *best = Some(match best.take() {
+                    Some(old) => old.faster(figure),
+                    None => figure,
+                });
             }
         }
         let figures: Vec<Figure> = figures.into_iter().flatten().collect();

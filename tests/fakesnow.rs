@@ -13,6 +13,9 @@ use adbc_core::options::{AdbcVersion, OptionDatabase, OptionValue};
 use adbc_core::{Connection as _, Database as _, Driver as _, Statement as _};
 use adbc_driver_manager::ManagedDriver;
 
+/// What logs in; any other would, too.
+pub const PASSWORD: &str = "snow-password";
+
 /// A running emulator.
 pub struct Server {
     pub port: u16,
@@ -81,9 +84,16 @@ impl Server {
     /// The `connection` block of a schema, as a user would write it.
     pub fn connection(&self, schema: &str) -> serde_json::Value {
         serde_json::json!({
-            "driver": self.driver, "account": "fakesnow", "user": "fake", "password": "snow-password",
+            "driver": self.driver, "account": "fakesnow", "user": "fake", "password": PASSWORD,
             "database": "SHOP", "schema": schema, "host": "127.0.0.1", "port": self.port, "protocol": "http",
         })
+    }
+
+    /// The manifest of a source; its password is in the file `password` of the project.
+    pub fn yaml(&self, name: &str, schema: &str) -> String {
+        let mut connection = self.connection(schema);
+        connection["password"] = "{{ file('password') }}".into();
+        format!("name: {name}\ntype: snowflake\nconnection: {connection}\n")
     }
 
     /// Another emulator in the place of this one, which is dead; it holds nothing.
@@ -107,7 +117,7 @@ impl Server {
         };
         let options = vec![
             (OptionDatabase::Username, "fake".into()),
-            (OptionDatabase::Password, "snow-password".into()),
+            (OptionDatabase::Password, PASSWORD.into()),
             other("account", "fakesnow"),
             other("uri.host", "127.0.0.1"),
             other("uri.port", &self.port.to_string()),

@@ -24,7 +24,9 @@ const KEY: (&str, &str) = ("SYNCLINE_STATE_KEY", "000102030405060708090a0b0c0d0e
 
 /// The project, without its source.
 fn project(place: &Place) -> Project {
-    let fields: String = COLUMNS.iter().map(|(name, _)| format!("  {name}: {}\n", place.field(name))).collect();
+    // What a record is matched by is no field.
+    let fields = COLUMNS.iter().filter(|(name, _)| *name != "email");
+    let fields: String = fields.map(|(name, _)| format!("  {name}: {}\n", place.field(name))).collect();
     let columns: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
     Project::new(&[
         ("syncline.yaml", "name: parity\n"),
@@ -108,7 +110,8 @@ fn ten_thousand_rows_of_every_kind_are_the_same_plan_from_everywhere() {
         if !(place.fill)(&project, &rows) {
             continue;
         }
-        let own = if place.differs.is_empty() { &plain } else { &reference(&held(place, &rows)) };
+        let changed = (!place.differs.is_empty()).then(|| reference(&held(place, &rows)));
+        let own = changed.as_ref().unwrap_or(&plain);
         same(&format!("{}: the plan", place.name), &plan(&project), &own.0);
         same(&format!("{}: what arrived", place.name), &arrived(&project), &own.1);
         compared += 1;
@@ -129,7 +132,7 @@ fn what_was_generated_is_what_is_planned(rows: &[Row], plan: &str) {
     for (sample, row) in samples.iter().zip(sent) {
         let key = text::plain(&row[0]);
         assert_eq!(sample["key"], key.as_str());
-        for ((name, _), cell) in COLUMNS.iter().zip(row) {
+        for ((name, _), cell) in COLUMNS.iter().zip(row).filter(|((name, _), _)| *name != "email") {
             let field = sample["fields"].as_array().unwrap().iter().find(|field| field["name"] == *name);
             let after = field.map_or(&Value::Null, |field| &field["after"]);
             assert!(says(after, cell), "row {key}, {name}: {after} is not {cell:?}");

@@ -41,7 +41,8 @@ fn held(project: &Project) -> String {
     project.rows("out/crm.db", "select count(*), sum(seats), group_concat(distinct size) from people").remove(0)
 }
 
-/// The state of a project but for the record of its runs and its lock: path and contents of every file.
+/// The state of a project but for the record of its runs and its lock: path and contents of every file; of the document
+/// what it says of the syncs and of usage.
 fn state(project: &Project) -> BTreeMap<String, Vec<u8>> {
     fn walk(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
         for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
@@ -51,6 +52,13 @@ fn state(project: &Project) -> BTreeMap<String, Vec<u8>> {
             match path.is_dir() {
                 _ if about_runs => {}
                 true => walk(root, &path, files),
+                false if name.ends_with("state.json") => {
+                    let text = std::fs::read(&path).expect("a file");
+                    let document: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+                    for part in ["lineage", "syncs", "moved", "usage"] {
+                        files.insert(format!("{name}: {part}"), document[part].to_string().into_bytes());
+                    }
+                }
                 false => drop(files.insert(name, std::fs::read(&path).expect("a file"))),
             }
         }
@@ -78,8 +86,11 @@ impl Before {
     #[track_caller]
     fn stands(&self, project: &Project, what: &str, ran: &Ran, words: &[&str]) {
         assert_eq!(ran.code, 1, "{what}\n--- stdout\n{}\n--- stderr\n{}", ran.stdout, ran.stderr);
+        // Lines are wrapped at words.
+        let all = format!("{}\n{}", ran.stdout, ran.stderr);
+        let flat = all.split_whitespace().collect::<Vec<_>>().join(" ");
         for word in words {
-            assert!(ran.stderr.contains(word), "{what}: `{word}` is not in\n{}", ran.stderr);
+            assert!(flat.contains(word), "{what}: `{word}` is not in\n{all}");
         }
         assert!(!ran.stderr.contains("panicked"), "{what}: {}", ran.stderr);
         // Which sync, which source, where it is written.
@@ -89,7 +100,8 @@ impl Before {
         assert_eq!(held(project), self.held, "{what}: the destination");
         let now = state(project);
         let differ: Vec<_> = now.iter().filter(|(name, bytes)| self.state.get(*name) != Some(*bytes)).collect();
-        assert!(differ.is_empty() && now.len() == self.state.len(), "{what}: the state: {:?}", now.keys());
+        let names: Vec<_> = differ.iter().map(|(name, _)| name).collect();
+        assert!(differ.is_empty() && now.len() == self.state.len(), "{what}: the state: {names:?}, {:?}", now.keys());
     }
 }
 

@@ -299,6 +299,7 @@ fn fill_snowflake(project: &Project, rows: &[Row]) -> bool {
         columns.join(", "),
         carrier.display()
     ));
-    source(project, "snowflake", &server.connection(&schema));
+    project.write("sources/shop.yaml", &server.yaml("shop", &schema));
+    project.write("password", crate::fakesnow::PASSWORD);
     true
 }

@@ -137,8 +137,9 @@ fn text_that_is_not_utf8_ends_the_read_with_its_column() {
             continue;
         }
         let ran = project.apply(&[]).code(1);
-        let flat = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(flat.contains(said) && flat.contains(advised), "{name}: {}", ran.stderr);
+        let all = format!("{}\n{}", ran.stdout, ran.stderr);
+        let flat = all.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(said) && flat.contains(advised), "{name}: {all}");
         assert!(flat.contains("sync `people`: source `shop` (sources/shop.yaml)"), "{name}: {}", ran.stderr);
         assert!(!project.path("out/crm.db").exists(), "{name}: something was sent");
     }

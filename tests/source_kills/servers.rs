@@ -59,10 +59,10 @@ fn an_emulated_snowflake_that_is_killed_in_mid_read_removes_nobody() {
         )
     };
     let schema = server.schema(&fill(false));
-    let source = format!("name: shop\ntype: snowflake\nconnection: {}\n", server.connection(&schema));
     let model = "sql: >-\n  select id, email, seats, pad from people\n  \
                  where (select sum(mod(a.n + b.n, 7)) from crowd a cross join crowd b) >= 0";
-    let project = project(&source, model);
+    let project = project(&server.yaml("shop", &schema), model);
+    project.write("password", crate::fakesnow::PASSWORD);
     let before = Before::applied(&project);
     assert_eq!(before.held, expected(false, 1000));
 
