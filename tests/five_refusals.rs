@@ -27,7 +27,11 @@ const CASES: &[Case] = &[
         "a column was renamed upstream",
         |table| table.column("plan").0 = "plans",
         1,
-        ["the model has no column `plan`, which it promises", "models/people.yaml:7:3", "did you mean `plans`?"],
+        [
+            "the model has no column `plan`, which it promises",
+            "models/people.yaml:7:3",
+            "did you mean `plans`? if it was renamed, write the new name here and in the syncs",
+        ],
     ),
     (
         "a type has changed",
@@ -49,7 +53,7 @@ const CASES: &[Case] = &[
         [
             "test `unique` of `people.id` fails: 2 rows share their `id` with another",
             "at models/people.yaml:6:17",
-            "correct the rows, or the query of the model",
+            "keep one row of each in the query of the model, or correct the rows",
         ],
     ),
     (
@@ -59,7 +63,7 @@ const CASES: &[Case] = &[
         [
             "test `row_count` of `people` fails: the model is empty, the fewest rows are 10",
             "at models/people.yaml:10:5",
-            "correct the rows, or the query of the model",
+            "see whether what fills the source has run to its end, and what the query leaves out",
         ],
     ),
     (
@@ -69,7 +73,7 @@ const CASES: &[Case] = &[
         [
             "test `freshness` of `people.updated_at` fails: the newest `updated_at` is 2020-01-01 00:00:00 UTC",
             "at models/people.yaml:11:5",
-            "the most is 36h",
+            "the most is 36h at models/people.yaml:11:5 hint: see whether what fills the source has run",
         ],
     ),
 ];

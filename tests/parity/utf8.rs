@@ -83,8 +83,8 @@ const CASES: &[Case] = &[
             project.write("sources/shop.yaml", &crate::databases::postgres_yaml(server, "shop", "not_utf8"));
             true
         },
-        "column `name`, row 1 of the result: the text is not UTF-8",
-        "take its bytes: `convert_to(name, 'SQL_ASCII') as name`",
+        "the result has text that is not UTF-8",
+        "take the bytes of its column: `convert_to(name, 'SQL_ASCII') as name`",
     ),
     (
         "Spark",

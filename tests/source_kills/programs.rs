@@ -39,7 +39,7 @@ const CASES: &[Case] = &[
         whole: arrow,
         half: |bytes| bytes.len() / 2,
         killed: "it was killed by signal 9",
-        ended: "without",
+        ended: "is not whole",
     },
     Case {
         name: "singer",

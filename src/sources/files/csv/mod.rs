@@ -119,7 +119,8 @@ fn look<'a>(stamp: &'a Stamp, head: &'a Head, threads: usize) -> Result<Seen<'a>
     }
     seen.marks.sort_unstable_by_key(|(number, _)| *number);
     match faults.into_iter().min_by_key(|(number, _)| *number) {
-        Some((_, error)) => Err(error),
+        // A file that was replaced or cut meanwhile gives all sorts of errors: say what it is.
+        Some((_, error)) => Err(stamp.check().err().unwrap_or(error)),
         None => Ok(seen),
     }
 }
