@@ -141,6 +141,12 @@ pub const PLACES: &[Place] = &[
     Place {
         name: "Snowflake (emulated)",
         stand_ins: &[
+            StandIn {
+                lacks: "whole numbers beyond 64 bits, in the emulator",
+                kinds: &[Kind::Huge],
+                written: "`varchar`",
+                transform: Some("number"),
+            },
             same("lists, objects with types", &[Kind::Texts, Kind::Numbers, Kind::Object], "`array`, `object`: JSON"),
             same("intervals", INTERVALS, "ISO 8601 text"),
             same("UUIDs", &[Kind::Uuid], "text"),
@@ -286,13 +292,14 @@ fn fill_snowflake(project: &Project, rows: &[Row]) -> bool {
     parquet::write_carrier(&carrier, rows);
     let forms: &[(&[Kind], &str)] = &[
         (&[Kind::Time, Kind::Single], "{name}_text"),
+        (&[Kind::Huge], "cast({name} as varchar)"),
         (&[Kind::Texts, Kind::Numbers, Kind::Object], "parse_json({name}_json)"),
         (&[Kind::Json], "parse_json({name})"),
     ];
     let columns: Vec<String> = COLUMNS.iter().map(|(name, kind)| carried(name, *kind, forms)).collect();
     let schema = server.schema(&format!(
         "create table everything (id number(38, 0), email varchar, seats number(38, 0), points number(38, 0), \
-         atoms number(38, 0), active boolean, price number(12, 2), exact number(38, 18), share float, ratio float, \
+         atoms varchar, active boolean, price number(12, 2), exact number(38, 18), share float, ratio float, \
          limit_ float, note varchar, born date, opens time, seen timestamp_ntz, met timestamp_tz, term varchar, \
          shift varchar, span varchar, doc variant, tags variant, scores variant, address variant, picture binary, \
          token varchar);\ninsert into everything select {} from read_parquet('{}')",
