@@ -67,15 +67,22 @@ fn arrived(project: &Project) -> String {
     project.read("out/everything.jsonl")
 }
 
-/// Fails at the first line that differs, with what stands around it.
-fn same(what: &str, got: &str, expected: &str) {
-    if got == expected {
-        return;
-    }
+/// Where two texts differ: for each field the first place, with what stands around it.
+fn differences(what: &str, got: &str, expected: &str) -> Vec<String> {
     let (got, expected): (Vec<&str>, Vec<&str>) = (got.lines().collect(), expected.lines().collect());
-    let at = got.iter().zip(&expected).position(|(a, b)| a != b).unwrap_or(got.len().min(expected.len()));
-    let around = |lines: &[&str]| lines[at.saturating_sub(6)..lines.len().min(at + 3)].join("\n");
-    panic!("{what}, line {}: got\n{}\n\nexpected\n{}", at + 1, around(&got), around(&expected));
+    let mut found = std::collections::BTreeMap::new();
+    for (at, (a, b)) in got.iter().zip(&expected).enumerate().filter(|(_, (a, b))| a != b) {
+        let named = |line: &&&str| line.trim().starts_with("\"name\":");
+        let field = got[..=at].iter().rev().take(3).find(named).map_or("", |line| line.trim());
+        let shown = |line: &str| line.chars().take(600).collect::<String>();
+        found.entry(field).or_insert_with(|| {
+            format!("{what}, line {}, {field}\n  got      {}\n  expected {}", at + 1, shown(a), shown(b))
+        });
+    }
+    if got.len() != expected.len() {
+        found.insert("lines", format!("{what}: {} lines and not {}", got.len(), expected.len()));
+    }
+    found.into_values().take(12).collect()
 }
 
 /// The rows as this place can hold them.
@@ -104,7 +111,7 @@ fn ten_thousand_rows_of_every_kind_are_the_same_plan_from_everywhere() {
     };
     let plain = reference(&rows);
     what_was_generated_is_what_is_planned(&rows, &plain.0);
-    let mut compared = 0;
+    let (mut compared, mut wrong) = (0, Vec::new());
     for place in &PLACES[1..] {
         let project = project(place);
         if !(place.fill)(&project, &rows) {
@@ -112,10 +119,11 @@ fn ten_thousand_rows_of_every_kind_are_the_same_plan_from_everywhere() {
         }
         let changed = (!place.differs.is_empty()).then(|| reference(&held(place, &rows)));
         let own = changed.as_ref().unwrap_or(&plain);
-        same(&format!("{}: the plan", place.name), &plan(&project), &own.0);
-        same(&format!("{}: what arrived", place.name), &arrived(&project), &own.1);
+        wrong.extend(differences(&format!("{}: the plan", place.name), &plan(&project), &own.0));
+        wrong.extend(differences(&format!("{}: what arrived", place.name), &arrived(&project), &own.1));
         compared += 1;
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(compared >= 2, "at least SQLite and JSON lines are always there");
 }
 

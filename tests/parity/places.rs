@@ -73,6 +73,12 @@ pub const PLACES: &[Place] = &[
             same("dates and times", &[Kind::Date, Kind::Time, Kind::Wall, Kind::Instant], "ISO 8601 text"),
             same("intervals", INTERVALS, "ISO 8601 text"),
             same("bytes, UUIDs", &[Kind::Bytes, Kind::Uuid], "text, bytes in Base64"),
+            StandIn {
+                lacks: "decimals, where a double has all their digits",
+                kinds: &[Kind::Price],
+                written: "a floating point number",
+                transform: Some("number"),
+            },
         ],
         differs: &[Differs {
             lacks: "NaN, infinities",

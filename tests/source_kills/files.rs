@@ -86,7 +86,7 @@ const CASES: &[Case] = &[
         write: write_sqlite,
         stop_at: 30,
         before: &["shop.db", "malformed"],
-        meanwhile: &["shop.db", "malformed"],
+        meanwhile: &["shop.db", "cut or replaced while it was read"],
     },
 ];
 

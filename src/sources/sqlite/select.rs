@@ -239,7 +239,14 @@ pub(in crate::sources) fn explain(error: rusqlite::Error, sql: &str, fault: &Fau
                     Error::failed_help(message, "another program writes to the database; run again when it is done")
                 }
                 rusqlite::ErrorCode::DatabaseCorrupt => {
-                    Error::failed_help(message, "the database is damaged: `pragma integrity_check` says where")
+                    let help = "the database is damaged, which `pragma integrity_check` shows, or it was cut or replaced \
+                                while it was read";
+                    Error::failed_help(message, help)
+                }
+                rusqlite::ErrorCode::SystemIoFailure => {
+                    let help = "the database was cut or replaced while it was read, or the disk fails; run again when \
+                                nothing else writes to it";
+                    Error::failed_help(message, help)
                 }
                 // What SQLite has no narrower word for are faults of the statement.
                 rusqlite::ErrorCode::Unknown => Error::failed_help(message, "correct the SQL of the model"),
