@@ -60,11 +60,14 @@ fn plan(project: &Project) -> String {
     ran.stdout.lines().filter(own).collect::<Vec<_>>().join("\n")
 }
 
-/// What arrives.
+/// What arrives, line by line; the order of the lines is that of the source.
 fn arrived(project: &Project) -> String {
     let mut command = project.command(&["apply", "--auto-approve"]);
     crate::project::Ran::new(command.env(KEY.0, KEY.1).output().unwrap()).code(0);
-    project.read("out/everything.jsonl")
+    let text = project.read("out/everything.jsonl");
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.join("\n")
 }
 
 /// Where two texts differ: for each field the first place, with what stands around it.
