@@ -222,6 +222,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
         on_doubt: resolved.sync.delivery.on_doubt.into(),
         values: project.environment.state.values == StateValues::Full,
         key: frozen.key,
+        key_open: part.key_open,
         mapping: frozen.mapping,
         queried_records: part.estimate.queried_records,
         model_rows: Some(part.counts.rows),

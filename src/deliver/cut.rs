@@ -7,13 +7,13 @@
 //! ```
 //! What writes the same record keeps its order; rows that have nothing to do with each other do not wait for each other.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
 use sha2::{Digest, Sha256};
 
-use super::Mapper;
+use super::{Mapper, quotes};
 use crate::destinations::{Action, Operation, Outcome, Writer};
 use crate::diagnostic::{Error, Result};
 use crate::diff::{Hash, RowState};
@@ -187,6 +187,28 @@ impl<'a> Cutter<'a> {
         Ok(Next::Batch(self.take(action, &chosen)))
     }
 
+    /// Takes the values of records out of what became of them, by the number of the operation. The records are read once
+    /// more from `operations`: nobody keeps what was handed over.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn unquote(&mut self, operations: Reader, answers: &mut HashMap<u64, &mut Outcome>) -> Result<()> {
+        for frozen in operations {
+            let frozen = frozen?;
+            if !frozen.heads.iter().any(|head| answers.contains_key(&head.ordinal)) {
+                continue;
+            }
+            let records = self.mapper.records(&frozen)?;
+            for (head, record) in frozen.heads.iter().zip(records) {
+                if let (Some(outcome), Some(Ok(record))) = (answers.get_mut(&head.ordinal), record) {
+                    quotes::remove_from(outcome, &head.key, &record);
+                    answers.remove(&head.ordinal);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn kind(&self, operation: &Operation) -> Kind {
         (operation.action, self.rules.by_state && operation.added)
     }
@@ -270,7 +292,14 @@ impl<'a> Cutter<'a> {
                 continue;
             }
             match self.sync.answered(&head) {
-                Some(outcome) => self.known.push((head.ordinal, action, outcome.clone())),
+                Some(outcome) => {
+                    let mut outcome = outcome.clone();
+                    match &record {
+                        Ok(record) => quotes::remove_from(&mut outcome, &head.key, record),
+                        Err(_) => quotes::leave_out(&mut outcome),
+                    }
+                    self.known.push((head.ordinal, action, outcome));
+                }
                 None => rows.push(Row { head, action, record }),
             }
         }

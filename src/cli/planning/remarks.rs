@@ -1,9 +1,9 @@
 //! What must be said of a sync beside its numbers.
 
+use crate::mask;
 use crate::plan::collect::Remarks;
 use crate::plan::{Notice, SyncPlan};
 use crate::project::ResolvedSync;
-use crate::report;
 
 /// The warnings of one sync. `leaves`: records are removed from under the identifiers they had before.
 pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, remarks: &Remarks, leaves: bool) {
@@ -107,5 +107,5 @@ fn identifiers(sync: &ResolvedSync) -> String {
 
 /// A key as a message of the plan shows it: messages go wherever the plan goes.
 fn shown_key(part: &SyncPlan, key: &str) -> String {
-    if part.key_open { key.to_owned() } else { report::mask::key(key) }
+    if part.key_open { key.to_owned() } else { mask::key(key) }
 }
