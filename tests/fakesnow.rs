@@ -2,7 +2,7 @@
 //! by Snowflake's real driver. `SYNCLINE_FAKESNOW` names the program, `SYNCLINE_SNOWFLAKE_DRIVER` the driver.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -35,15 +35,11 @@ pub fn server() -> Option<&'static Server> {
 
 /// An emulator that is nobody else's, to be killed; `None`, loudly, as [`server`].
 pub fn own() -> Option<Server> {
-    start_on(free_port())
+    start_on(crate::outside::port())
 }
 
 fn start() -> Option<Server> {
-    start_on(free_port())
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port()
+    start_on(crate::outside::port())
 }
 
 fn start_on(port: u16) -> Option<Server> {

@@ -2,7 +2,6 @@
 //! gone with it. `SYNCLINE_SPARK` names `spark-submit` (of the Python package `pyspark`), `SYNCLINE_SPARK_DRIVER` the
 //! ADBC driver.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -48,7 +47,7 @@ pub fn own() -> Option<Server> {
 }
 
 fn start() -> Option<Server> {
-    start_on(TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port())
+    start_on(crate::outside::port())
 }
 
 fn start_on(port: u16) -> Option<Server> {
