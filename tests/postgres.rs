@@ -19,6 +19,8 @@ pub struct Server {
     /// PEM file of the authority that signed its certificate (for `localhost`), where openssl is there to make one.
     pub ca_file: Option<PathBuf>,
     databases: AtomicU32,
+    programs: PathBuf,
+    folder: PathBuf,
     /// Its input is a pipe from this process: when that closes, in whatever way we end, it stops the server.
     _watch: Child,
 }
@@ -61,6 +63,47 @@ impl Server {
     pub fn run(&self, database: &str, sql: &str) {
         block_on(async { self.connect(database).await.batch_execute(sql).await.unwrap() });
     }
+}
+
+impl Server {
+    /// Stops the server as `pg_ctl stop -m immediate` does: by SIGQUIT, without a word to anybody and in the middle of
+    /// everything.
+    pub fn stop_immediately(&self) {
+        let lines = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("a running server");
+        let pid = lines.lines().next().expect("its number").to_owned();
+        let sent = Command::new("kill").args(["-QUIT", &pid]).status().expect("kill runs");
+        assert!(sent.success(), "the server does not run");
+        let end = Instant::now() + Duration::from_secs(60);
+        while std::path::Path::new("/proc").join(&pid).exists() {
+            assert!(Instant::now() < end, "the server does not stop");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts the server again on its data; it ends with the first one's folder.
+    pub fn start_again(&self) {
+        let (folder, program) = (self.folder.display(), self.programs.join("postgres"));
+        let run = format!(
+            "AS=; if [ \"$(id -u)\" = 0 ]; then AS='runuser -u postgres --'; fi; \
+             $AS '{}' -D '{folder}/data' -p {} -c listen_addresses=localhost -k '{folder}' -c fsync=off \
+             > '{folder}/again.log' 2>&1 < /dev/null &",
+            program.display(),
+            self.port
+        );
+        assert!(Command::new("sh").args(["-c", &run]).status().expect("a shell").success());
+        let end = Instant::now() + Duration::from_secs(60);
+        let log = || std::fs::read_to_string(self.folder.join("again.log")).unwrap_or_default();
+        while !log().contains("ready to accept connections") {
+            assert!(Instant::now() < end, "PostgreSQL did not start again: {}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// A server that is nobody else's, to be stopped; `None`, loudly, as [`server`].
+pub fn own() -> Option<Server> {
+    server()?;
+    start()
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
@@ -148,5 +191,5 @@ fn start() -> Option<Server> {
         std::thread::sleep(Duration::from_millis(50));
     }
     let ca_file = Some(folder.join("ca.pem")).filter(|path| path.is_file());
-    Some(Server { port, password, ca_file, databases: AtomicU32::new(0), _watch: watch })
+    Some(Server { port, password, ca_file, databases: AtomicU32::new(0), programs, folder, _watch: watch })
 }

@@ -1,7 +1,7 @@
 //! Reading: real files, a real SQLite, a real PostgreSQL.
 
 mod bigquery;
-mod duckdb;
+pub mod duckdb;
 mod faults;
 mod files;
 mod hostile;

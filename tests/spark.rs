@@ -2,7 +2,6 @@
 //! gone with it. `SYNCLINE_SPARK` names `spark-submit` (of the Python package `pyspark`), `SYNCLINE_SPARK_DRIVER` the
 //! ADBC driver.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -29,6 +28,7 @@ setsid "$PROGRAM" --master 'local-cluster[2,1,768]' --driver-memory 1g \
   --conf "spark.connect.grpc.binding.port=$PORT" --conf "spark.sql.warehouse.dir=$DIR/warehouse" \
   --class org.apache.spark.sql.connect.service.SparkConnectServer > server.log 2>&1 < /dev/null &
 SERVER=$!
+echo $SERVER > pid
 cat > /dev/null
 kill -- -$SERVER
 sleep 1
@@ -41,11 +41,19 @@ pub fn server() -> Option<&'static Server> {
     SERVER.get_or_init(start).as_ref()
 }
 
+/// A server that is nobody else's, to be killed; `None`, loudly, as [`server`].
+pub fn own() -> Option<Server> {
+    start()
+}
+
 fn start() -> Option<Server> {
+    start_on(crate::outside::port())
+}
+
+fn start_on(port: u16) -> Option<Server> {
     let program = crate::outside::named("SYNCLINE_SPARK", "Spark")?;
     let driver = crate::outside::named("SYNCLINE_SPARK_DRIVER", "Spark")?;
     let folder = tempfile::Builder::new().prefix("syncline-spark-").tempdir().unwrap().keep();
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its number").port();
     let watch = Command::new("sh")
         .args(["-c", SCRIPT])
         .env("DIR", &folder)
@@ -86,6 +94,24 @@ impl Server {
             running.set_sql_query(statement).expect("SQL");
             running.execute_update().unwrap_or_else(|e| panic!("{statement}: {e}"));
         }
+    }
+
+    /// Kills the server and its executors.
+    pub fn kill(&self) {
+        let pid = std::fs::read_to_string(self.folder.join("pid")).expect("a running server");
+        let killed = Command::new("kill").args(["-KILL", "--", &format!("-{}", pid.trim())]).status();
+        assert!(killed.expect("kill runs").success(), "the server does not run");
+    }
+
+    /// Another server in the place of this one, which is dead; it holds nothing.
+    pub fn start_again(self) -> Self {
+        start_on(self.port).expect("what could be started once")
+    }
+
+    /// How many tasks were given to executors so far.
+    pub fn tasks(&self) -> usize {
+        let log = std::fs::read_to_string(self.folder.join("server.log")).unwrap_or_default();
+        log.lines().filter(|line| line.contains("Starting task")).count()
     }
 
     /// How many executors have finished tasks.

@@ -209,7 +209,14 @@ pub fn check_contract(schema: &Schema, columns: &IndexMap<String, Column>) -> Ve
             Ok(_) => faults.extend(promise(schema, name, column)),
             Err(_) => {
                 let message = format!("the model has no column `{name}`, which it promises");
-                let help = near(schema, name).unwrap_or_else(|| "correct the query, or remove the promise".into());
+                // What it is called now, if that can be told, and the ways to go on.
+                let now =
+                    near(schema, name).map(|near| format!("{near}{}", if near.ends_with('?') { "" } else { ";" }));
+                let ways = format!(
+                    "if it was renamed, write the new name here and in the syncs, or keep the old one in the model's SQL: \
+                     `… as {name}`"
+                );
+                let help = now.map_or_else(|| ways.clone(), |now| format!("{now} {ways}"));
                 faults.push(fault(pointer(&["columns", name]), "unknown-column", message, Some(help)));
             }
         }

@@ -86,8 +86,11 @@ pub fn refusals(plan: &SyncPlan, place: impl Fn(&str) -> Option<String>) -> Vec<
             name => format!("{} would be {}", rows(guard.actual), name.trim_start_matches("max_")),
         };
         let why = if guard.name == "min_rows" { "fewest allowed" } else { "limit" };
-        let mut help =
-            format!("check the model first; to go ahead once: --allow {}:{}={}", plan.sync, guard.name, guard.actual);
+        let first = match (guard.name.as_str(), guard.actual) {
+            ("min_rows", 0) => "see whether what fills the source has run, and what the query leaves out",
+            _ => "check the model first",
+        };
+        let mut help = format!("{first}; to go ahead once: --allow {}:{}={}", plan.sync, guard.name, guard.actual);
         if guard.name == "min_rows" && guard.actual == 0 {
             help.push_str(&format!(", or set `min_rows: 0` in the guards of `{}`", plan.sync));
         }

@@ -69,16 +69,24 @@ impl TestResult {
         }
         let message = self.message.as_deref().unwrap_or("it does not hold");
         let help = if self.refuses() {
-            "correct the rows, or the query of the model; where the test is too strict, change it or make it \
-             `severity: warn`; to go ahead once: --no-tests"
+            let first = match self.test.as_str() {
+                "freshness" => "see whether what fills the source has run",
+                "row_count" => "see whether what fills the source has run to its end, and what the query leaves out",
+                "unique" => "keep one row of each in the query of the model, or correct the rows",
+                _ => "correct the rows, or the query of the model",
+            };
+            format!(
+                "{first}; where the test is too strict, change it or make it `severity: warn`; to go ahead once: \
+                 --no-tests"
+            )
         } else {
-            "it is a warning: `severity: error` would refuse the sync"
+            "it is a warning: `severity: error` would refuse the sync".to_owned()
         };
         Some(Notice {
             code: FAILED.into(),
             sync: Some(sync.to_owned()),
             message: format!("`{sync}`: test {} fails: {message}", self.title()),
-            help: Some(help.into()),
+            help: Some(help),
             place: self.place.clone(),
         })
     }

@@ -8,7 +8,7 @@ use arrow_array::builder::{
     Int32Builder, Int64Builder, NullBufferBuilder, StringBuilder, Time64MicrosecondBuilder,
     TimestampMicrosecondBuilder,
 };
-use arrow_array::{ArrayRef, ListArray, RecordBatch, RecordBatchOptions, StructArray};
+use arrow_array::{ArrayRef, ListArray, NullArray, RecordBatch, RecordBatchOptions, StructArray};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, SchemaRef, TimeUnit};
 
@@ -45,6 +45,8 @@ pub(super) fn marked(name: &str, mark: &str) -> Field {
 
 /// One column under construction.
 pub(super) enum Column {
+    /// Of no type, for want of a value: how many nulls.
+    Null(usize),
     Boolean(BooleanBuilder),
     Int16(Int16Builder),
     Int32(Int32Builder),
@@ -103,6 +105,7 @@ impl Column {
     /// An empty column of a field. Types that no reader of ours builds are a fault of the reader.
     pub(super) fn new(field: &Field) -> Result<Self, ArrowError> {
         Ok(match field.data_type() {
+            DataType::Null => Self::Null(0),
             DataType::Boolean => Self::Boolean(BooleanBuilder::new()),
             DataType::Int16 => Self::Int16(Int16Builder::new()),
             DataType::Int32 => Self::Int32(Int32Builder::new()),
@@ -138,6 +141,7 @@ impl Column {
     /// Appends null.
     pub(super) fn push_null(&mut self) {
         match self {
+            Self::Null(rows) => *rows += 1,
             Self::Boolean(b) => b.append_null(),
             Self::Int16(b) => b.append_null(),
             Self::Int32(b) => b.append_null(),
@@ -161,6 +165,7 @@ impl Column {
     /// The array so far; the column is empty afterwards.
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
+            Self::Null(rows) => Arc::new(NullArray::new(std::mem::take(rows))),
             Self::Boolean(b) => Arc::new(b.finish()),
             Self::Int16(b) => Arc::new(b.finish()),
             Self::Int32(b) => Arc::new(b.finish()),

@@ -15,11 +15,16 @@ pub fn library() -> Option<PathBuf> {
 
 /// Makes a database file.
 pub fn database(library: &Path, path: &Path, statements: &str) {
+    run(library, path, statements.split(";\n").filter(|statement| !statement.trim().is_empty()));
+}
+
+/// Runs statements on a database file, which is made where there is none.
+pub fn run<'a>(library: &Path, path: &Path, statements: impl Iterator<Item = &'a str>) {
     let mut driver =
         ManagedDriver::load_dynamic_from_filename(library, Some(b"duckdb_adbc_init"), AdbcVersion::V110).unwrap();
     let options = [(OptionDatabase::Other("path".into()), path.to_str().unwrap().into())];
     let mut connection = driver.new_database_with_opts(options).unwrap().new_connection().unwrap();
-    for statement in statements.split(";\n").filter(|statement| !statement.trim().is_empty()) {
+    for statement in statements {
         let mut running = connection.new_statement().unwrap();
         running.set_sql_query(statement).unwrap();
         running.execute_update().unwrap_or_else(|e| panic!("{statement}: {e}"));

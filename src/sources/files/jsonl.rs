@@ -144,6 +144,13 @@ impl Lines {
     }
 
     fn fault(&self, line: u64, error: &serde_json::Error) -> crate::diagnostic::Error {
+        // A file that was replaced or cut meanwhile gives all sorts of errors: say what it is.
+        if let Err(changed) = self.stamp.check() {
+            return changed;
+        }
+        if str::from_utf8(&self.buffer).is_err() {
+            return self.stamp.at(line, "it is not UTF-8", "write it as UTF-8");
+        }
         // The message counts lines within the text it was given, which is always the first.
         let message = error.to_string();
         let what = match message.split_once(" at line ") {

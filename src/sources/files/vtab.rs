@@ -25,6 +25,7 @@ pub(super) const TOKEN: &str = " F";
 pub(super) fn sql_field(field: &Field) -> Field {
     let plain = |kind| Field::new(field.name(), kind, true);
     match field.data_type() {
+        DataType::Null => plain(DataType::Null),
         DataType::Boolean => plain(DataType::Boolean),
         kind if kind.is_integer() && *kind != DataType::UInt64 => plain(DataType::Int64),
         DataType::Float32 => plain(DataType::Float32),

@@ -53,10 +53,19 @@ const MATRIX: Fault = Fault {
     what: "an array of several dimensions cannot be read",
     help: "take it as JSON: `to_json(COLUMN) as COLUMN`",
 };
+/// In a database of encoding `SQL_ASCII`, which takes any bytes for text.
+const NOT_UTF8: Fault = Fault {
+    what: "the text is not UTF-8",
+    help: "correct the value, or take its bytes: `convert_to(COLUMN, 'SQL_ASCII') as COLUMN`",
+};
 const MIDNIGHT: Fault = Fault { what: "the time `24:00:00` cannot be read", help: "cast it: `COLUMN::text as COLUMN`" };
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Fault> {
     bytes.try_into().map_err(|_| CUT)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
+    str::from_utf8(bytes).map_err(|_| NOT_UTF8)
 }
 
 /// Appends a value.
@@ -78,9 +87,9 @@ pub(super) fn push(column: &mut Column, wire: &Wire, bytes: &[u8]) -> Result<(),
         // The first byte is the version of the format, always 1.
         (Column::Text(b, _), Wire::Jsonb) => {
             let json = bytes.strip_prefix(&[1]).ok_or(CUT)?;
-            b.append_value(str::from_utf8(json).map_err(|_| CUT)?);
+            b.append_value(utf8(json)?);
         }
-        (Column::Text(b, _), _) => b.append_value(str::from_utf8(bytes).map_err(|_| CUT)?),
+        (Column::Text(b, _), _) => b.append_value(utf8(bytes)?),
         (Column::Binary(b), _) => b.append_value(bytes),
         (Column::Date(b), _) => match i32::from_be_bytes(fixed(bytes)?) {
             i32::MIN | i32::MAX => return Err(INFINITE),
@@ -102,7 +111,7 @@ pub(super) fn push(column: &mut Column, wire: &Wire, bytes: &[u8]) -> Result<(),
 
 /// Appends a value that comes as text; timestamps are in UTC.
 fn written(column: &mut Column, bytes: &[u8]) -> Result<(), Fault> {
-    let words = str::from_utf8(bytes).map_err(|_| CUT)?;
+    let words = utf8(bytes)?;
     match column {
         Column::Text(b, _) => b.append_value(words),
         Column::Decimal(b, scale) => b.append_value(text::scaled(words, *scale).ok_or(NOT_A_NUMBER)?),

@@ -15,6 +15,13 @@ pub(super) fn reading(error: &tokio_postgres::Error, sql: &str) -> Error {
     if shutdown.contains(&code) {
         return broken(db.message());
     }
+    // A database of encoding `SQL_ASCII` takes any bytes for text, and its server refuses to send them as UTF-8.
+    if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE {
+        return Error::failed_help(
+            "the result has text that is not UTF-8",
+            "correct the value, or take the bytes of its column: `convert_to(name, 'SQL_ASCII') as name`",
+        );
+    }
     let message = format!("{}{}", shown(db), place(db, sql));
     let help = match code {
         _ if db.hint().is_some() => db.hint().unwrap_or_default().to_owned(),

@@ -185,15 +185,20 @@ impl<'c> Select<'c> {
 }
 
 fn misfit(field: &Field, value: ValueRef<'_>, row: u64) -> Error {
+    let (name, kind) = (field.name(), field.data_type());
+    if matches!(value, ValueRef::Text(text) if str::from_utf8(text).is_err()) {
+        return Error::failed_help(
+            format!("column `{name}`, row {row} of the result: the text is not UTF-8"),
+            format!("correct the value, or take its bytes: `cast({name} as blob) as {name}`"),
+        );
+    }
     let stored = match value {
         ValueRef::Null => "null",
         ValueRef::Integer(_) => "a whole number",
         ValueRef::Real(_) => "a floating point number",
-        ValueRef::Text(t) if str::from_utf8(t).is_err() => "text that is not UTF-8",
         ValueRef::Text(_) => "text",
         ValueRef::Blob(_) => "bytes",
     };
-    let (name, kind) = (field.name(), field.data_type());
     Error::failed_help(
         format!("column `{name}`, row {row} of the result: the value is {stored}, which does not fit {kind}"),
         format!("correct the value, or take the column as it is stored: `cast({name} as text) as {name}`"),
@@ -234,7 +239,14 @@ pub(in crate::sources) fn explain(error: rusqlite::Error, sql: &str, fault: &Fau
                     Error::failed_help(message, "another program writes to the database; run again when it is done")
                 }
                 rusqlite::ErrorCode::DatabaseCorrupt => {
-                    Error::failed_help(message, "the database is damaged: `pragma integrity_check` says where")
+                    let help = "the database is damaged, which `pragma integrity_check` shows, or it was cut or replaced \
+                                while it was read";
+                    Error::failed_help(message, help)
+                }
+                rusqlite::ErrorCode::SystemIoFailure => {
+                    let help = "the database was cut or replaced while it was read, or the disk fails; run again when \
+                                nothing else writes to it";
+                    Error::failed_help(message, help)
                 }
                 // What SQLite has no narrower word for are faults of the statement.
                 rusqlite::ErrorCode::Unknown => Error::failed_help(message, "correct the SQL of the model"),

@@ -8,7 +8,7 @@
 //! text is which is in [`crate::sources::text`]. Numbers with a point are floating point only when each can be written
 //! back as it was: no zeros at the end (`1.5`, `2`), or the same number of decimals throughout (`1.50`, `2.00`); a column
 //! with `1.9` and `1.10` is text, as versions are. An empty field is null, quoted or not; a column of nothing but nulls
-//! is text. Blank lines are skipped.
+//! is text. Blank lines are skipped. Of a table without a row only the names of the columns are known, and no type.
 //!
 //! The pass that finds the types runs on all processors: a file is cut into [`pieces`] of whole records, and what was
 //! seen of them is put together. Which thread saw which piece makes no difference, also not to the fault that is
@@ -22,7 +22,7 @@ use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use csv::{ByteRecord, Position, Reader};
 
 use self::head::{Head, read, reader};
@@ -66,7 +66,9 @@ pub(super) fn survey(stamps: &[Stamp], threads: usize) -> Result<(SchemaRef, Vec
         let marks = seen.marks.into_iter().map(|(_, mark)| mark).collect();
         files.push(CsvFile { stamp: stamp.clone(), separator: head.separator, marks });
     }
-    let fields = header.iter().zip(&kinds).map(|(name, kind)| Field::new(name, kind.data_type(), true));
+    let empty = files.iter().flat_map(|file| &file.marks).all(|mark| mark.rows == 0);
+    let kind = |kind: &Kinds| if empty { DataType::Null } else { kind.data_type() };
+    let fields = header.iter().zip(&kinds).map(|(name, seen)| Field::new(name, kind(seen), true));
     Ok((Arc::new(Schema::new(fields.collect::<Vec<_>>())), files))
 }
 
@@ -117,7 +119,8 @@ fn look<'a>(stamp: &'a Stamp, head: &'a Head, threads: usize) -> Result<Seen<'a>
     }
     seen.marks.sort_unstable_by_key(|(number, _)| *number);
     match faults.into_iter().min_by_key(|(number, _)| *number) {
-        Some((_, error)) => Err(error),
+        // A file that was replaced or cut meanwhile gives all sorts of errors: say what it is.
+        Some((_, error)) => Err(stamp.check().err().unwrap_or(error)),
         None => Ok(seen),
     }
 }
