@@ -13,12 +13,12 @@ use std::vec::IntoIter;
 
 use sha2::{Digest, Sha256};
 
-use super::Mapper;
+use super::feed::{Feed, Row};
 use crate::destinations::{Action, Operation, Outcome, Writer};
 use crate::diagnostic::{Error, Result};
 use crate::diff::{Hash, RowState};
 use crate::mapping::Record;
-use crate::plan::operations::{Frozen, Head, Reader};
+use crate::plan::operations::Head;
 use crate::state::ActiveSync;
 
 /// Rows that may wait, in batches: enough for a batch of different people where each has several events in a row.
@@ -77,6 +77,8 @@ pub enum Next {
     Batch(Cut),
     /// Rows that must wait until something in flight has landed.
     Wait,
+    /// The records that come next are still being made; see [`Cutter::fed`].
+    Unmade,
     /// Nothing more.
     End,
 }
@@ -92,8 +94,7 @@ pub struct Rules {
 
 /// Cuts batches.
 pub struct Cutter<'a> {
-    operations: Reader,
-    mapper: &'a mut dyn Mapper,
+    feed: Feed,
     writer: &'a dyn Writer,
     sync: &'a ActiveSync,
     lineage: &'a str,
@@ -105,17 +106,13 @@ pub struct Cutter<'a> {
     removing: bool,
     /// Removed rows are being sent.
     last_wave: bool,
+    /// The next part is still being made.
+    unmade: bool,
     ended: bool,
 }
 
 /// Operations that may go into one batch.
 type Kind = (Action, bool);
-
-struct Row {
-    head: Head,
-    action: Action,
-    record: Result<Record, String>,
-}
 
 struct Waiting {
     operation: Operation,
@@ -134,16 +131,14 @@ impl<'a> Cutter<'a> {
     /// Cuts the operations of a sync; what earlier runs of the plan settled is left out, and of what they handed over and
     /// was answered since the outcome is told.
     pub fn new(
-        operations: Reader,
-        mapper: &'a mut dyn Mapper,
+        feed: Feed,
         writer: &'a dyn Writer,
         sync: &'a ActiveSync,
         lineage: &'a str,
         rules: Rules,
     ) -> Self {
         Self {
-            operations,
-            mapper,
+            feed,
             writer,
             sync,
             lineage,
@@ -153,13 +148,20 @@ impl<'a> Cutter<'a> {
             known: Vec::new(),
             removing: false,
             last_wave: false,
+            unmade: false,
             ended: false,
         }
+    }
+
+    /// Waits for the records that come next, after [`Next::Unmade`].
+    pub async fn fed(&mut self) {
+        self.feed.ready().await;
     }
 
     /// The next batch, beside what is in the air.
     pub fn cut(&mut self, air: Air<'_>) -> Result<Next> {
         let size = self.rules.size;
+        self.unmade = false;
         let mut scan = Scan::new(air.tokens, size);
         for (index, waiting) in self.room.iter().enumerate() {
             if scan.full() {
@@ -171,6 +173,9 @@ impl<'a> Cutter<'a> {
             let Some(waiting) = self.next_row(air)? else { break };
             scan.add(self.room.len(), &waiting, self.kind(&waiting.operation));
             self.room.push_back(waiting);
+        }
+        if self.unmade && !scan.full() {
+            return Ok(Next::Unmade);
         }
         let (passed_over, best) = (scan.passed_over, scan.best());
         let Some(((action, _), chosen)) = best else {
@@ -219,10 +224,14 @@ impl<'a> Cutter<'a> {
     fn next_row(&mut self, air: Air<'_>) -> Result<Option<Waiting>> {
         loop {
             let Some(row) = self.part.peek() else {
-                match self.operations.next().transpose()? {
-                    Some(frozen) => self.part = self.rows(frozen)?.into_iter().peekable(),
+                if self.ended {
+                    return Ok(None);
+                }
+                match self.feed.take().transpose()? {
+                    Some(Some(rows)) => self.part = self.open(rows)?.into_iter().peekable(),
+                    Some(None) => self.ended = true,
                     None => {
-                        self.ended = true;
+                        self.unmade = true;
                         return Ok(None);
                     }
                 }
@@ -254,24 +263,23 @@ impl<'a> Cutter<'a> {
         }
     }
 
-    fn rows(&mut self, frozen: Frozen) -> Result<Vec<Row>> {
-        let records = self.mapper.records(&frozen)?;
-        let mut rows = Vec::with_capacity(frozen.heads.len());
-        for (head, record) in frozen.heads.into_iter().zip(records) {
-            let (Some(action), Some(record)) = (head.action, record) else { continue };
-            if action != Action::Send {
+    /// Those of a part that are still to be sent.
+    fn open(&mut self, part: Vec<Row>) -> Result<Vec<Row>> {
+        let mut rows = Vec::with_capacity(part.len());
+        for row in part {
+            if row.action != Action::Send {
                 self.removing = true;
             } else if self.removing {
                 return Err(Error::failed(
                     "the plan's operations are out of order: a record to send follows a removed one",
                 ));
             }
-            if self.sync.settled(head.ordinal) {
+            if self.sync.settled(row.head.ordinal) {
                 continue;
             }
-            match self.sync.answered(&head) {
-                Some(outcome) => self.known.push((head.ordinal, action, outcome.clone())),
-                None => rows.push(Row { head, action, record }),
+            match self.sync.answered(&row.head) {
+                Some(outcome) => self.known.push((row.head.ordinal, row.action, outcome.clone())),
+                None => rows.push(row),
             }
         }
         Ok(rows)
@@ -347,5 +355,5 @@ fn dedupe_id(lineage: &str, sync: &str, key: Hash, row: Hash, action: Action) ->
         Action::Clear => b"clear",
         Action::Delete => b"delete",
     });
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hasher.finalize()[..16])
 }
