@@ -441,7 +441,7 @@ fn operation(ordinal: u64, key: String, spec: &MappingSpec, named: &[(String, Va
         action: Action::Send,
         added: false,
         key,
-        dedupe_id: String::new(),
+        dedupe_id: "".into(),
         record: Record {
             matching: spec.matching.keys().map(|name| value(name).unwrap_or(Value::Null)).collect(),
             fields: spec.fields.keys().map(value).collect(),

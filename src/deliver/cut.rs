@@ -7,16 +7,15 @@
 //! ```
 //! What writes the same record keeps its order; rows that have nothing to do with each other do not wait for each other.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
-use sha2::{Digest, Sha256};
-
 use super::feed::{Feed, Row};
-use crate::destinations::{Action, Operation, Outcome, Writer};
+use super::token::{Token, Tokens};
+use crate::destinations::{Action, Operation, Origin, Outcome, Writer};
 use crate::diagnostic::{Error, Result};
-use crate::diff::{Hash, RowState};
+use crate::diff::RowState;
 use crate::mapping::Record;
 use crate::plan::operations::Head;
 use crate::state::ActiveSync;
@@ -25,15 +24,6 @@ use crate::state::ActiveSync;
 const ROOM: usize = 4;
 /// Rows that are told of at once although they are not sent.
 const KNOWN: usize = 16 * 1024;
-
-/// What is never twice in flight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Token {
-    /// The row.
-    Key(Hash),
-    /// The record it writes.
-    Identity(u64),
-}
 
 /// A batch about to be sent.
 pub struct Cut {
@@ -64,7 +54,7 @@ impl Cut {
 #[derive(Debug, Clone, Copy)]
 pub struct Air<'a> {
     /// Keys and identities that are taken.
-    pub tokens: &'a HashSet<Token>,
+    pub tokens: &'a Tokens,
     /// Batches are in flight.
     pub busy: bool,
     /// Batches were taken and can be settled before the last wave.
@@ -97,7 +87,7 @@ pub struct Cutter<'a> {
     feed: Feed,
     writer: &'a dyn Writer,
     sync: &'a ActiveSync,
-    lineage: &'a str,
+    origin: Origin,
     rules: Rules,
     part: Peekable<IntoIter<Row>>,
     room: VecDeque<Waiting>,
@@ -134,14 +124,14 @@ impl<'a> Cutter<'a> {
         feed: Feed,
         writer: &'a dyn Writer,
         sync: &'a ActiveSync,
-        lineage: &'a str,
+        lineage: &str,
         rules: Rules,
     ) -> Self {
         Self {
             feed,
             writer,
             sync,
-            lineage,
+            origin: Origin::new(lineage, &sync.record.sync),
             rules,
             part: Vec::new().into_iter().peekable(),
             room: VecDeque::new(),
@@ -290,7 +280,7 @@ impl<'a> Cutter<'a> {
             ordinal: head.ordinal,
             action,
             added: head.state == RowState::Added,
-            dedupe_id: dedupe_id(self.lineage, &self.sync.record.sync, head.key_hash, head.row_hash, action),
+            dedupe_id: self.origin.id(head.key_hash, head.row_hash, action),
             key: head.key,
             record,
             in_doubt: self.sync.in_doubt.contains(&head.key_hash),
@@ -300,10 +290,10 @@ impl<'a> Cutter<'a> {
 
 /// One look through the room: which rows may go now.
 struct Scan<'a> {
-    flying: &'a HashSet<Token>,
+    flying: &'a Tokens,
     size: usize,
     /// Of rows seen so far, whether they may go or not: what comes after them stays behind them.
-    seen: HashSet<Token>,
+    seen: Tokens,
     /// Rows that may go, by kind, in the order the kinds came.
     kinds: Vec<(Kind, Vec<usize>)>,
     /// A row stays because of what is in flight.
@@ -311,8 +301,8 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(flying: &'a HashSet<Token>, size: usize) -> Self {
-        Self { flying, size, seen: HashSet::new(), kinds: Vec::new(), passed_over: false }
+    fn new(flying: &'a Tokens, size: usize) -> Self {
+        Self { flying, size, seen: Tokens::default(), kinds: Vec::new(), passed_over: false }
     }
 
     fn full(&self) -> bool {
@@ -339,21 +329,4 @@ impl<'a> Scan<'a> {
     fn best(self) -> Option<(Kind, Vec<usize>)> {
         self.kinds.into_iter().reduce(|best, next| if next.1.len() > best.1.len() { next } else { best })
     }
-}
-
-/// First 128 bits of SHA-256 over state, sync, key, payload and action, in hex: the same after any retry or crash.
-fn dedupe_id(lineage: &str, sync: &str, key: Hash, row: Hash, action: Action) -> String {
-    let mut hasher = Sha256::new();
-    for text in [lineage, sync] {
-        hasher.update((text.len() as u64).to_be_bytes());
-        hasher.update(text);
-    }
-    hasher.update(key.to_be_bytes());
-    hasher.update(row.to_be_bytes());
-    hasher.update(match action {
-        Action::Send => b"send" as &[u8],
-        Action::Clear => b"clear",
-        Action::Delete => b"delete",
-    });
-    hex::encode(&hasher.finalize()[..16])
 }

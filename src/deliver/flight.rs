@@ -7,9 +7,10 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
-use super::cut::{Cut, Token};
+use super::cut::Cut;
 use super::ledger::Ledger;
 use super::retry::{Budget, RetryPolicy};
+use super::token::Token;
 use super::{Progress, Stop, quotes};
 use crate::destinations::{Batch, Class, Operation, Outcome, SendError, Sent, Writer};
 use crate::diagnostic::Result;

@@ -21,6 +21,7 @@ mod quotes;
 pub mod retry;
 mod settle;
 pub mod stop;
+mod token;
 
 #[cfg(test)]
 mod crash;
@@ -33,7 +34,6 @@ mod tests;
 #[cfg(test)]
 mod trouble;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -46,18 +46,22 @@ use crate::state::journal::SyncRecord;
 use crate::state::marks::{Mark, Marks};
 use crate::state::runs::SyncRun;
 use crate::state::{ActiveRun, ActiveSync, Effort};
-use cut::{Air, Cutter, Next, Rules, Token};
+use cut::{Air, Cutter, Next, Rules};
 use feed::Feed;
 use flight::{Terms, Tower};
 pub use mapper::Mapper;
 pub use open::open;
 pub use retry::RetryPolicy;
 pub use stop::Stop;
+use token::Tokens;
 
 /// How long batches in flight may take once a signal has come.
 const LANDING: Duration = Duration::from_secs(4);
 /// How long they and the settling may take together.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// Most records in flight where batches are made ready beside them.
+const AHEAD: usize = 8 * 1024;
 
 /// One sync to be delivered.
 pub struct Job {
@@ -133,12 +137,13 @@ pub async fn deliver(
         // Rounded down: 5 % of 19 records is none.
         Limit::Percent(percent) => (job.total as f64 * percent / 100.0) as u64,
     });
-    let runway = Runway { sync: &sync, concurrency: job.concurrency.max(1) as usize, by_run: job.by_run };
+    let (concurrency, size) = (job.concurrency.max(1) as usize, job.batch_size.max(1) as usize);
+    let runway = Runway { sync: &sync, concurrency, size, by_run: job.by_run };
     let terms = Terms { retry: job.retry, most_rejected, lanes: runway.concurrency };
     let tower = Tower::new(run, &sync.record, writer, stop, progress, terms);
     let feed = Feed::new(run.operations(&sync.record.sync)?, job.mapper);
     let lineage = run.lineage();
-    let rules = Rules { size: job.batch_size.max(1) as usize, by_state: job.by_state };
+    let rules = Rules { size, by_state: job.by_state };
     let mut cutter = Cutter::new(feed, writer, &sync, &lineage, rules);
     let ended = loop {
         let sent = send_all(&tower, &runway, &mut cutter, stop).await;
@@ -164,17 +169,21 @@ pub async fn deliver(
 struct Runway<'a> {
     sync: &'a ActiveSync,
     concurrency: usize,
+    /// Records of a batch.
+    size: usize,
     by_run: bool,
 }
 
 impl Runway<'_> {
-    /// Batches that may be under way: in flight, or ready to go with their intent written down, so that nobody waits for
-    /// the disk between two requests. A crash leaves what was ready in doubt like what was in flight, so it is not
-    /// done where that costs a look-up or waits for a human.
-    fn under_way(&self) -> usize {
+    /// Batches are cut when no more than the first number are under way, until the second is: in flight, or ready to go
+    /// with their intent written down. So many intents share one sync to disk, and nobody waits for it between two
+    /// requests. A crash leaves what was ready in doubt like what was in flight, so it is not done where doubt costs a look-up
+    /// or waits for a human; nor where batches are so large that a sync for each is nothing.
+    fn under_way(&self) -> (usize, usize) {
+        let lanes = self.concurrency;
         match self.sync.record.class {
-            Class::A | Class::B => self.concurrency * 2,
-            Class::C | Class::D => self.concurrency,
+            Class::A | Class::B if lanes.saturating_mul(self.size) <= AHEAD => (2 * lanes, 3 * lanes),
+            _ => (lanes - 1, lanes),
         }
     }
 
@@ -190,12 +199,14 @@ impl Runway<'_> {
 /// batch that was taken to be answered later.
 async fn send_all(tower: &Tower<'_>, runway: &Runway<'_>, cutter: &mut Cutter<'_>, stop: &Stop) -> Result<bool> {
     let mut flights = FuturesUnordered::new();
-    let mut flying: HashSet<Token> = HashSet::new();
+    let mut flying: Tokens = Tokens::default();
     let mut broken: Option<Error> = None;
     let mut waiting = false;
+    let (few, many) = runway.under_way();
     loop {
         let mut unmade = false;
-        while flights.len() < runway.under_way() && tower.open() {
+        let cuts = flights.len() <= few;
+        while cuts && flights.len() < many && tower.open() {
             let unsettled = !runway.by_run && !tower.ledger().deferred.is_empty();
             let air = Air { tokens: &flying, busy: !flights.is_empty(), unsettled };
             let mut cut = match cutter.cut(air) {
