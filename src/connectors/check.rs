@@ -453,6 +453,7 @@ impl<'a> Checker<'a> {
             name: self.expression(&discover.name, &item, &format!("{pointer}/name")),
             kind: self.optional(discover.kind.as_ref(), &item, pointer, "type"),
             writable: self.optional(discover.writable.as_ref(), &item, pointer, "writable"),
+            complete: self.optional(discover.complete_when.as_ref(), GLOBAL, pointer, "complete_when"),
             types: discover.types.clone(),
         }
     }
