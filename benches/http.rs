@@ -63,9 +63,9 @@ fn processor(process: &str) -> Duration {
     let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     let spent = threads.filter_map(|thread| {
         let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse().ok()
+        text.split(' ').next()?.parse::<u64>().ok()
     });
-    Duration::from_nanos(spent.sum())
+    Duration::from_nanos(spent.sum::<u64>())
 }
 
 impl Seen {
@@ -117,6 +117,11 @@ async fn take(State(seen): State<Arc<Seen>>, body: Bytes) -> (StatusCode, &'stat
 fn main() {
     if let Ok(order) = std::env::var(BARE) {
         return be_bare(&order);
+    }
+    // Else the server gives its memory back and takes it anew with each request, and that is measured.
+    unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 30);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
     }
     let number = |name: &str, default| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default);
     let rows: usize = number("SYNCLINE_BENCH_ROWS", 100_000);

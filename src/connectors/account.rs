@@ -13,7 +13,7 @@ use super::rules::{Answer, CREDENTIALS, Rule, Verdict};
 use super::template::Layer;
 use crate::destinations::{Quota, SendError};
 use crate::diagnostic::Error;
-use crate::http::{Body, Call, CallError, Limits, Permit, Transport};
+use crate::http::{Call, CallError, Limits, Permit, Transport};
 use crate::manifest::connector::api::{AuthPlace, Class};
 use crate::manifest::connector::object::LostClass;
 use crate::secret::{Redactor, Secret};

@@ -14,18 +14,28 @@ pub(super) fn add(engine: &mut Environment<'static>) {
     engine.add_filter("sha256", |value: Value| on_text(&value, |text| hex::encode(sha2::Sha256::digest(text))));
     engine.add_filter("md5", |value: Value| on_text(&value, |text| hex::encode(md5::Md5::digest(text))));
     // Those of the engine make the word "none" of null.
-    engine.add_filter("lower", |value: Value| on_text(&value, |text| filters::lower(text.into())));
-    engine.add_filter("upper", |value: Value| on_text(&value, |text| filters::upper(text.into())));
+    engine.add_filter("lower", |value: Value| on_text(&value, str::to_lowercase));
+    engine.add_filter("upper", |value: Value| on_text(&value, str::to_uppercase));
     engine.add_filter("title", |value: Value| on_text(&value, |text| filters::title(text.into())));
-    engine.add_filter("capitalize", |value: Value| on_text(&value, |text| filters::capitalize(text.into())));
+    engine.add_filter("capitalize", |value: Value| on_text(&value, capitalized));
     engine.add_filter("string", |value: Value| on_text(&value, str::to_owned));
     engine.add_filter("trim", |value: Value, chars: Option<String>| {
-        on_text(&value, |text| filters::trim(text.into(), chars.map(Into::into)))
+        on_text(&value, |text| match &chars {
+            Some(chars) => text.trim_matches(|c| chars.contains(c)).to_owned(),
+            None => text.trim().to_owned(),
+        })
     });
     engine.add_filter("pairs", pairs);
     engine.add_filter("texts", texts);
     engine.add_filter("epoch", |value: Value| epoch(&value, jiff::Timestamp::as_second));
     engine.add_filter("epoch_ms", |value: Value| epoch(&value, jiff::Timestamp::as_millisecond));
+}
+
+/// The first letter large, the others small.
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    first + &chars.as_str().to_lowercase()
 }
 
 /// A filter over text; what is not there stays so.

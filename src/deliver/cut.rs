@@ -302,7 +302,9 @@ struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     fn new(flying: &'a Tokens, size: usize) -> Self {
-        Self { flying, size, seen: Tokens::default(), kinds: Vec::new(), passed_over: false }
+        // Each row has a token or two.
+        let seen = Tokens::with_capacity_and_hasher(2 * size.min(KNOWN), Default::default());
+        Self { flying, size, seen, kinds: Vec::new(), passed_over: false }
     }
 
     fn full(&self) -> bool {

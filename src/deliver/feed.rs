@@ -12,6 +12,9 @@ use crate::diagnostic::{Error, Result};
 use crate::mapping::Record;
 use crate::plan::operations::{Head, Reader};
 
+/// Operations of a part: as many as stay in the processor's cache with all that is made of them.
+const PART: usize = 2048;
+
 /// An operation that does something at the destination, and its record or why there is none.
 pub struct Row {
     pub head: Head,
@@ -36,6 +39,7 @@ struct Maker {
 impl Feed {
     /// Begins to make records. Must be called within a runtime.
     pub fn new(operations: Reader, mapper: Box<dyn Mapper>) -> Self {
+        let operations = operations.in_parts_of(PART);
         Self { making: Some(begin(Maker { operations, mapper })), made: None }
     }
 

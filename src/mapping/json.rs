@@ -43,9 +43,9 @@ impl Value {
                 }
                 out.push(b'}');
             }
+            Value::Text(text) => write(out, text.as_str()),
             Value::Float(_)
             | Value::Decimal(_)
-            | Value::Text(_)
             | Value::Binary(_)
             | Value::Date(_)
             | Value::Time(_)
