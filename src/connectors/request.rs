@@ -94,10 +94,9 @@ impl Request {
                 node.write(&over, &mut bytes)?;
                 Body::Bytes { content_type: "application/json".into(), bytes }
             }
-            BodyTemplate::Form(entries) => Body::Bytes {
-                content_type: FORM.into(),
-                bytes: pairs(entries, &over)?.into_bytes(),
-            },
+            BodyTemplate::Form(entries) => {
+                Body::Bytes { content_type: FORM.into(), bytes: pairs(entries, &over)?.into_bytes() }
+            }
             BodyTemplate::Csv => Body::Bytes {
                 content_type: "text/csv".into(),
                 bytes: records.map(Records::csv).transpose()?.unwrap_or_default(),

@@ -120,13 +120,7 @@ impl Waiting {
 impl<'a> Cutter<'a> {
     /// Cuts the operations of a sync; what earlier runs of the plan settled is left out, and of what they handed over and
     /// was answered since the outcome is told.
-    pub fn new(
-        feed: Feed,
-        writer: &'a dyn Writer,
-        sync: &'a ActiveSync,
-        lineage: &str,
-        rules: Rules,
-    ) -> Self {
+    pub fn new(feed: Feed, writer: &'a dyn Writer, sync: &'a ActiveSync, lineage: &str, rules: Rules) -> Self {
         Self {
             feed,
             writer,

@@ -208,8 +208,11 @@ fn literal_settings(file: &File, out: &mut Vec<Diagnostic>) {
         let more = |c: char| c.is_ascii_alphanumeric() || c == '_';
         auth.match_indices(&name).any(|(at, _)| !auth.get(at + name.len()..).is_some_and(|rest| rest.starts_with(more)))
     };
-    let used: Vec<(&String, &str)> =
-        settings.iter().filter(|(name, _)| used(name)).filter_map(|(name, value)| Some((name, value.as_str()?))).collect();
+    let used: Vec<(&String, &str)> = settings
+        .iter()
+        .filter(|(name, _)| used(name))
+        .filter_map(|(name, value)| Some((name, value.as_str()?)))
+        .collect();
     if used.iter().any(|(_, text)| render::is_template(text)) {
         return;
     }

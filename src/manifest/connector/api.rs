@@ -277,3 +277,15 @@ pub enum Class {
     /// The record is there already: refused; done where an earlier attempt may have arrived.
     Duplicate,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_of_which_nothing_is_said_is_like_one_of_which_too_little_is_said() {
+        let empty: Api = serde_json::from_str("{}").expect("nothing is required");
+        assert_eq!(format!("{empty:?}"), format!("{:?}", Api::default()));
+        assert_eq!((empty.concurrency, empty.timeout), (4, 60));
+    }
+}
