@@ -40,6 +40,7 @@ pub mod usage;
 
 pub mod diagnostic;
 pub mod http;
+pub mod mask;
 pub mod postgres;
 pub mod process;
 pub mod secret;

@@ -306,10 +306,18 @@ fn a_base_that_cannot_be_read_or_planned_is_said_and_secrets_in_it_are_not_shown
     repository.commit("a secret");
     repository.git(&["checkout", "-q", "-B", "change"]);
     project.edit("destinations/pg.yaml", "password: hunter2hunter2", "password: \"{{ env.PG }}\"");
-    let ran = repository.run(&["--format", "json"]).code(0);
+    // Nothing is known of what stood before: nobody's connections and limits are let through by that.
+    let ran = repository.run(&["--format", "json"]).code(3);
     assert!(!ran.stdout.contains("hunter2") && !ran.stderr.contains("hunter2"), "{}{}", ran.stdout, ran.stderr);
     assert_eq!(codes(&ran.json(), "warnings"), ["base_unreadable"]);
+    assert_eq!(codes(&ran.json(), "refusals"), ["credential_surface"; 3]);
     assert!(ran.stdout.contains("*****"), "the place of the secret is shown: {}", ran.stdout);
+    let digest = approval(&ran.json());
+    let approved = |code: i32| repository.run(&["--format", "json", "--approved-surface", &digest]).code(code).json();
+    assert_eq!(codes(&approved(0), "warnings").iter().filter(|code| *code == "credential_surface").count(), 3);
+    // Who approves has seen the limits, too: others are approved anew.
+    project.edit("syncs/plain.yaml", "name: plain\n", "name: plain\nguards: { max_removed: 100% }\n");
+    assert_eq!(codes(&approved(3), "refusals"), ["credential_surface"; 3]);
 
     let repository = Repository::new();
     let project = &repository.0;
@@ -321,6 +329,38 @@ fn a_base_that_cannot_be_read_or_planned_is_said_and_secrets_in_it_are_not_shown
     let plan = repository.plan(&["--select", "changed"]);
     assert_eq!(codes(&plan, "warnings"), ["causes_unknown"]);
     assert_eq!(counted(&plan, "heavy"), ([0, 0, 0], [0, 0, 0]));
+}
+
+/// What `--approved-surface` takes, as the first refusal says.
+fn approval(plan: &Value) -> String {
+    let help = plan["refusals"][0]["help"].as_str().expect("a refusal with a way out");
+    help.rsplit(' ').next().expect("a word").to_owned()
+}
+
+#[test]
+fn an_environment_of_another_name_is_held_to_what_stood_before() {
+    let repository = Repository::new();
+    let project = &repository.0;
+    repository.git(&["checkout", "-q", "main"]);
+    let manifest = |environment: &str, guard: &str| {
+        format!("name: test\nguards: {{ max_removed: {guard} }}\nenvironments:\n  {environment}: {{ default: true }}\n")
+    };
+    project.write("syncline.yaml", &manifest("prod", "5"));
+    repository.commit("an environment");
+    repository.git(&["checkout", "-q", "-B", "change"]);
+    // The command line names no environment, and the new default one is wide open.
+    project.write("syncline.yaml", &manifest("live", "100%"));
+    project.write(
+        "destinations/crm.yaml",
+        "name: crm\ntype: postgres\nconnection: { host: db.evil.example, user: u, database: d }\n",
+    );
+    let plan = repository.run(&["--format", "json"]).code(3).json();
+    assert_eq!(codes(&plan, "refusals"), ["credential_surface"; 3]);
+    let warnings = codes(&plan, "warnings");
+    assert_eq!(warnings[0], "environment_new", "{warnings:?}");
+    assert_eq!(warnings.iter().filter(|code| *code == "guard_loosened").count(), 3, "{warnings:?}");
+    let message = plan["warnings"][0]["message"].as_str().unwrap();
+    assert_eq!(message, "there is no environment `live` at `main`: it is compared with `prod` there");
 }
 
 #[test]
@@ -354,8 +394,7 @@ fn no_connection_leads_where_the_policy_does_not_let_it() {
         "name: crm\ntype: postgres\nconnection: { host: db.evil.example, user: u, database: d }\n",
     );
     project.edit("syncline.yaml", "api.example.com", "api.example.com, db.evil.example");
-    let help = repository.plan(&[])["refusals"][0]["help"].as_str().unwrap().to_owned();
-    let digest = help.rsplit(' ').next().unwrap().to_owned();
+    let digest = approval(&repository.plan(&[]));
     let ran = repository.run(&["--approved-surface", &digest]).code(1);
     assert!(ran.stderr.contains("leads to `db.evil.example`, which the project does not allow"), "{}", ran.stderr);
     assert!(ran.stdout.contains("policy.allowed_hosts"), "{}", ran.stdout);

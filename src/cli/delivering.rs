@@ -147,6 +147,7 @@ impl Depot<'_> {
                 on_doubt: delivery.on_doubt.into(),
                 values,
                 key: frozen.key.clone(),
+                key_open: part.key_open,
                 mapping: frozen.mapping.clone(),
                 queried_records: part.estimate.queried_records,
                 model_rows: Some(part.counts.rows),

@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 use super::{outside, terminal};
 use crate::diagnostic::Error;
 use crate::manifest::sync::Notify;
+use crate::mask;
 use crate::notify::{self, About, PATIENCE, Receiver, change};
 use crate::plan::Plan;
 use crate::project::{Project, ResolvedSync};
-use crate::report;
 use crate::secret::Redactor;
 use crate::state::Locked;
 use crate::state::runs::{Run, Status, SyncRun};
@@ -154,10 +154,10 @@ fn send<'m>(project: &Project, run: &Run, messages: &'m [Message<'m>]) -> Vec<(&
 fn shown(part: &SyncRun, redactor: &Redactor) -> Option<String> {
     let error = part.error.clone().or_else(|| {
         let most = part.rejections.first()?;
-        let code = report::mask::answer(&most.code, &most.key);
+        let code = mask::answer(&most.code, &most.key);
         Some(if code.is_empty() { return None } else { format!("{} rejected with `{code}`", most.count) })
     })?;
-    Some(redactor.redact(&report::mask::answer(&error, "")))
+    Some(redactor.redact(&mask::answer(&error, "")))
 }
 
 /// A receiver by what is written, so that a new token is no new receiver.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Format, Global, terminal};
 use crate::diagnostic::{Error, Result};
+use crate::mask;
 use crate::report::run::Run as Shown;
 use crate::report::{self, MaskedRun};
 use crate::state::runs::{Run, SyncRun};
@@ -128,14 +129,17 @@ fn rejected(
     show_values: bool,
 ) -> Result<String> {
     let show = show_values || terminal::style(false).show_values;
-    let key = |text: &str| if show { text.to_owned() } else { report::mask::key(text) };
+    let open = |row: &crate::state::history::LoggedRow| run.syncs.iter().any(|s| s.sync == row.sync && s.key_open);
+    let key = |row: &crate::state::history::LoggedRow| {
+        if show || open(row) { row.key.clone() } else { mask::key(&row.key) }
+    };
     let reason = |row: &crate::state::history::LoggedRow| {
         let text = row.reason.clone().unwrap_or_default();
-        if show { text } else { report::mask::answer(&text, &row.key) }
+        if show { text } else { mask::answer(&text, if open(row) { "" } else { &row.key }) }
     };
     if only_text_and_json(format)? {
         let each = rows.iter().map(|row| {
-            json!({ "sync": row.sync, "key": key(&row.key), "state": row.state, "outcome": row.outcome,
+            json!({ "sync": row.sync, "key": key(row), "state": row.state, "outcome": row.outcome,
                     "code": row.code, "message": reason(row) })
         });
         return json_text(
@@ -143,13 +147,20 @@ fn rejected(
         );
     }
     if rows.is_empty() {
-        return Ok(format!("Every row of run {} was taken.\n", run.run_id));
+        let id = &run.run_id;
+        return Ok(match run.syncs.iter().map(|sync| sync.pending).sum::<u64>() {
+            0 if run.error.is_none() => format!("Every row of run {id} was taken.\n"),
+            0 => format!("Nothing of run {id} was refused.\n"),
+            pending => format!(
+                "Nothing of run {id} was refused, but {pending} rows were not sent: `syncline runs show {id}`\n"
+            ),
+        });
     }
     let mut text = String::new();
     for row in rows {
         let code = row.code.as_deref().map(|code| format!(" {code}:")).unwrap_or_default();
         text.push_str(
-            format!("{}  {}  {} {}{code} {}", row.sync, key(&row.key), row.state, row.outcome, reason(row)).trim_end(),
+            format!("{}  {}  {} {}{code} {}", row.sync, key(row), row.state, row.outcome, reason(row)).trim_end(),
         );
         text.push('\n');
     }

@@ -7,17 +7,18 @@
 //! ```
 //! What writes the same record keeps its order; rows that have nothing to do with each other do not wait for each other.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
 use super::feed::{Feed, Row};
+use super::quotes;
 use super::token::{Token, Tokens};
 use crate::destinations::{Action, Operation, Origin, Outcome, Writer};
 use crate::diagnostic::{Error, Result};
 use crate::diff::RowState;
 use crate::mapping::Record;
-use crate::plan::operations::Head;
+use crate::plan::operations::{Head, Reader};
 use crate::state::ActiveSync;
 
 /// Rows that may wait, in batches: enough for a batch of different people where each has several events in a row.
@@ -176,6 +177,28 @@ impl<'a> Cutter<'a> {
         Ok(Next::Batch(self.take(action, &chosen)))
     }
 
+    /// Takes the values of records out of what became of them, by the number of the operation. The records are read once
+    /// more from `operations`: nobody keeps what was handed over.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn unquote(&mut self, operations: Reader, answers: &mut HashMap<u64, &mut Outcome>) -> Result<()> {
+        for frozen in operations {
+            let frozen = frozen?;
+            if !frozen.heads.iter().any(|head| answers.contains_key(&head.ordinal)) {
+                continue;
+            }
+            let records = self.feed.records(&frozen)?;
+            for (head, record) in frozen.heads.iter().zip(records) {
+                if let (Some(outcome), Some(Ok(record))) = (answers.get_mut(&head.ordinal), record) {
+                    quotes::remove_from(outcome, &head.key, &record);
+                    answers.remove(&head.ordinal);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn kind(&self, operation: &Operation) -> Kind {
         (operation.action, self.rules.by_state && operation.added)
     }
@@ -262,7 +285,14 @@ impl<'a> Cutter<'a> {
                 continue;
             }
             match self.sync.answered(&row.head) {
-                Some(outcome) => self.known.push((row.head.ordinal, row.action, outcome.clone())),
+                Some(outcome) => {
+                    let mut outcome = outcome.clone();
+                    match &row.record {
+                        Ok(record) => quotes::remove_from(&mut outcome, &row.head.key, record),
+                        Err(_) => quotes::leave_out(&mut outcome),
+                    }
+                    self.known.push((row.head.ordinal, row.action, outcome));
+                }
                 None => rows.push(row),
             }
         }

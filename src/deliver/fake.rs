@@ -105,7 +105,7 @@ impl World {
             assert!(operation.ordinal >= last, "key {key} overtook one with the same identity");
         }
         if self.rejected.contains(&version) && action == Action::Send {
-            return Outcome::Rejected { code: "bad".into(), message: "bad version".into() };
+            return Outcome::Rejected { code: "bad".into(), message: format!("bad version {version}") };
         }
         if self.missing.contains(&key) {
             return Outcome::NoMatch;

@@ -3,6 +3,8 @@
 //! Reading and mapping a part takes as long as many requests. Done between two of them, all that is in flight would come
 //! back and find nobody who sends the next; so another thread does it while a part is being sent.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 
@@ -10,7 +12,7 @@ use super::Mapper;
 use crate::destinations::Action;
 use crate::diagnostic::{Error, Result};
 use crate::mapping::Record;
-use crate::plan::operations::{Head, Reader};
+use crate::plan::operations::{Frozen, Head, Reader};
 
 /// Operations of a part: as many as stay in the processor's cache with all that is made of them.
 const PART: usize = 2048;
@@ -25,22 +27,35 @@ pub struct Row {
 /// Some operations in a row; `None` at the end.
 type Part = Result<Option<Vec<Row>>>;
 
+/// The mapping, which is also asked while a part is being made.
+type Shared = Arc<Mutex<Box<dyn Mapper>>>;
+
 /// Where records come from.
 pub struct Feed {
+    mapper: Shared,
     making: Option<JoinHandle<(Maker, Part)>>,
     made: Option<Part>,
 }
 
 struct Maker {
     operations: Reader,
-    mapper: Box<dyn Mapper>,
+    mapper: Shared,
 }
 
 impl Feed {
     /// Begins to make records. Must be called within a runtime.
     pub fn new(operations: Reader, mapper: Box<dyn Mapper>) -> Self {
-        let operations = operations.in_parts_of(PART);
-        Self { making: Some(begin(Maker { operations, mapper })), made: None }
+        let (operations, mapper) = (operations.in_parts_of(PART), Arc::new(Mutex::new(mapper)));
+        let making = Some(begin(Maker { operations, mapper: Arc::clone(&mapper) }));
+        Self { mapper, making, made: None }
+    }
+
+    /// The records of other operations of the sync.
+    ///
+    /// # Errors
+    /// As [`Mapper::records`].
+    pub fn records(&self, frozen: &Frozen) -> Result<Vec<Option<Result<Record, String>>>> {
+        self.mapper.lock().unwrap_or_else(PoisonError::into_inner).records(frozen)
     }
 
     /// The next part, if it is ready.
@@ -79,7 +94,7 @@ fn begin(mut maker: Maker) -> JoinHandle<(Maker, Part)> {
 impl Maker {
     fn part(&mut self) -> Part {
         let Some(frozen) = self.operations.next().transpose()? else { return Ok(None) };
-        let records = self.mapper.records(&frozen)?;
+        let records = self.mapper.lock().unwrap_or_else(PoisonError::into_inner).records(&frozen)?;
         let row = |(head, record): (Head, Option<Result<Record, String>>)| {
             let (action, record) = (head.action?, record?);
             Some(Row { head, action, record })

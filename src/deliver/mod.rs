@@ -148,7 +148,7 @@ pub async fn deliver(
     let ended = loop {
         let sent = send_all(&tower, &runway, &mut cutter, stop).await;
         // Also after a failure: what was handed over is not left half-way.
-        let settled = tower.settle(DRAIN).await;
+        let settled = tower.settle(DRAIN, &mut cutter).await;
         match sent.and_then(|waiting| settled.map(|()| waiting)) {
             // Rows that wait for what is now settled.
             Ok(true) if tower.open() => {}

@@ -6,10 +6,12 @@ use std::collections::BTreeSet;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use crate::destinations::{Batch, Outcome, SendError, Sent};
-use crate::mapping::Value;
+use crate::mapping::{Record, Value};
 
 /// What stands for a value that was quoted.
 const QUOTED: &str = "‹value›";
+/// What stands for an answer of which nobody can say what it quotes.
+const LEFT_OUT: &str = "the answer may quote the record, and is left out";
 /// Shorter values are everywhere, in words of any answer.
 const SHORTEST: usize = 4;
 /// Numbers with fewer digits are limits and codes of errors as often as they are values.
@@ -17,17 +19,33 @@ const DIGITS: usize = 7;
 
 /// Takes the values of a batch out of its answer.
 pub(super) fn remove(answer: &mut Result<Sent, SendError>, batch: &Batch) {
-    let texts = messages(answer);
+    let records = batch.operations.iter().map(|operation| (operation.key.as_str(), &operation.record));
+    remove_all(messages(answer), records);
+}
+
+/// Takes the values of one record out of what became of it.
+pub(super) fn remove_from(outcome: &mut Outcome, key: &str, record: &Record) {
+    remove_all(rejection(outcome).into_iter().flatten().collect(), std::iter::once((key, record)));
+}
+
+/// Leaves out what was said of a record that cannot be read any more.
+pub(super) fn leave_out(outcome: &mut Outcome) {
+    if let Outcome::Rejected { message, .. } = outcome {
+        *message = LEFT_OUT.into();
+    }
+}
+
+fn remove_all<'a>(texts: Vec<&mut String>, records: impl Iterator<Item = (&'a str, &'a Record)>) {
     if texts.iter().all(|text| text.is_empty()) {
         return;
     }
-    let values = values(batch);
+    let values = values(records);
     // Without a table that can be searched nothing is let through.
     let search = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&values);
     for text in texts {
         *text = match &search {
             Ok(search) => clean(text, search, &values),
-            Err(_) => "the answer may quote the record, and is left out".to_owned(),
+            Err(_) => LEFT_OUT.to_owned(),
         };
     }
 }
@@ -57,12 +75,11 @@ fn rejection(outcome: &mut Outcome) -> Option<[&mut String; 2]> {
     }
 }
 
-/// The texts of a batch in the spellings an answer may have them in.
-fn values(batch: &Batch) -> Vec<String> {
+/// The texts of records in the spellings an answer may have them in.
+fn values<'a>(records: impl Iterator<Item = (&'a str, &'a Record)>) -> Vec<String> {
     let mut found = BTreeSet::new();
-    for operation in &batch.operations {
-        let record = &operation.record;
-        found.insert(operation.key.clone());
+    for (key, record) in records {
+        found.insert(key.to_owned());
         for value in record.matching.iter().chain(record.fields.iter().flatten()) {
             texts(value, &mut found);
         }
@@ -121,7 +138,6 @@ fn without_half(text: String, values: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::destinations::{Action, Operation};
-    use crate::mapping::Record;
 
     fn batch(texts: &[&str]) -> Batch {
         let record = Record {

@@ -1,8 +1,11 @@
 //! The end of a sync's sending: what becomes of the batches that were taken to be answered later.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::cut::Cutter;
 use super::flight::Tower;
+use super::quotes;
 use super::retry::{Budget, RetryPolicy};
 use super::stop::Stop;
 use crate::destinations::{Outcome, SendError, Writer};
@@ -59,14 +62,15 @@ async fn answers(
 impl Tower<'_> {
     /// Asks for the outcomes of all that was deferred; what gets none stays in doubt. In any case, also after a failure;
     /// `limit` is how long it may take once a signal has come.
-    pub async fn settle(&self, limit: Duration) -> Result<()> {
+    pub async fn settle(&self, limit: Duration, cutter: &mut Cutter<'_>) -> Result<()> {
         let deferred = std::mem::take(&mut self.ledger().deferred);
         let asked: Vec<(u64, String)> = deferred.iter().map(|(batch, (_, handle))| (*batch, handle.clone())).collect();
-        let answers = tokio::select! {
+        let mut answers = tokio::select! {
             biased;
             answers = self.ask(&asked) => answers,
             () = self.stop.past(limit) => Vec::new(),
         };
+        self.unquote(&mut answers, &deferred, cutter);
         let mut open: usize = deferred.values().map(|(rows, _)| rows.len()).sum();
         for (batch, outcomes) in answers {
             let Some((rows, _)) = deferred.get(&batch).filter(|(rows, _)| rows.len() == outcomes.len()) else {
@@ -82,6 +86,30 @@ impl Tower<'_> {
         }
         self.show();
         Ok(())
+    }
+
+    /// What a job says of a record may quote it, as any answer may.
+    fn unquote(
+        &self,
+        answers: &mut [(u64, Vec<Outcome>)],
+        deferred: &BTreeMap<u64, (Vec<u64>, String)>,
+        cutter: &mut Cutter<'_>,
+    ) {
+        let mut told: HashMap<u64, &mut Outcome> = HashMap::new();
+        for (batch, outcomes) in answers {
+            let rows = deferred.get(batch).map(|(rows, _)| rows.as_slice()).unwrap_or_default();
+            let rejected = rows.iter().zip(outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::Rejected { .. }));
+            told.extend(rejected.map(|(row, outcome)| (*row, outcome)));
+        }
+        if told.is_empty() {
+            return;
+        }
+        let read = self.run.operations(&self.record.sync).and_then(|read| cutter.unquote(read, &mut told));
+        if let Err(error) = read {
+            let sync = &self.record.sync;
+            tracing::warn!("`{sync}`: what was said of rejected records is left out: {error}");
+        }
+        told.into_values().for_each(quotes::leave_out);
     }
 
     async fn ask(&self, asked: &[(u64, String)]) -> Vec<(u64, Vec<Outcome>)> {

@@ -175,6 +175,7 @@ impl Stage {
             on_doubt: self.on_doubt,
             values: true,
             key: vec![("key".into(), "integer".into())],
+            key_open: false,
             mapping: spec(),
             queried_records: 0,
             model_rows: None,

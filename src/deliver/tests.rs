@@ -176,6 +176,30 @@ async fn deferred_batches_are_settled_at_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_said_of_a_record_does_not_quote_it_however_late_it_is_said() {
+    const VERSION: i64 = 98_765_432;
+    // An answer at once, a job of this run, a job that an earlier run handed over.
+    for (fault, later) in [(Fault::None, false), (Fault::Deferred, false), (Fault::Job, false), (Fault::Job, true)] {
+        let mut stage = Stage::new(Class::A);
+        let mut desired = rows(1..=10);
+        desired.insert(3, VERSION);
+        {
+            let world = &mut *stage.world.lock().unwrap();
+            (world.script, world.rejected, world.silent) = (vec![fault; 10].into(), [VERSION].into(), later);
+        }
+        let mut run = apply(&mut stage, &desired).await;
+        if later {
+            assert_eq!(only(&run).in_doubt, 10);
+            stage.world.lock().unwrap().restart(&[]);
+            run = apply(&mut stage, &desired).await;
+            assert_eq!(stage.world.lock().unwrap().requests, 0, "it was only asked");
+        }
+        let said: Vec<_> = only(&run).rejections.iter().map(|one| one.message.as_str()).collect();
+        assert_eq!(said, ["bad version ‹value›"], "{fault:?}, {later}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_signal_starts_nothing_new_and_drains_in_five_seconds() {
     for (slow, landed) in [(3_000, 12), (60_000, 0)] {
         let mut stage = Stage::new(Class::A);

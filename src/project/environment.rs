@@ -11,6 +11,9 @@ use crate::manifest::project::{Environment, Project, StateBackend};
 use crate::manifest::sync::Guards;
 use crate::render;
 
+/// Code of the fault that the environment asked for does not exist.
+pub(super) const UNKNOWN: &str = "unknown-environment";
+
 /// The environment chosen, laid over the project.
 #[derive(Debug, Clone)]
 pub struct EnvironmentInfo {
@@ -84,7 +87,7 @@ pub(super) fn choose(
                     None => format!("environments of this project: {}", names()),
                 };
                 let place = file.key_place("/environments");
-                diagnostics.push(Diagnostic::error("unknown-environment", message, place).with_help(help));
+                diagnostics.push(Diagnostic::error(UNKNOWN, message, place).with_help(help));
                 return None;
             }
         },

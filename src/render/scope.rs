@@ -112,7 +112,11 @@ impl Scope {
             return match (root, self.block) {
                 ("env" | "file", _) => make(
                     format!("`{root}` can be used only in `connection` and `notify`"),
-                    Some("put the value into `vars` of `syncline.yaml`, or into a connection".into()),
+                    Some(
+                        "a secret belongs there and in no record, query or plan; what is none is written under `vars` \
+                         of `syncline.yaml`"
+                            .into(),
+                    ),
                 ),
                 ("ref", _) => make("`ref` can be used only in the SQL of a model".into(), None),
                 ("row", _) => make("`row` can be used only in the `template` of a field".into(), None),

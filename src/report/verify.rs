@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::escape::{visible, wrap_words};
 use super::numbers::{count, group};
 use super::terminal::{Paint, Role, Style};
+use crate::mask;
 
 /// What was found in an environment (`verify --format json`). Readers ignore keys they do not know.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -116,14 +117,14 @@ impl Verification {
     pub fn masked(mut self) -> Self {
         for sync in &mut self.syncs {
             let open = sync.key_open;
-            let key = |key: &mut String| *key = if open { key.clone() } else { super::mask::key(key) };
+            let key = |key: &mut String| *key = if open { key.clone() } else { mask::key(key) };
             let reasons = sync.source_reasons.iter_mut().chain(&mut sync.destination_reasons);
             reasons.flat_map(|reason| &mut reason.keys).for_each(key);
             for record in &mut sync.differences {
                 key(&mut record.key);
                 for field in record.fields.iter_mut().filter(|field| field.sensitive) {
-                    field.sent = super::mask::value(&field.sent, false);
-                    field.there = super::mask::value(&field.there, false);
+                    field.sent = mask::value(&field.sent, false);
+                    field.there = mask::value(&field.there, false);
                 }
             }
         }

@@ -300,9 +300,9 @@ fn put_run(locked: &Locked, run: &Run) -> Result<()> {
     locked.backend().put(&in_run(&run.run_id, "run.json"), &path)
 }
 
-/// Writes a run record.
+/// Writes a run record, without the keys that may not be read.
 pub(super) fn write_run(run: &Run, path: &Path) -> Result<()> {
-    let bytes = serde_json::to_vec_pretty(run).map_err(|e| Error::failed(e.to_string()))?;
+    let bytes = serde_json::to_vec_pretty(&run.masked()).map_err(|e| Error::failed(e.to_string()))?;
     std::fs::write(path, bytes).map_err(|e| super::local::failed("write", path, &e))
 }
 

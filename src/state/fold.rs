@@ -108,6 +108,7 @@ pub(super) fn fold(
         rejections: HashMap::new(),
         run: SyncRun {
             sync: record.sync.clone(),
+            key_open: record.key_open,
             usage: Usage { queried_records: record.queried_records },
             ..SyncRun::default()
         },

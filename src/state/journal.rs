@@ -90,6 +90,9 @@ pub struct SyncRecord {
     pub values: bool,
     /// Key columns and their logical types.
     pub key: Vec<(String, String)>,
+    /// True when keys may be read, as their columns are declared `sensitive: false`.
+    #[serde(default)]
+    pub key_open: bool,
     /// The mapping the rows are sent with.
     pub mapping: MappingSpec,
     /// Distinct keys the plan read.

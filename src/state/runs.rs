@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::destinations::Warning;
+use crate::mask;
 use crate::schedule::Outcome;
 
 /// A run, as `runs/<id>/run.json` keeps it and `--format json` prints it. Readers ignore keys they do not know.
@@ -115,6 +116,9 @@ pub struct SyncRun {
     pub requests: u64,
     /// Requests that repeated an earlier one.
     pub retries: u64,
+    /// True when keys may be read, as their columns are declared `sensitive: false`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub key_open: bool,
     /// Rejected rows by code and message, most frequent first; a limited number.
     pub rejections: Vec<Rejection>,
     /// What the destination let pass but did not do as asked, e.g. fields it left out.
@@ -157,6 +161,17 @@ impl SyncRun {
 }
 
 impl Run {
+    /// As it is kept: the rows themselves are in the row log, and the history of runs names no person.
+    pub fn masked(&self) -> Self {
+        let mut run = self.clone();
+        for sync in &mut run.syncs {
+            for one in &mut sync.rejections {
+                mask::rejection(&mut one.key, &mut one.code, &mut one.message, sync.key_open);
+            }
+        }
+        run
+    }
+
     /// How the run ended, by its syncs: succeeded when all did, failed when nothing was done in any, else partial.
     pub fn judge(&mut self) {
         let all = |status| self.syncs.iter().all(|s| s.status == status);

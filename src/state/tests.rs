@@ -39,6 +39,7 @@ fn record() -> SyncRecord {
         on_doubt: Policy::Hold,
         values: true,
         key: vec![("key".into(), "integer".into())],
+        key_open: false,
         mapping: spec(),
         queried_records: 0,
         model_rows: None,

@@ -92,7 +92,23 @@ impl Comparison {
                      is not known, and its limits are those written now",
                     self.reference
                 ),
-                "the numbers are those of this configuration and this data together",
+                "every connection counts as new and is approved with --approved-surface; the numbers are those of this \
+                 configuration and this data together",
+                None,
+            );
+        }
+        if let Some(other) = &against.other_environment {
+            let (name, reference) = (&plan.environment, &self.reference);
+            let of = |name: &str| if name.is_empty() { "no environment".into() } else { format!("`{name}`") };
+            warn(
+                "environment_new",
+                None,
+                format!(
+                    "there is no environment {} at `{reference}`: it is compared with {} there",
+                    of(name),
+                    of(other)
+                ),
+                "the limits of that one hold; what it connects to is known",
                 None,
             );
         }

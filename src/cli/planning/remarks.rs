@@ -1,9 +1,9 @@
 //! What must be said of a sync beside its numbers.
 
+use crate::mask;
 use crate::plan::collect::Remarks;
 use crate::plan::{Notice, SyncPlan};
 use crate::project::ResolvedSync;
-use crate::report;
 
 /// The warnings of one sync. `leaves`: records are removed from under the identifiers they had before.
 pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, remarks: &Remarks, leaves: bool) {
@@ -83,8 +83,12 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
         warn(
             "held",
             format!(
-                "`{}`: {held} rows are held back: {} rejected, {} without a match, {} in doubt",
-                sync.name, part.held.rejected, part.held.no_match, part.held.in_doubt
+                "`{}`: {} held back: {} rejected, {} without a match, {} in doubt",
+                sync.name,
+                if held == 1 { "1 row is".to_owned() } else { format!("{held} rows are") },
+                part.held.rejected,
+                part.held.no_match,
+                part.held.in_doubt
             ),
             "they are sent again when they change, or with --retry; see `syncline runs rejected`",
             None,
@@ -107,5 +111,5 @@ fn identifiers(sync: &ResolvedSync) -> String {
 
 /// A key as a message of the plan shows it: messages go wherever the plan goes.
 fn shown_key(part: &SyncPlan, key: &str) -> String {
-    if part.key_open { key.to_owned() } else { report::mask::key(key) }
+    if part.key_open { key.to_owned() } else { mask::key(key) }
 }

@@ -17,9 +17,9 @@ use crate::diff::snapshot::{Layout, Meta, Snapshot};
 use crate::diff::{self, Acknowledged, Before, ChangeBatch, DiffError, Entry, HashKey, Held, Kind, RowState};
 use crate::manifest::sync::{Field, OnNull, Origin, Write};
 use crate::mapping::{self, Mapping, MappingSpec};
+use crate::mask;
 use crate::plan::collect;
 use crate::project::{Project, ResolvedModel};
-use crate::report::mask;
 use crate::sources;
 
 /// Keys that are named of each model.

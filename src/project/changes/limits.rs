@@ -1,7 +1,7 @@
 //! Limits that a change of the configuration would widen: they are held to what they were until the change is merged,
 //! so that no change lets itself through.
 
-use super::Pairs;
+use super::{Pairs, Project, ResolvedSync};
 use crate::manifest::project::{Budget, OnExceed, Policy, Usage};
 use crate::manifest::sync::{Guards, Limit};
 
@@ -64,6 +64,37 @@ pub(super) fn policy(now: &Policy, before: &Policy) -> Policy {
     Policy { allowed_hosts }
 }
 
+/// The guards of a sync as text: another text is another limit.
+pub(super) fn written(sync: &ResolvedSync) -> String {
+    let Guards { max_added, max_changed, max_removed, max_invalid, min_rows } = &sync.guards;
+    let words = [max_added, max_changed, max_removed, max_invalid].map(limit_words);
+    format!("{} {}", words.join(" "), min_rows.unwrap_or(1))
+}
+
+/// The limits of the whole project as text.
+pub(super) fn of_project(project: &Project) -> String {
+    format!("{} {}", budget_words(&project.usage.monthly_queried_records), policy_words(&project.policy))
+}
+
+fn limit_words(limit: &Option<Limit>) -> String {
+    limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string())
+}
+
+fn budget_words(budget: &Option<Budget>) -> String {
+    match budget {
+        Some(budget) if budget.on_exceed == OnExceed::Refuse => format!("{}, else refused", budget.limit),
+        Some(budget) => format!("{}, else a warning", budget.limit),
+        None => "no limit".to_owned(),
+    }
+}
+
+fn policy_words(policy: &Policy) -> String {
+    match &policy.allowed_hosts {
+        Some(hosts) => format!("[{}]", hosts.join(", ")),
+        None => "any host".to_owned(),
+    }
+}
+
 /// All limits that are wider than they were.
 pub(super) fn loosened(pairs: &Pairs) -> Vec<Loosened> {
     let mut out = Vec::new();
@@ -81,14 +112,13 @@ pub(super) fn loosened(pairs: &Pairs) -> Vec<Loosened> {
             let (line, column) = place.line_column();
             Some(format!("{}:{line}:{column}", place.source.path.display()))
         };
-        let words = |limit: Option<Limit>| limit.map_or_else(|| "no limit".to_owned(), |limit| limit.to_string());
         let mut push = |guard: &str, before: String, after: String| {
             let sync = Some(sync.name.clone());
             out.push(Loosened { sync, limit: guard.into(), before, after, place: place(guard) });
         };
         for (guard, now, was, effective) in limits {
             if now != effective {
-                push(guard, words(was), words(now));
+                push(guard, limit_words(&was), limit_words(&now));
             }
         }
         if now.min_rows < was.min_rows {
@@ -96,33 +126,24 @@ pub(super) fn loosened(pairs: &Pairs) -> Vec<Loosened> {
         }
     }
     if let Some(base) = pairs.base {
-        let words = |budget: &Option<Budget>| match budget {
-            Some(budget) if budget.on_exceed == OnExceed::Refuse => format!("{}, else refused", budget.limit),
-            Some(budget) => format!("{}, else a warning", budget.limit),
-            None => "no limit".to_owned(),
-        };
         let (now, was) = (&pairs.project.usage, &base.usage);
         let effective = budget(now, was).monthly_queried_records;
-        if words(&now.monthly_queried_records) != words(&effective) {
+        if budget_words(&now.monthly_queried_records) != budget_words(&effective) {
             out.push(Loosened {
                 sync: None,
                 limit: "monthly_queried_records".into(),
-                before: words(&was.monthly_queried_records),
-                after: words(&now.monthly_queried_records),
+                before: budget_words(&was.monthly_queried_records),
+                after: budget_words(&now.monthly_queried_records),
                 place: pairs.project.usage_place.clone(),
             });
         }
-        let words = |policy: &Policy| match &policy.allowed_hosts {
-            Some(hosts) => format!("[{}]", hosts.join(", ")),
-            None => "any host".to_owned(),
-        };
         let (now, was) = (&pairs.project.policy, &base.policy);
         if *now != policy(now, was) {
             out.push(Loosened {
                 sync: None,
                 limit: "policy.allowed_hosts".into(),
-                before: words(was),
-                after: words(now),
+                before: policy_words(was),
+                after: policy_words(now),
                 place: None,
             });
         }

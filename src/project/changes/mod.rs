@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use super::tree::{Commit, Directory};
-use super::{Project, ResolvedSync, digest, load_tree, surface};
+use super::{Loaded, Project, ResolvedSync, digest, environment, load_tree, surface};
 use crate::diagnostic::{Diagnostic, Result};
 use crate::manifest::Kind;
 use crate::manifest::project::{Policy, Usage};
@@ -21,8 +21,11 @@ use text::Texts;
 pub struct Against {
     /// The commit, 40 hex digits.
     pub commit: String,
-    /// The project there; `None` when it has faults or did not exist.
+    /// The project there; `None` when it has faults or did not exist. Of the environment with the same name; where there
+    /// was none, of the default one: see [`Against::other_environment`].
     pub base: Option<Project>,
+    /// What the environment was called that it is compared with, where the one of the project did not exist.
+    pub other_environment: Option<String>,
     /// The faults of the project there.
     pub faults: Vec<Diagnostic>,
     /// What of the project there cannot be compared.
@@ -73,8 +76,7 @@ impl Against {
     /// [`Against::base`].
     pub fn new(project: &Project, reference: &str) -> Result<Self> {
         let commit = Commit::common(&project.root, reference)?;
-        let name = &project.environment.name;
-        let loaded = load_tree(&commit, &project.root, (!name.is_empty()).then_some(name));
+        let (loaded, other_environment) = load_base(&commit, project);
         let base = loaded.project;
         let (faults, remarks): (Vec<Diagnostic>, Vec<Diagnostic>) =
             loaded.diagnostics.into_iter().partition(|d| d.severity == crate::diagnostic::Severity::Error);
@@ -94,8 +96,9 @@ impl Against {
             changes,
             removed: removed.cloned().collect(),
             loosened: limits::loosened(&pairs),
-            surface: base.as_ref().map(|base| surface_of(&pairs, base)).unwrap_or_default(),
+            surface: surface_of(&pairs),
             touched,
+            other_environment,
             base,
         })
     }
@@ -129,6 +132,20 @@ impl Against {
             None => project.usage.clone(),
         }
     }
+}
+
+/// The project as it was, and what its environment was called where that of today did not exist: a change that gives its
+/// environment a new name is held to what stood before all the same.
+fn load_base(commit: &Commit, project: &Project) -> (Loaded, Option<String>) {
+    let name = &project.environment.name;
+    let loaded = load_tree(commit, &project.root, (!name.is_empty()).then_some(name));
+    let unknown = |loaded: &Loaded| loaded.diagnostics.iter().any(|fault| fault.code == environment::UNKNOWN);
+    if loaded.project.is_some() || !unknown(&loaded) {
+        return (loaded, None);
+    }
+    let loaded = load_tree(commit, &project.root, None);
+    let other = loaded.project.as_ref().map(|base| base.environment.name.clone());
+    (loaded, other)
 }
 
 /// The sync of the base that a sync goes on from.
@@ -252,20 +269,24 @@ fn made_of<'a>(project: &'a Project, model: &'a str) -> BTreeSet<&'a str> {
 }
 
 /// What is new about the credentials of each sync. What stood in the base anywhere is known, whoever uses it now; but
-/// an existing sync that goes elsewhere is new.
-fn surface_of(pairs: &Pairs, base: &Project) -> Surface {
-    let mut known: BTreeSet<&str> = base.sources.values().map(|source| source.surface.as_str()).collect();
-    known.extend(base.destinations.values().map(|to| to.surface.as_str()));
+/// an existing sync that goes elsewhere is new. Where the base cannot be read nothing is known, and the limits are new as
+/// well: who approves the one approves the other.
+fn surface_of(pairs: &Pairs) -> Surface {
+    let base = pairs.base;
+    let sources = base.iter().flat_map(|base| base.sources.values()).map(|source| source.surface.as_str());
+    let destinations = base.iter().flat_map(|base| base.destinations.values()).map(|to| to.surface.as_str());
+    let known: BTreeSet<&str> = sources.chain(destinations).collect();
     let told = |project: &Project, sync: &ResolvedSync| -> Vec<String> {
         let entries = sync.document.to_json().get("notify").and_then(|n| n.as_array().cloned()).unwrap_or_default();
         entries.iter().map(|entry| surface::of_value(entry, &project.environment)).collect()
     };
-    let told_before: BTreeSet<String> = base.syncs.values().flat_map(|sync| told(base, sync)).collect();
+    let syncs = base.into_iter().flat_map(|base| base.syncs.values().map(move |sync| (base, sync)));
+    let told_before: BTreeSet<String> = syncs.flat_map(|(base, sync)| told(base, sync)).collect();
     let (mut syncs, mut parts) = (IndexMap::new(), Vec::new());
+    let source = |project: &Project, sync: &ResolvedSync| project.models.get(&sync.model).map(|m| m.source.clone());
     for (sync, before) in &pairs.syncs {
         let project = pairs.project;
         let mut words = Vec::new();
-        let source = |project: &Project, sync: &ResolvedSync| project.models.get(&sync.model).map(|m| m.source.clone());
         let now = source(project, sync).unwrap_or_default();
         match project.sources.get(&now).filter(|source| !known.contains(source.surface.as_str())) {
             Some(found) => {
@@ -273,7 +294,8 @@ fn surface_of(pairs: &Pairs, base: &Project) -> Surface {
                 parts.push(found.surface.clone());
             }
             None => {
-                if let Some(old) = before.and_then(|before| source(base, before)).filter(|old| *old != now) {
+                let old = before.and_then(|before| source(base?, before));
+                if let Some(old) = old.filter(|old| *old != now) {
                     words.push(format!("it reads from source `{now}`, before from `{old}`"));
                     parts.push(format!("{} reads {now}", sync.name));
                 }
@@ -299,8 +321,15 @@ fn surface_of(pairs: &Pairs, base: &Project) -> Surface {
             parts.extend(fresh);
         }
         if !words.is_empty() {
+            if base.is_none() {
+                words.push("as it was, the project cannot be read, so everything counts as new, limits as well".into());
+                parts.push(format!("{} {}", sync.name, limits::written(sync)));
+            }
             syncs.insert(sync.name.clone(), words);
         }
+    }
+    if base.is_none() && !parts.is_empty() {
+        parts.push(limits::of_project(pairs.project));
     }
     parts.sort();
     parts.dedup();

@@ -71,6 +71,9 @@ pub struct SyncRun {
     pub requests: u64,
     /// Requests that were repeated.
     pub retries: u64,
+    /// True when keys may be read, as their columns are declared `sensitive: false`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub key_open: bool,
     /// Records refused, a few or all of them.
     pub rejections: Vec<Rejection>,
     /// What the destination let pass but did not do as asked, e.g. fields it left out.
