@@ -103,6 +103,11 @@ fn a_field_of_another_type_is_found_at_its_line() {
         "  seats: { column: seats, transform: string }\n  full: name\n",
     );
     plan(&project).code(0);
+    // Where the sync says that none are made, it would be dropped.
+    project.edit("syncs/users.yaml", "  full: name\n", "  full: name\noptions: { create_new_fields: false }\n");
+    let ran = plan(&project).code(1);
+    assert!(flat(&ran.stderr).contains("object `user` of `iterable` has no field `full`"), "{}", ran.stderr);
+    assert!(flat(&ran.stderr).contains("syncs/users.yaml:10"), "{}", ran.stderr);
 }
 
 #[test]

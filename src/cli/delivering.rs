@@ -11,7 +11,7 @@ use super::narrowing::{Share, Shares};
 use super::outside::{Opened, Outside};
 use super::planning;
 use super::progress::Progress;
-use crate::deliver::{self, Job, Mapper, RetryPolicy, Stop, Tally};
+use crate::deliver::{self, Job, RetryPolicy, Stop, Tally};
 use crate::destinations::{self, SendError, Target, TargetField};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::project::StateValues;
@@ -135,7 +135,7 @@ impl Depot<'_> {
                 Err(error) => return Ok(Err(redactor.redact(&words(&error)))),
             }
         };
-        let mut mapper = deliver::mapper::SpecMapper::new(frozen.mapping.clone(), frozen.started_at.clone());
+        let mapper = deliver::mapper::SpecMapper::new(frozen.mapping.clone(), frozen.started_at.clone());
         let delivery = &sync.sync.delivery;
         let job = Job {
             record: SyncRecord {
@@ -159,7 +159,7 @@ impl Depot<'_> {
             max_rejected: delivery.max_rejected,
             total: share.operations,
             left_out: share.left_out,
-            mapper: &mut mapper as &mut dyn Mapper,
+            mapper: Box::new(mapper),
             retry,
         };
         deliver::deliver(run, job, &*writer, stop, &Shown(progress)).await.map(Ok)

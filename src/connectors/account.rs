@@ -13,7 +13,7 @@ use super::rules::{Answer, CREDENTIALS, Rule, Verdict};
 use super::template::Layer;
 use crate::destinations::{Quota, SendError};
 use crate::diagnostic::Error;
-use crate::http::{Body, Call, CallError, Limits, Permit, Transport};
+use crate::http::{Call, CallError, Limits, Permit, Transport};
 use crate::manifest::connector::api::{AuthPlace, Class};
 use crate::manifest::connector::object::LostClass;
 use crate::secret::{Redactor, Secret};
@@ -268,23 +268,7 @@ impl Account {
                 call.url.push(if call.url.contains('?') { '&' } else { '?' });
                 call.url.push_str(&format!("{}={}", escape(name), escape(&value)));
             }
-            AuthPlace::Body => {
-                let mut entry = Vec::new();
-                super::value::text(&mut entry, name);
-                entry.push(b':');
-                super::value::text(&mut entry, &value);
-                if let Body::Empty = call.body {
-                    call.body = Body::Bytes { content_type: "application/json".into(), bytes: b"{}".to_vec() };
-                }
-                if let Body::Bytes { bytes, .. } = &mut call.body
-                    && bytes.first() == Some(&b'{')
-                {
-                    if bytes.get(1) != Some(&b'}') {
-                        entry.push(b',');
-                    }
-                    bytes.splice(1..1, entry);
-                }
-            }
+            AuthPlace::Body => call.body.put(name, &value)?,
         }
         Ok(())
     }

@@ -142,5 +142,6 @@ pub(super) async fn fields(
     }
     let words = object.words.discover.as_ref();
     let (complete, converts) = words.map_or((false, false), |words| (words.complete, words.converts));
+    let complete = complete || discover.complete.as_ref().is_some_and(|complete| complete.truth(globals));
     Ok(Some(Discovered { complete, converts, fields }))
 }

@@ -177,7 +177,7 @@ fn operation(record: &CaseRecord, ordinal: u64, target: &Target) -> Operation {
             CaseState::Cleared => Action::Clear,
         },
         added: record.state == CaseState::Added,
-        dedupe_id: format!("case-{ordinal}"),
+        dedupe_id: format!("case-{ordinal}").as_str().into(),
         key,
         record: Record {
             matching: target

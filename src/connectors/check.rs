@@ -167,6 +167,10 @@ impl<'a> Checker<'a> {
         if !request.path.starts_with('/') && !request.path.starts_with("{{") {
             self.fault(format!("{pointer}/path"), "a path begins with a slash", None);
         }
+        if value_after_question_mark(&request.path) {
+            let help = "give parameters with values as `query: { NAME: \"{{ … }}\" }`, which escapes them";
+            self.fault(format!("{pointer}/path"), "a value stands behind the `?` of a path", Some(help.into()));
+        }
         let path = Text::path(&request.path, known).unwrap_or_else(|trouble| {
             self.trouble(&format!("{pointer}/path"), trouble);
             Text::Constant(String::new())
@@ -465,6 +469,7 @@ impl<'a> Checker<'a> {
             name: self.expression(&discover.name, &item, &format!("{pointer}/name")),
             kind: self.optional(discover.kind.as_ref(), &item, pointer, "type"),
             writable: self.optional(discover.writable.as_ref(), &item, pointer, "writable"),
+            complete: self.optional(discover.complete_when.as_ref(), GLOBAL, pointer, "complete_when"),
             types: discover.types.clone(),
         }
     }
@@ -490,4 +495,21 @@ impl<'a> Checker<'a> {
             create: container.create.as_ref().map(|create| self.asked(create, GLOBAL, &format!("{pointer}/create"))),
         }
     }
+}
+
+/// True where a template follows a `?` that is not within one: there, what a path lets stand (`&`, `=`) would make more
+/// parameters of a value.
+fn value_after_question_mark(path: &str) -> bool {
+    let mut rest = path;
+    let mut asked = false;
+    while let Some(open) = rest.find("{{").into_iter().chain(rest.find("{%")).min() {
+        let (before, within) = rest.split_at(open);
+        asked |= before.contains('?');
+        if asked {
+            return true;
+        }
+        let close = if within.starts_with("{{") { "}}" } else { "%}" };
+        rest = within.split_once(close).map_or("", |(_, after)| after);
+    }
+    false
 }

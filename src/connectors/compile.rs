@@ -156,6 +156,7 @@ pub(super) struct Discover {
     pub name: Expression,
     pub kind: Option<Expression>,
     pub writable: Option<Expression>,
+    pub complete: Option<Expression>,
     pub types: IndexMap<String, FieldType>,
 }
 

@@ -1,6 +1,7 @@
 //! What connectors can do with a value beside what minijinja itself has.
 
 use base64::Engine as _;
+use minijinja::filters;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, Value};
 use sha2::Digest as _;
@@ -12,10 +13,29 @@ pub(super) fn add(engine: &mut Environment<'static>) {
     });
     engine.add_filter("sha256", |value: Value| on_text(&value, |text| hex::encode(sha2::Sha256::digest(text))));
     engine.add_filter("md5", |value: Value| on_text(&value, |text| hex::encode(md5::Md5::digest(text))));
+    // Those of the engine make the word "none" of null.
+    engine.add_filter("lower", |value: Value| on_text(&value, str::to_lowercase));
+    engine.add_filter("upper", |value: Value| on_text(&value, str::to_uppercase));
+    engine.add_filter("title", |value: Value| on_text(&value, |text| filters::title(text.into())));
+    engine.add_filter("capitalize", |value: Value| on_text(&value, capitalized));
+    engine.add_filter("string", |value: Value| on_text(&value, str::to_owned));
+    engine.add_filter("trim", |value: Value, chars: Option<String>| {
+        on_text(&value, |text| match &chars {
+            Some(chars) => text.trim_matches(|c| chars.contains(c)).to_owned(),
+            None => text.trim().to_owned(),
+        })
+    });
     engine.add_filter("pairs", pairs);
     engine.add_filter("texts", texts);
     engine.add_filter("epoch", |value: Value| epoch(&value, jiff::Timestamp::as_second));
     engine.add_filter("epoch_ms", |value: Value| epoch(&value, jiff::Timestamp::as_millisecond));
+}
+
+/// The first letter large, the others small.
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    first + &chars.as_str().to_lowercase()
 }
 
 /// A filter over text; what is not there stays so.
@@ -74,6 +94,35 @@ fn epoch(value: &Value, unit: fn(jiff::Timestamp) -> i64) -> Result<Value, Error
             });
             let wrong = || Error::new(ErrorKind::InvalidOperation, "is neither a date nor a date and time");
             moment.map(|moment| Value::from(unit(moment))).ok_or_else(wrong)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::connectors::expression::Expression;
+    use crate::connectors::template::Layer;
+
+    #[test]
+    fn what_is_null_or_not_there_stays_so() {
+        let fields = json!({ "name": " Ann b ", "null": null, "number": 7, "truth": true });
+        let scope = Layer::over(None).with("fields", &fields);
+        for (expression, expected) in [
+            ("fields.name | upper", Some(json!(" ANN B "))),
+            ("fields.name | trim | title", Some(json!("Ann B"))),
+            ("fields.name | trim(' b')", Some(json!("Ann"))),
+            ("fields.name | trim | lower | capitalize", Some(json!("Ann b"))),
+            ("fields.number | string", Some(json!("7"))),
+            ("fields.truth | upper", Some(json!("TRUE"))),
+            ("fields.null | upper", Some(json!(null))),
+            ("fields.null | string | lower | trim", Some(json!(null))),
+            ("fields.other | lower", None),
+            ("fields.other | title | default('x')", Some(json!("x"))),
+        ] {
+            let parsed = Expression::parse(expression, &["fields"]).expect(expression);
+            assert_eq!(parsed.json(&scope).map(std::borrow::Cow::into_owned), expected, "{expression}");
         }
     }
 }

@@ -161,7 +161,7 @@ impl Scope for RecordScope<'_> {
         match name {
             "match" | "fields" | "others" => self.object(name).map(|value| value::show(&value)),
             "key" => Some(Mini::from(self.operation.key.as_str())),
-            "dedupe_id" => Some(Mini::from(self.operation.dedupe_id.as_str())),
+            "dedupe_id" => Some(Mini::from(self.operation.dedupe_id.text())),
             "added" => Some(Mini::from(self.operation.added)),
             "found" => self.found.map(value::from_json),
             _ => self.parent.root(name),
@@ -189,7 +189,7 @@ impl Scope for RecordScope<'_> {
             ("match" | "fields" | "others", []) => self.object(root)?.write_json(out),
             ("match" | "fields" | "others", rest) => return Some(self.one(root, rest, out)),
             ("key", []) => value::text(out, self.operation.key.as_str()),
-            ("dedupe_id", []) => value::text(out, self.operation.dedupe_id.as_str()),
+            ("dedupe_id", []) => value::text(out, self.operation.dedupe_id.text().as_str()),
             ("added", []) => value::text(out, &self.operation.added),
             ("found", rest) => match self.found.and_then(|found| walk(found, rest)) {
                 Some(json) => value::text(out, json),

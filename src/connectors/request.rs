@@ -12,6 +12,9 @@ use super::value;
 use crate::http::{Body, Call, Part};
 use crate::manifest::connector::api::Method;
 
+/// The content type of a body as HTML forms send it.
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// A request, parsed.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -91,10 +94,9 @@ impl Request {
                 node.write(&over, &mut bytes)?;
                 Body::Bytes { content_type: "application/json".into(), bytes }
             }
-            BodyTemplate::Form(entries) => Body::Bytes {
-                content_type: "application/x-www-form-urlencoded".into(),
-                bytes: pairs(entries, &over)?.into_bytes(),
-            },
+            BodyTemplate::Form(entries) => {
+                Body::Bytes { content_type: FORM.into(), bytes: pairs(entries, &over)?.into_bytes() }
+            }
             BodyTemplate::Csv => Body::Bytes {
                 content_type: "text/csv".into(),
                 bytes: records.map(Records::csv).transpose()?.unwrap_or_default(),
@@ -116,6 +118,47 @@ impl Request {
             }
         };
         Ok(Made { method: self.method, url, headers, body, limits: self.limits.clone(), timeout: self.timeout })
+    }
+}
+
+impl Body {
+    /// Adds what shows who sends it.
+    ///
+    /// # Errors
+    /// The body has no place for it: without credentials nothing is sent.
+    pub(super) fn put(&mut self, name: &str, secret: &str) -> Result<(), String> {
+        if let Body::Empty = self {
+            *self = Body::Bytes { content_type: "application/json".into(), bytes: b"{}".to_vec() };
+        }
+        match self {
+            Body::Bytes { content_type, bytes } if content_type == FORM => {
+                let start = if bytes.is_empty() { "" } else { "&" };
+                bytes.extend_from_slice(format!("{start}{}={}", escape(name), escape(secret)).as_bytes());
+            }
+            Body::Bytes { bytes, .. } if bytes.first() == Some(&b'{') => {
+                let mut entry = Vec::new();
+                value::text(&mut entry, name);
+                entry.push(b':');
+                value::text(&mut entry, secret);
+                if bytes.get(1) != Some(&b'}') {
+                    entry.push(b',');
+                }
+                bytes.splice(1..1, entry);
+            }
+            Body::Parts(parts) => parts.push(Part {
+                name: name.to_owned(),
+                filename: None,
+                content_type: "text/plain".into(),
+                bytes: secret.as_bytes().to_vec(),
+            }),
+            Body::Bytes { .. } | Body::Empty => {
+                return Err(format!(
+                    "`{name}` must go into the body (`api.auth.in: body`), and the body of the request is neither a JSON \
+                     object nor a form"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,8 @@
 //! A batch on its way: looked up where the mode wants it, sent, and each record's outcome found in the answer.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -126,7 +128,10 @@ impl HttpWriter {
             let values = operation.record.matching.iter().zip(&self.kinds);
             values.map(|(value, kind)| identifier(*kind, value)).collect::<Vec<Option<Value>>>()
         };
-        if !operations.iter().any(|operation| turned(operation).iter().any(Option::is_some)) {
+        let fits = |operation: &Operation| {
+            operation.record.matching.iter().zip(&self.kinds).all(|(value, kind)| identifier(*kind, value).is_none())
+        };
+        if operations.iter().all(fits) {
             return None;
         }
         let mut typed = operations.to_vec();
@@ -506,12 +511,13 @@ impl Writer for HttpWriter {
         if !self.matched {
             return None;
         }
-        let mut text = String::new();
+        let mut text = String::with_capacity(64);
         for (at, value) in operation.record.matching.iter().enumerate().filter(|(_, value)| !value.is_null()) {
             let part = value.text();
             let folded = self.ignore_case.get(at).copied().unwrap_or_default();
-            text.push_str(&format!("{at}:"));
-            text.push_str(&if folded { part.to_lowercase() } else { part.into_owned() });
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "{at}:");
+            text.push_str(&if folded { Cow::Owned(part.to_lowercase()) } else { part });
             text.push('\u{0}');
         }
         Some(name_hash(&text) ^ self.container)

@@ -7,33 +7,24 @@
 //! ```
 //! What writes the same record keeps its order; rows that have nothing to do with each other do not wait for each other.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
-use sha2::{Digest, Sha256};
-
-use super::{Mapper, quotes};
-use crate::destinations::{Action, Operation, Outcome, Writer};
+use super::feed::{Feed, Row};
+use super::quotes;
+use super::token::{Token, Tokens};
+use crate::destinations::{Action, Operation, Origin, Outcome, Writer};
 use crate::diagnostic::{Error, Result};
-use crate::diff::{Hash, RowState};
+use crate::diff::RowState;
 use crate::mapping::Record;
-use crate::plan::operations::{Frozen, Head, Reader};
+use crate::plan::operations::{Head, Reader};
 use crate::state::ActiveSync;
 
 /// Rows that may wait, in batches: enough for a batch of different people where each has several events in a row.
 const ROOM: usize = 4;
 /// Rows that are told of at once although they are not sent.
 const KNOWN: usize = 16 * 1024;
-
-/// What is never twice in flight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Token {
-    /// The row.
-    Key(Hash),
-    /// The record it writes.
-    Identity(u64),
-}
 
 /// A batch about to be sent.
 pub struct Cut {
@@ -64,7 +55,7 @@ impl Cut {
 #[derive(Debug, Clone, Copy)]
 pub struct Air<'a> {
     /// Keys and identities that are taken.
-    pub tokens: &'a HashSet<Token>,
+    pub tokens: &'a Tokens,
     /// Batches are in flight.
     pub busy: bool,
     /// Batches were taken and can be settled before the last wave.
@@ -77,6 +68,8 @@ pub enum Next {
     Batch(Cut),
     /// Rows that must wait until something in flight has landed.
     Wait,
+    /// The records that come next are still being made; see [`Cutter::fed`].
+    Unmade,
     /// Nothing more.
     End,
 }
@@ -92,11 +85,10 @@ pub struct Rules {
 
 /// Cuts batches.
 pub struct Cutter<'a> {
-    operations: Reader,
-    mapper: &'a mut dyn Mapper,
+    feed: Feed,
     writer: &'a dyn Writer,
     sync: &'a ActiveSync,
-    lineage: &'a str,
+    origin: Origin,
     rules: Rules,
     part: Peekable<IntoIter<Row>>,
     room: VecDeque<Waiting>,
@@ -105,17 +97,13 @@ pub struct Cutter<'a> {
     removing: bool,
     /// Removed rows are being sent.
     last_wave: bool,
+    /// The next part is still being made.
+    unmade: bool,
     ended: bool,
 }
 
 /// Operations that may go into one batch.
 type Kind = (Action, bool);
-
-struct Row {
-    head: Head,
-    action: Action,
-    record: Result<Record, String>,
-}
 
 struct Waiting {
     operation: Operation,
@@ -133,33 +121,32 @@ impl Waiting {
 impl<'a> Cutter<'a> {
     /// Cuts the operations of a sync; what earlier runs of the plan settled is left out, and of what they handed over and
     /// was answered since the outcome is told.
-    pub fn new(
-        operations: Reader,
-        mapper: &'a mut dyn Mapper,
-        writer: &'a dyn Writer,
-        sync: &'a ActiveSync,
-        lineage: &'a str,
-        rules: Rules,
-    ) -> Self {
+    pub fn new(feed: Feed, writer: &'a dyn Writer, sync: &'a ActiveSync, lineage: &str, rules: Rules) -> Self {
         Self {
-            operations,
-            mapper,
+            feed,
             writer,
             sync,
-            lineage,
+            origin: Origin::new(lineage, &sync.record.sync),
             rules,
             part: Vec::new().into_iter().peekable(),
             room: VecDeque::new(),
             known: Vec::new(),
             removing: false,
             last_wave: false,
+            unmade: false,
             ended: false,
         }
+    }
+
+    /// Waits for the records that come next, after [`Next::Unmade`].
+    pub async fn fed(&mut self) {
+        self.feed.ready().await;
     }
 
     /// The next batch, beside what is in the air.
     pub fn cut(&mut self, air: Air<'_>) -> Result<Next> {
         let size = self.rules.size;
+        self.unmade = false;
         let mut scan = Scan::new(air.tokens, size);
         for (index, waiting) in self.room.iter().enumerate() {
             if scan.full() {
@@ -171,6 +158,9 @@ impl<'a> Cutter<'a> {
             let Some(waiting) = self.next_row(air)? else { break };
             scan.add(self.room.len(), &waiting, self.kind(&waiting.operation));
             self.room.push_back(waiting);
+        }
+        if self.unmade && !scan.full() {
+            return Ok(Next::Unmade);
         }
         let (passed_over, best) = (scan.passed_over, scan.best());
         let Some(((action, _), chosen)) = best else {
@@ -198,7 +188,7 @@ impl<'a> Cutter<'a> {
             if !frozen.heads.iter().any(|head| answers.contains_key(&head.ordinal)) {
                 continue;
             }
-            let records = self.mapper.records(&frozen)?;
+            let records = self.feed.records(&frozen)?;
             for (head, record) in frozen.heads.iter().zip(records) {
                 if let (Some(outcome), Some(Ok(record))) = (answers.get_mut(&head.ordinal), record) {
                     quotes::remove_from(outcome, &head.key, &record);
@@ -241,10 +231,14 @@ impl<'a> Cutter<'a> {
     fn next_row(&mut self, air: Air<'_>) -> Result<Option<Waiting>> {
         loop {
             let Some(row) = self.part.peek() else {
-                match self.operations.next().transpose()? {
-                    Some(frozen) => self.part = self.rows(frozen)?.into_iter().peekable(),
+                if self.ended {
+                    return Ok(None);
+                }
+                match self.feed.take().transpose()? {
+                    Some(Some(rows)) => self.part = self.open(rows)?.into_iter().peekable(),
+                    Some(None) => self.ended = true,
                     None => {
-                        self.ended = true;
+                        self.unmade = true;
                         return Ok(None);
                     }
                 }
@@ -276,31 +270,30 @@ impl<'a> Cutter<'a> {
         }
     }
 
-    fn rows(&mut self, frozen: Frozen) -> Result<Vec<Row>> {
-        let records = self.mapper.records(&frozen)?;
-        let mut rows = Vec::with_capacity(frozen.heads.len());
-        for (head, record) in frozen.heads.into_iter().zip(records) {
-            let (Some(action), Some(record)) = (head.action, record) else { continue };
-            if action != Action::Send {
+    /// Those of a part that are still to be sent.
+    fn open(&mut self, part: Vec<Row>) -> Result<Vec<Row>> {
+        let mut rows = Vec::with_capacity(part.len());
+        for row in part {
+            if row.action != Action::Send {
                 self.removing = true;
             } else if self.removing {
                 return Err(Error::failed(
                     "the plan's operations are out of order: a record to send follows a removed one",
                 ));
             }
-            if self.sync.settled(head.ordinal) {
+            if self.sync.settled(row.head.ordinal) {
                 continue;
             }
-            match self.sync.answered(&head) {
+            match self.sync.answered(&row.head) {
                 Some(outcome) => {
                     let mut outcome = outcome.clone();
-                    match &record {
-                        Ok(record) => quotes::remove_from(&mut outcome, &head.key, record),
+                    match &row.record {
+                        Ok(record) => quotes::remove_from(&mut outcome, &row.head.key, record),
                         Err(_) => quotes::leave_out(&mut outcome),
                     }
-                    self.known.push((head.ordinal, action, outcome));
+                    self.known.push((row.head.ordinal, row.action, outcome));
                 }
-                None => rows.push(Row { head, action, record }),
+                None => rows.push(row),
             }
         }
         Ok(rows)
@@ -311,7 +304,7 @@ impl<'a> Cutter<'a> {
             ordinal: head.ordinal,
             action,
             added: head.state == RowState::Added,
-            dedupe_id: dedupe_id(self.lineage, &self.sync.record.sync, head.key_hash, head.row_hash, action),
+            dedupe_id: self.origin.id(head.key_hash, head.row_hash, action),
             key: head.key,
             record,
             in_doubt: self.sync.in_doubt.contains(&head.key_hash),
@@ -321,10 +314,10 @@ impl<'a> Cutter<'a> {
 
 /// One look through the room: which rows may go now.
 struct Scan<'a> {
-    flying: &'a HashSet<Token>,
+    flying: &'a Tokens,
     size: usize,
     /// Of rows seen so far, whether they may go or not: what comes after them stays behind them.
-    seen: HashSet<Token>,
+    seen: Tokens,
     /// Rows that may go, by kind, in the order the kinds came.
     kinds: Vec<(Kind, Vec<usize>)>,
     /// A row stays because of what is in flight.
@@ -332,8 +325,10 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(flying: &'a HashSet<Token>, size: usize) -> Self {
-        Self { flying, size, seen: HashSet::new(), kinds: Vec::new(), passed_over: false }
+    fn new(flying: &'a Tokens, size: usize) -> Self {
+        // Each row has a token or two.
+        let seen = Tokens::with_capacity_and_hasher(2 * size.min(KNOWN), Default::default());
+        Self { flying, size, seen, kinds: Vec::new(), passed_over: false }
     }
 
     fn full(&self) -> bool {
@@ -360,21 +355,4 @@ impl<'a> Scan<'a> {
     fn best(self) -> Option<(Kind, Vec<usize>)> {
         self.kinds.into_iter().reduce(|best, next| if next.1.len() > best.1.len() { next } else { best })
     }
-}
-
-/// First 128 bits of SHA-256 over state, sync, key, payload and action, in hex: the same after any retry or crash.
-fn dedupe_id(lineage: &str, sync: &str, key: Hash, row: Hash, action: Action) -> String {
-    let mut hasher = Sha256::new();
-    for text in [lineage, sync] {
-        hasher.update((text.len() as u64).to_be_bytes());
-        hasher.update(text);
-    }
-    hasher.update(key.to_be_bytes());
-    hasher.update(row.to_be_bytes());
-    hasher.update(match action {
-        Action::Send => b"send" as &[u8],
-        Action::Clear => b"clear",
-        Action::Delete => b"delete",
-    });
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

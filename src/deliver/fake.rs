@@ -112,7 +112,7 @@ impl World {
         }
         let known = match class {
             Class::A | Class::D => false,
-            Class::B => !self.dedupe_ids.insert(operation.dedupe_id.clone()),
+            Class::B => !self.dedupe_ids.insert(operation.dedupe_id.text()),
             Class::C => {
                 let there = self.records.get(&key);
                 let done = if action == Action::Send { there == Some(&version) } else { there.is_none() };

@@ -3,13 +3,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
-use super::cut::{Cut, Token};
+use super::cut::Cut;
 use super::ledger::Ledger;
 use super::retry::{Budget, RetryPolicy};
+use super::token::Token;
 use super::{Progress, Stop, quotes};
 use crate::destinations::{Batch, Class, Operation, Outcome, SendError, Sent, Writer};
 use crate::diagnostic::Result;
@@ -31,6 +32,18 @@ pub struct Tower<'a> {
     halt: watch::Sender<Option<String>>,
     /// Nothing is sent before: the destination asked for a pause.
     not_before: Mutex<Option<Instant>>,
+    /// One for each batch that may be in flight.
+    lanes: Semaphore,
+}
+
+/// How far a delivery goes.
+pub struct Terms {
+    /// How often and how long it is tried again.
+    pub retry: RetryPolicy,
+    /// It stops when more records than this are rejected.
+    pub most_rejected: Option<u64>,
+    /// Batches in flight.
+    pub lanes: usize,
 }
 
 /// Records on their way, and what has happened to them so far.
@@ -73,13 +86,14 @@ impl<'a> Tower<'a> {
         writer: &'a dyn Writer,
         stop: &'a Stop,
         progress: &'a dyn Progress,
-        retry: RetryPolicy,
-        most_rejected: Option<u64>,
+        terms: Terms,
     ) -> Self {
+        let Terms { retry, most_rejected, lanes } = terms;
+        let lanes = Semaphore::new(lanes);
         let breaker = Mutex::new(Breaker::new(&retry));
         let (ledger, not_before) = (Mutex::default(), Mutex::new(None));
         let halt = watch::Sender::new(None);
-        Self { run, record, writer, stop, retry, most_rejected, progress, ledger, breaker, halt, not_before }
+        Self { run, record, writer, stop, retry, most_rejected, progress, ledger, breaker, halt, not_before, lanes }
     }
 
     /// What is known now.
@@ -128,6 +142,15 @@ impl<'a> Tower<'a> {
         }
     }
 
+    /// The right to send, held until the batch has come to its end; `None` when nothing more is sent.
+    async fn lane(&self) -> Option<SemaphorePermit<'_>> {
+        tokio::select! {
+            biased;
+            lane = self.lanes.acquire() => lane.ok(),
+            () = self.closed() => None,
+        }
+    }
+
     /// Brings a batch to its end, in halves where it is refused as a whole. Returns its keys and identities that are free
     /// again.
     pub async fn fly(&self, cut: Cut) -> Result<Vec<Token>> {
@@ -135,6 +158,7 @@ impl<'a> Tower<'a> {
         let mut tokens = cut.tokens;
         // What comes first is on top: the order of the rows is kept.
         let mut waiting = vec![Load::fresh(cut.operations, false)];
+        let (mut lane, mut queued) = (None, false);
         while let Some(mut load) = waiting.pop() {
             if !self.open() {
                 // An earlier attempt may have arrived.
@@ -145,7 +169,15 @@ impl<'a> Tower<'a> {
             }
             let mut batch = Batch { id: self.run.next_batch(), operations: std::mem::take(&mut load.operations) };
             let rows: Vec<u64> = batch.operations.iter().map(|o| o.ordinal).collect();
-            self.intent(batch.id, action, &rows).await?;
+            let intent = self.intent(batch.id, action, &rows);
+            if queued {
+                intent.await?;
+            } else {
+                // Queued before it is written down: batches are sent in the order they were cut.
+                let (written, own) = tokio::join!(intent, self.lane());
+                written?;
+                (lane, queued) = (own, true);
+            }
             let mut budget = load.budget.take().unwrap_or_else(|| Budget::new(&self.retry, batch.id));
             let end = self.attempt(&mut batch, &mut load.arrived, &mut budget).await;
             let arrived = load.arrived;
@@ -208,6 +240,7 @@ impl<'a> Tower<'a> {
             }
             self.show();
         }
+        drop(lane);
         Ok(tokens)
     }
 

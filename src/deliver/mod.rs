@@ -12,6 +12,7 @@
 
 mod breaker;
 mod cut;
+mod feed;
 mod flight;
 mod ledger;
 pub mod mapper;
@@ -20,6 +21,7 @@ mod quotes;
 pub mod retry;
 mod settle;
 pub mod stop;
+mod token;
 
 #[cfg(test)]
 mod crash;
@@ -32,33 +34,37 @@ mod tests;
 #[cfg(test)]
 mod trouble;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use crate::destinations::Writer;
+use crate::destinations::{Class, Writer};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::sync::Limit;
 use crate::state::journal::SyncRecord;
 use crate::state::marks::{Mark, Marks};
 use crate::state::runs::SyncRun;
 use crate::state::{ActiveRun, ActiveSync, Effort};
-use cut::{Air, Cutter, Next, Rules, Token};
-use flight::Tower;
+use cut::{Air, Cutter, Next, Rules};
+use feed::Feed;
+use flight::{Terms, Tower};
 pub use mapper::Mapper;
 pub use open::open;
 pub use retry::RetryPolicy;
 pub use stop::Stop;
+use token::Tokens;
 
 /// How long batches in flight may take once a signal has come.
 const LANDING: Duration = Duration::from_secs(4);
 /// How long they and the settling may take together.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Most records in flight where batches are made ready beside them.
+const AHEAD: usize = 8 * 1024;
+
 /// One sync to be delivered.
-pub struct Job<'a> {
+pub struct Job {
     /// What the journal must know of it; its number is given by the run.
     pub record: SyncRecord,
     /// Records per batch, at least 1.
@@ -76,7 +82,7 @@ pub struct Job<'a> {
     /// Operations that were left out of the plan's copy on purpose; only told.
     pub left_out: u64,
     /// Makes the records.
-    pub mapper: &'a mut dyn Mapper,
+    pub mapper: Box<dyn Mapper>,
     /// How often and how long it is tried again.
     pub retry: RetryPolicy,
 }
@@ -117,7 +123,7 @@ pub struct Tally {
 /// Then the run stays open and the next one picks up its journal.
 pub async fn deliver(
     run: &ActiveRun<'_>,
-    job: Job<'_>,
+    job: Job,
     writer: &dyn Writer,
     stop: &Stop,
     progress: &dyn Progress,
@@ -131,12 +137,14 @@ pub async fn deliver(
         // Rounded down: 5 % of 19 records is none.
         Limit::Percent(percent) => (job.total as f64 * percent / 100.0) as u64,
     });
-    let tower = Tower::new(run, &sync.record, writer, stop, progress, job.retry, most_rejected);
-    let operations = run.operations(&sync.record.sync)?;
+    let (concurrency, size) = (job.concurrency.max(1) as usize, job.batch_size.max(1) as usize);
+    let runway = Runway { sync: &sync, concurrency, size, by_run: job.by_run };
+    let terms = Terms { retry: job.retry, most_rejected, lanes: runway.concurrency };
+    let tower = Tower::new(run, &sync.record, writer, stop, progress, terms);
+    let feed = Feed::new(run.operations(&sync.record.sync)?, job.mapper);
     let lineage = run.lineage();
-    let rules = Rules { size: job.batch_size.max(1) as usize, by_state: job.by_state };
-    let mut cutter = Cutter::new(operations, job.mapper, writer, &sync, &lineage, rules);
-    let runway = Runway { sync: &sync, concurrency: job.concurrency.max(1) as usize, by_run: job.by_run };
+    let rules = Rules { size, by_state: job.by_state };
+    let mut cutter = Cutter::new(feed, writer, &sync, &lineage, rules);
     let ended = loop {
         let sent = send_all(&tower, &runway, &mut cutter, stop).await;
         // Also after a failure: what was handed over is not left half-way.
@@ -161,10 +169,24 @@ pub async fn deliver(
 struct Runway<'a> {
     sync: &'a ActiveSync,
     concurrency: usize,
+    /// Records of a batch.
+    size: usize,
     by_run: bool,
 }
 
 impl Runway<'_> {
+    /// Batches are cut when no more than the first number are under way, until the second is: in flight, or ready to go
+    /// with their intent written down. So many intents share one sync to disk, and nobody waits for it between two
+    /// requests. A crash leaves what was ready in doubt like what was in flight, so it is not done where doubt costs a look-up
+    /// or waits for a human; nor where batches are so large that a sync for each is nothing.
+    fn under_way(&self) -> (usize, usize) {
+        let lanes = self.concurrency;
+        match self.sync.record.class {
+            Class::A | Class::B if lanes.saturating_mul(self.size) <= AHEAD => (2 * lanes, 3 * lanes),
+            _ => (lanes - 1, lanes),
+        }
+    }
+
     /// Whether what waits for this operation may be done.
     fn clear(&self, marks: &Marks, after: Option<u64>) -> bool {
         // What makes a whole at the end keeps its order, and does not lose what it was handed.
@@ -177,17 +199,24 @@ impl Runway<'_> {
 /// batch that was taken to be answered later.
 async fn send_all(tower: &Tower<'_>, runway: &Runway<'_>, cutter: &mut Cutter<'_>, stop: &Stop) -> Result<bool> {
     let mut flights = FuturesUnordered::new();
-    let mut flying: HashSet<Token> = HashSet::new();
+    let mut flying: Tokens = Tokens::default();
     let mut broken: Option<Error> = None;
     let mut waiting = false;
+    let (few, many) = runway.under_way();
     loop {
-        while flights.len() < runway.concurrency && tower.open() {
+        let mut unmade = false;
+        let cuts = flights.len() <= few;
+        while cuts && flights.len() < many && tower.open() {
             let unsettled = !runway.by_run && !tower.ledger().deferred.is_empty();
             let air = Air { tokens: &flying, busy: !flights.is_empty(), unsettled };
             let mut cut = match cutter.cut(air) {
                 Ok(Next::Batch(cut)) => cut,
                 Ok(Next::Wait) => {
                     waiting = flights.is_empty();
+                    break;
+                }
+                Ok(Next::Unmade) => {
+                    unmade = true;
                     break;
                 }
                 Ok(Next::End) => break,
@@ -208,7 +237,8 @@ async fn send_all(tower: &Tower<'_>, runway: &Runway<'_>, cutter: &mut Cutter<'_
         }
         let landed = tokio::select! {
             biased;
-            landed = flights.next() => landed,
+            landed = flights.next(), if !flights.is_empty() || !unmade => landed,
+            () = cutter.fed(), if unmade => continue,
             // What has not landed by then stays in doubt.
             () = stop.past(LANDING) => None,
         };

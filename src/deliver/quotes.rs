@@ -149,7 +149,7 @@ mod tests {
             action: Action::Send,
             added: true,
             key: "k-1815".into(),
-            dedupe_id: String::new(),
+            dedupe_id: "".into(),
             record,
             in_doubt: false,
         };

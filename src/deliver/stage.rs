@@ -226,7 +226,7 @@ impl Stage {
             max_rejected: self.max_rejected,
             total: changes.len() as u64,
             left_out: 0,
-            mapper: &mut IntMapper,
+            mapper: Box::new(IntMapper),
             retry: RetryPolicy { seed: 1, ..RetryPolicy::default() },
         };
         deliver(&run, job, &writer, &self.stop, &()).await?;

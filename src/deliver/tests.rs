@@ -264,7 +264,7 @@ async fn a_plan_goes_on_after_its_interrupted_run_and_is_used_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_plan_made_after_a_crash_without_a_lock_fits_the_state_after_its_recovery() {
-    let mut stage = Stage::new(Class::A);
+    let mut stage = Stage::new(Class::C);
     stage.concurrency = 1;
     assert!(stage.apply(&rows(1..=12), 8, true).await.is_err());
     let (state, _) = stage.open(-1, false).unwrap();

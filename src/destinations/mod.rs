@@ -6,6 +6,7 @@
 //! ([`Sent::Deferred`]), and each error says what may be done about it.
 
 mod command;
+mod dedupe;
 mod files;
 mod postgres;
 mod singer;
@@ -17,6 +18,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+
+pub use dedupe::{DedupeId, Origin};
 
 use crate::connectors::{self, Compiled, Setup};
 use crate::diagnostic::Result;
@@ -92,8 +95,8 @@ pub struct Operation {
     pub added: bool,
     /// The row's primary key as shown to people: the value itself, or a JSON array for composite keys.
     pub key: String,
-    /// Same for the same sync, key and payload after any retry, crash or re-plan: hex of 128 bits.
-    pub dedupe_id: String,
+    /// Same for the same sync, key and payload after any retry, crash or re-plan.
+    pub dedupe_id: DedupeId,
     /// The record; for deletes, the identifiers and the fields as last sent.
     pub record: Record,
     /// True when an earlier attempt may already have arrived (in doubt): what is found there equal to the record counts

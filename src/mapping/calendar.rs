@@ -119,16 +119,36 @@ pub(super) fn duration_text(months: i64, days: i64, nanos: i128) -> String {
 
 fn push_date(out: &mut String, days: i64) {
     let (year, month, day) = civil_from_days(days);
-    let _ = if (0..=9999).contains(&year) {
-        write!(out, "{year:04}-{month:02}-{day:02}")
+    if (0..=9999).contains(&year) {
+        [year / 100, year % 100].into_iter().for_each(|part| push_two(out, part));
     } else {
-        write!(out, "{year:+05}-{month:02}-{day:02}")
-    };
+        let _ = write!(out, "{year:+05}");
+    }
+    for part in [month, day] {
+        out.push('-');
+        push_two(out, part);
+    }
+}
+
+/// Two digits. Every record may have a date, and the formatter is slow.
+fn push_two(out: &mut String, number: i64) {
+    for digit in [number / 10, number % 10] {
+        out.push(char::from_digit(u32::try_from(digit).unwrap_or_default(), 10).unwrap_or('0'));
+    }
 }
 
 fn push_time(out: &mut String, nanos: u64) {
     let seconds = nanos / NANOS as u64;
-    let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let hours = i64::try_from(seconds / 3600).unwrap_or_default();
+    if hours < 100 {
+        push_two(out, hours);
+    } else {
+        let _ = write!(out, "{hours}");
+    }
+    for part in [seconds / 60 % 60, seconds % 60] {
+        out.push(':');
+        push_two(out, i64::try_from(part).unwrap_or_default());
+    }
     push_fraction(out, nanos % NANOS as u64);
 }
 

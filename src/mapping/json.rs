@@ -16,11 +16,11 @@ impl Value {
         match self {
             Value::Null => out.extend_from_slice(b"null"),
             Value::Float(float) if float.is_finite() => write(out, float),
-            Value::Bool(_) | Value::Int(_) | Value::UInt(_) => out.extend_from_slice(self.text().as_bytes()),
+            Value::Bool(truth) => write(out, truth),
+            Value::Int(int) => write(out, int),
+            Value::UInt(uint) => write(out, uint),
             // The text of a decimal is canonical by contract; whatever else was put there must not break the document.
-            Value::Decimal(text) if number::canonical(text).as_deref() == Some(&**text) => {
-                out.extend_from_slice(text.as_bytes());
-            }
+            Value::Decimal(text) if number::is_canonical(text) => out.extend_from_slice(text.as_bytes()),
             Value::List(items) => {
                 out.push(b'[');
                 for (position, item) in items.iter().enumerate() {
@@ -43,9 +43,9 @@ impl Value {
                 }
                 out.push(b'}');
             }
+            Value::Text(text) => write(out, text.as_str()),
             Value::Float(_)
             | Value::Decimal(_)
-            | Value::Text(_)
             | Value::Binary(_)
             | Value::Date(_)
             | Value::Time(_)

@@ -63,6 +63,18 @@ pub(super) fn canonical(text: &str) -> Option<Box<str>> {
     assemble(negative, &format!("{whole}{fraction}"), scale)
 }
 
+/// True when [`canonical`] gives the text itself.
+pub(super) fn is_canonical(text: &str) -> bool {
+    if text.len() > MAX_DIGITS {
+        return canonical(text).is_some_and(|canonical| *canonical == *text);
+    }
+    let plain = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = plain.split_once('.').map_or((plain, None), |(whole, fraction)| (whole, Some(fraction)));
+    let whole_fits = digits(whole) && !whole.is_empty() && (whole == "0" || !whole.starts_with('0'));
+    let fraction_fits = fraction.is_none_or(|fraction| digits(fraction) && fraction.ends_with(|c| c != '0'));
+    whole_fits && fraction_fits && text != "-0"
+}
+
 fn digits(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit())
 }
@@ -156,6 +168,12 @@ mod tests {
         for text in ["", "-", ".", "e5", "1e", "1e+", "1,5", " 1", "1 ", "0x10", "NaN", "inf", "1e5.0", "--1", "1_000"]
         {
             assert_eq!(canonical(text), None, "{text}");
+        }
+        let own = cases.iter().flat_map(|(text, canonical)| [*text, *canonical]);
+        let long = ["7".repeat(MAX_DIGITS), "7".repeat(MAX_DIGITS + 1), format!("0.{}1", "0".repeat(MAX_DIGITS))];
+        let odd = ["", "-", ".", "1.", "-.5", "1]", "--1", "-0.5", "0.50", "00.5", "1e5", "१"];
+        for text in own.chain(odd).chain(long.iter().map(String::as_str)) {
+            assert_eq!(is_canonical(text), canonical(text).as_deref() == Some(text), "{text}");
         }
         for huge in ["1e999999999", "1e-999999999", "1e99999999999999999999"] {
             assert_eq!(canonical(huge), None, "{huge}");

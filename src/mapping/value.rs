@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use arrow_array::Array;
 use arrow_schema::Field;
 use base64::Engine;
+use smol_str::SmolStr;
 
 use super::column::Column;
 use super::{calendar, number};
@@ -26,8 +27,8 @@ pub enum Value {
     Float(f64),
     /// An exact decimal as canonical text: no exponent, no trailing zeros after the point.
     Decimal(Box<str>),
-    /// Text.
-    Text(Box<str>),
+    /// Text; short ones lie within the value.
+    Text(SmolStr),
     /// Bytes.
     Binary(Box<[u8]>),
     /// A calendar date: days since 1970-01-01.
@@ -88,7 +89,8 @@ impl Value {
             Value::Int(int) => Cow::Owned(int.to_string()),
             Value::UInt(uint) => Cow::Owned(uint.to_string()),
             Value::Float(float) => Cow::Owned(number::float_text(*float)),
-            Value::Decimal(text) | Value::Text(text) => Cow::Borrowed(text),
+            Value::Decimal(text) => Cow::Borrowed(text),
+            Value::Text(text) => Cow::Borrowed(text),
             Value::Binary(bytes) => Cow::Owned(base64::engine::general_purpose::STANDARD.encode(bytes)),
             Value::Date(days) => Cow::Owned(calendar::date_text(*days)),
             Value::Time(nanos) => Cow::Owned(calendar::time_text(*nanos)),

@@ -206,7 +206,7 @@ fn properties() -> WriterProperties {
 pub fn read(folder: &Path) -> Result<Reader> {
     let mut files = parts(folder)?;
     files.reverse();
-    Ok(Reader { files, current: None, ordinal: 0 })
+    Ok(Reader { files, current: None, ordinal: 0, rows: 16 * 1024 })
 }
 
 /// The files of a folder, first first.
@@ -236,9 +236,16 @@ pub struct Reader {
     files: Vec<PathBuf>,
     current: Option<(PathBuf, ParquetRecordBatchReader)>,
     ordinal: u64,
+    /// Most operations of a part.
+    rows: usize,
 }
 
 impl Reader {
+    /// The same with parts of at most so many operations.
+    pub fn in_parts_of(self, rows: usize) -> Self {
+        Self { rows, ..self }
+    }
+
     fn next_batch(&mut self) -> Result<Option<Frozen>> {
         loop {
             if let Some((path, reader)) = &mut self.current {
@@ -255,7 +262,7 @@ impl Reader {
             let Some(path) = self.files.pop() else { return Ok(None) };
             let file = File::open(&path).map_err(|e| failed("read", &path, &e))?;
             let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-                .and_then(|b| b.with_batch_size(16 * 1024).build())
+                .and_then(|b| b.with_batch_size(self.rows).build())
                 .map_err(|e| failed("read", &path, &e))?;
             self.current = Some((path, reader));
         }

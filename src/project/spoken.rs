@@ -191,6 +191,34 @@ pub(super) fn literal_auth(file: &File, out: &mut Vec<Diagnostic>) {
             out.push(literal(file, name, &pointer).with_help(help));
         }
     }
+    literal_settings(file, out);
+}
+
+/// Settings that show who sends a request, where all of them are written out, by whatever name: a user's may be, beside a
+/// password that is not. Those with the name of a credential are never written out.
+fn literal_settings(file: &File, out: &mut Vec<Diagnostic>) {
+    let (Some(auth), Some(settings)) =
+        (file.value.pointer("/api/auth"), file.value.get("connection").and_then(Value::as_object))
+    else {
+        return;
+    };
+    let auth = auth.to_string();
+    let used = |name: &str| {
+        let name = format!("connection.{name}");
+        let more = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        auth.match_indices(&name).any(|(at, _)| !auth.get(at + name.len()..).is_some_and(|rest| rest.starts_with(more)))
+    };
+    let used: Vec<(&String, &str)> = settings
+        .iter()
+        .filter(|(name, _)| used(name))
+        .filter_map(|(name, value)| Some((name, value.as_str()?)))
+        .collect();
+    if used.iter().any(|(_, text)| render::is_template(text)) {
+        return;
+    }
+    for (name, _) in used.iter().filter(|(name, text)| !text.trim().is_empty() && !is_credential(name)) {
+        out.push(literal(file, name, &format!("/connection/{}", escape(name))));
+    }
 }
 
 /// Credentials among the variables and settings of a program that are written out.

@@ -250,6 +250,8 @@ impl Journal {
     /// Writes a record; it is durable when this returns.
     pub async fn write(&self, record: &Record) -> Result<()> {
         let mine = self.queue(record)?;
+        // Others that are about to write do so now, and share the sync.
+        tokio::task::yield_now().await;
         self.flush(mine).await
     }
 

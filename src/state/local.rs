@@ -1,5 +1,7 @@
 //! The state in a folder of this machine: temp file, fsync, rename, fsync of the folder.
 
+mod journal;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use std::time::Duration;
 use super::backend::{Acquired, Append, Backend, Holder, Stored, Version};
 use super::lease;
 use crate::diagnostic::{Error, Result, space_help};
+use journal::{JournalFile, without_room};
 
 /// A state folder.
 pub struct Local {
@@ -288,18 +291,18 @@ impl Backend for Local {
             if let Some(folder) = path.parent() {
                 make_folder(folder)?;
             }
-            let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
+            let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
             sync_folder(&path)?;
             Ok(file)
         };
         let file = open().map_err(|e| failed("create", &path, &e))?;
-        Ok(Box::new(LocalJournal { file, path }))
+        Ok(Box::new(JournalFile::new(file, path)))
     }
 
     fn read_journal(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = self.path(name);
         match fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
+            Ok(bytes) => Ok(Some(without_room(bytes))),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(e) => Err(failed("read", &path, &e)),
         }
@@ -309,18 +312,6 @@ impl Backend for Local {
         let path = self.path("tmp");
         make_folder(&path).map_err(|e| failed("create", &path, &e))?;
         Ok(path)
-    }
-}
-
-struct LocalJournal {
-    file: File,
-    path: PathBuf,
-}
-
-impl Append for LocalJournal {
-    fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        let write = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
-        write.map_err(|e| failed("write", &self.path, &e))
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) fn operation(ordinal: u64, id: &str, fields: Vec<Value>) -> Operation
         action: Action::Send,
         added: true,
         key: id.into(),
-        dedupe_id: format!("d{ordinal}"),
+        dedupe_id: format!("d{ordinal}").as_str().into(),
         record: Record { matching: vec![Value::Text(id.into())], fields: fields.into_iter().map(Some).collect() },
         in_doubt: false,
     }

@@ -30,6 +30,13 @@ struct Throttle {
 /// How long an undocumented rate is looked at.
 const LATE: Duration = Duration::from_secs(10);
 
+/// Requests it takes to say what the rate was. A 429 before that is about what others sent, or about an earlier run: a
+/// pause answers it, and a rate made of it would be far too low for far too long.
+const FEW: usize = 10;
+
+/// How fast what was halved comes back where the vendor documents nothing: a tenth in so many seconds.
+const FOUND_AGAIN: f64 = 10.0;
+
 /// The slowest a limit gets by being halved: one request in so many seconds.
 const SLOWEST: f64 = 60.0;
 
@@ -46,7 +53,7 @@ impl Rolling {
     pub(super) fn rate(&self, now: Duration) -> Option<f64> {
         let Some(Throttle { rate, full, since }) = self.throttle else { return self.nominal() };
         // A tenth of the full rate comes back each minute, or each tenth of the span where that is longer.
-        let step = self.limit.map_or(0.0, |(_, per)| per.as_secs_f64() / 10.0).max(60.0);
+        let step = self.limit.map_or(FOUND_AGAIN, |(_, per)| (per.as_secs_f64() / 10.0).max(60.0));
         let recovered = rate + full * 0.1 * now.saturating_sub(since).as_secs_f64() / step;
         match self.nominal() {
             Some(nominal) => Some(recovered.min(nominal)),
@@ -111,11 +118,13 @@ impl Rolling {
         if self.throttle.is_some_and(|throttle| went < throttle.since) {
             return;
         }
-        let rate = self.rate(now).unwrap_or_else(|| {
+        let late = || {
             let late = self.recent.iter().filter(|(_, then)| *then + LATE >= now);
             let first = late.clone().map(|(_, then)| *then).min().unwrap_or(now);
-            late.count().max(1) as f64 / (now - first).as_secs_f64().max(1.0)
-        });
+            let count = late.count();
+            (count >= FEW).then(|| count as f64 / (now - first).as_secs_f64().max(0.1))
+        };
+        let Some(rate) = self.rate(now).or_else(late) else { return };
         let full = self.nominal().unwrap_or(rate);
         self.throttle = Some(Throttle { rate: (rate / 2.0).max(1.0 / SLOWEST).min(full), full, since: now });
         self.even = self.even.max(now);

@@ -186,8 +186,21 @@ async fn a_limit_nobody_documents_is_found() {
     let went = run(&limits, &[], 41, Duration::ZERO).await;
     let took = went.last().unwrap().0.as_secs_f64();
     assert!((1.8..2.3).contains(&took), "20 a second from now on: {took}");
-    tokio::time::advance(Duration::from_secs(1800)).await;
+    tokio::time::advance(Duration::from_secs(300)).await;
     assert!(run(&limits, &[], 100, Duration::ZERO).await.last().unwrap().0.is_zero(), "forgotten after a while");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_before_anything_was_sent_says_nothing_of_a_rate() {
+    let limits = limits(serde_json::json!({}));
+    for _ in 0..9 {
+        limits.throttled(&limits.acquire(&[]).await.unwrap());
+    }
+    assert!(run(&limits, &[], 100, Duration::ZERO).await.last().unwrap().0.is_zero(), "nothing is known yet");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    limits.throttled(&limits.acquire(&[]).await.unwrap());
+    let took = run(&limits, &[], 56, Duration::ZERO).await.last().unwrap().0.as_secs_f64();
+    assert!((0.9..1.1).contains(&took), "half of 110 a second from now on: {took}");
 }
 
 /// A wall clock that is moved by hand.

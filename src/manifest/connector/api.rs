@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::manifest::sync::Limit;
 
 /// How the API is reached and what its answers mean.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Api {
     /// Template of the address all paths are appended to, e.g. `https://api.example.com/v1`. A destination's
@@ -35,6 +35,22 @@ pub struct Api {
     pub errors: Vec<Rule>,
     /// A cheap request that succeeds only with valid credentials; `syncline doctor` makes it.
     pub check: Option<Request>,
+}
+
+impl Default for Api {
+    /// What holds where a destination says nothing of its API: the same as where it says only some of it.
+    fn default() -> Self {
+        Self {
+            base_url: None,
+            headers: IndexMap::new(),
+            auth: None,
+            limits: IndexMap::new(),
+            concurrency: four(),
+            timeout: sixty(),
+            errors: Vec::new(),
+            check: None,
+        }
+    }
 }
 
 fn four() -> u32 {
@@ -145,7 +161,8 @@ pub struct Request {
     /// `GET`, `POST`, …
     #[serde(default)]
     pub method: Method,
-    /// What is appended to `base_url`; begins with a slash. Values within it are escaped.
+    /// What is appended to `base_url`; begins with a slash. Values within it are escaped as what a path is made of; values
+    /// that are parameters go into `query`.
     pub path: String,
     /// The query.
     #[serde(default)]
@@ -259,4 +276,16 @@ pub enum Class {
     Conflict,
     /// The record is there already: refused; done where an earlier attempt may have arrived.
     Duplicate,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_of_which_nothing_is_said_is_like_one_of_which_too_little_is_said() {
+        let empty: Api = serde_json::from_str("{}").expect("nothing is required");
+        assert_eq!(format!("{empty:?}"), format!("{:?}", Api::default()));
+        assert_eq!((empty.concurrency, empty.timeout), (4, 60));
+    }
 }

@@ -168,6 +168,8 @@ pub struct Discover {
     /// True when a field that is not among them is refused by the destination, false when it is made.
     #[serde(default)]
     pub complete: bool,
+    /// Expression over `options`: true where they have the destination refuse or drop such a field.
+    pub complete_when: Option<String>,
     /// True when the destination turns text, numbers and truth values into what the field takes; false when it refuses
     /// what is not of its type.
     #[serde(default)]
