@@ -18,8 +18,7 @@ pub struct BigqueryConnection {
     pub location: Option<String>,
     /// Key of a service account: all of the JSON file. Never written here: `{{ file('key.json') }}`.
     pub key: Option<Secret>,
-    /// An OAuth access token, such as one that CI got by workload identity federation; it lives for an hour. Never
-    /// written here.
+    /// An OAuth access token; it lives for an hour. Never written here.
     pub token: Option<Secret>,
     /// How to log in; by what is given (`key`, `token`) when absent, else `none` for an endpoint on this machine and
     /// `application_default` for all others.

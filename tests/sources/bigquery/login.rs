@@ -235,10 +235,10 @@ fn application_default_credentials_are_found_where_gcloud_leaves_them() {
     let ran = doctor(&stand_in, ", authenticator: application_default", &[]).code(1);
     assert!(ran.stdout.contains("there are no application default credentials"), "{}", ran.stdout);
     assert!(ran.stdout.contains("gcloud auth application-default login"), "{}", ran.stdout);
-    std::fs::write(file, r#"{"type":"external_account","audience":"//iam"}"#).unwrap();
+    std::fs::write(file, r#"{"type":"impersonated_service_account","delegates":[]}"#).unwrap();
     let ran = doctor(&stand_in, ", authenticator: application_default", &[("GOOGLE_APPLICATION_CREDENTIALS", file)]);
     let said = ran.code(1).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains("credentials of type `external_account` are not read here"), "{said}");
+    assert!(said.contains("credentials of type `impersonated_service_account` are not read here"), "{said}");
 }
 
 #[test]
@@ -261,4 +261,66 @@ fn the_machine_is_asked_only_where_it_is_said() {
     assert!(said.contains("is not Google's metadata service"), "{said}");
     let asked = other.lines();
     assert!(asked.iter().all(|line| line.starts_with("GET /computeMetadata/v1/")), "the API was asked: {asked:?}");
+}
+
+#[test]
+fn a_job_of_ci_needs_no_key() {
+    let stand_in = StandIn::new(Box::new(|request| match (request.line().as_str(), request.header("authorization")) {
+        ("GET /ci/token", "Bearer job-secret") => Answer::ok(json!({ "value": "ci-token" })),
+        ("POST /v1/token", "") => Answer::ok(json!({ "access_token": "federated-token", "expires_in": 3600 })),
+        ("POST /v1/sync@acme:generateAccessToken", "Bearer federated-token") => {
+            Answer::ok(json!({ "accessToken": "account-token", "expireTime": "2099-01-01T00:00:00Z" }))
+        }
+        ("POST jobs", "Bearer account-token") => {
+            Answer::ok(looked_at("SELECT", &json!([{ "name": "id", "type": "INTEGER" }])))
+        }
+        _ => Answer::refused(401, "authError"),
+    }));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gha-creds.json");
+    let by_url = json!({
+        "url": format!("{}/ci/token?audience=pool", stand_in.base), "headers": { "Authorization": "Bearer job-secret" },
+        "format": { "type": "json", "subject_token_field_name": "value" },
+    });
+    let token = folder.path().join("token");
+    std::fs::write(&token, "ci-token\n").unwrap();
+    for (source, asked) in [(by_url, 1), (json!({ "file": token }), 0)] {
+        let credentials = json!({
+            "type": "external_account", "audience": "//iam.googleapis.com/pool",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": format!("{}/v1/token", stand_in.base),
+            "service_account_impersonation_url": format!("{}/v1/sync@acme:generateAccessToken", stand_in.base),
+            "credential_source": source,
+        });
+        std::fs::write(&file, credentials.to_string()).unwrap();
+        let before = stand_in.requests().len();
+        let environment = [("GOOGLE_APPLICATION_CREDENTIALS", file.to_str().unwrap())];
+        let ran = doctor(&stand_in, ", authenticator: application_default", &environment).code(0);
+        assert!(ran.stdout.contains("1 model can be read"), "{}", ran.stdout);
+        let requests = stand_in.requests().split_off(before);
+        let to = |line: &str| requests.iter().filter(|request| request.line() == line).collect::<Vec<_>>();
+        // The token is kept for both questions of `doctor`.
+        assert_eq!((to("GET /ci/token").len(), to("POST /v1/token").len(), to("POST jobs").len()), (asked, 1, 2));
+        let exchanged = to("POST /v1/token")[0];
+        let fields = ["grant_type", "audience", "subject_token_type", "subject_token", "scope"];
+        assert_eq!(
+            fields.map(|name| exchanged.field(name)),
+            [
+                "urn:ietf:params:oauth:grant-type:token-exchange",
+                "//iam.googleapis.com/pool",
+                "urn:ietf:params:oauth:token-type:jwt",
+                "ci-token",
+                "https://www.googleapis.com/auth/cloud-platform",
+            ]
+        );
+        let account = to("POST /v1/sync@acme:generateAccessToken")[0].json();
+        assert_eq!(account["scope"], json!(["https://www.googleapis.com/auth/bigquery"]));
+    }
+    // A job that may not have a token.
+    let credentials = std::fs::read_to_string(&file).unwrap().replace("/token\"}", "/nowhere\"}");
+    std::fs::write(&file, credentials).unwrap();
+    let environment = [("GOOGLE_APPLICATION_CREDENTIALS", file.to_str().unwrap())];
+    let ran = doctor(&stand_in, ", authenticator: application_default", &environment).code(1);
+    let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("workload identity federation: cannot read") && said.contains("id-token: write"), "{said}");
 }

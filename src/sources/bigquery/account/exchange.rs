@@ -39,7 +39,7 @@ impl Granted {
 /// Exchanges what is in the form for a token. `who` names the account in messages.
 ///
 /// # Errors
-/// The project does not allow the host, it cannot be reached, or it refuses.
+/// As [`ask`], or the answer is no token.
 pub(super) async fn token(
     url: &str,
     form: &[(&str, &str)],
@@ -47,30 +47,37 @@ pub(super) async fn token(
     connection: &Connection,
     redactor: &Redactor,
 ) -> Result<Granted> {
+    let mut body = form_urlencoded::Serializer::new(String::new());
+    body.extend_pairs(form);
+    let bytes = body.finish().into_bytes();
+    let body = Body::Bytes { content_type: "application/x-www-form-urlencoded".to_owned(), bytes };
+    let answer = ask(Method::Post, url, Vec::new(), body, who, connection, redactor).await?;
+    Granted::read(&answer)
+        .ok_or_else(|| Error::failed(format!("{who}: what the token endpoint answered is no access token")))
+}
+
+/// Asks for something that leads to a token, and again where that may help; gives the body of the answer.
+///
+/// # Errors
+/// The project does not allow the host, it cannot be reached, or it refuses.
+pub(super) async fn ask(
+    method: Method,
+    url: &str,
+    mut headers: Vec<(String, String)>,
+    body: Body,
+    who: &str,
+    connection: &Connection,
+    redactor: &Redactor,
+) -> Result<Vec<u8>> {
     let read = http::guard::read(url).map_err(|error| refused_address(error, who))?;
     connection.permit(read.host_str().unwrap_or_default())?;
     let client = Client::new(Settings { max_body: 1 << 20, ..Settings::new([url]) })?;
-    let mut body = form_urlencoded::Serializer::new(String::new());
-    body.extend_pairs(form);
-    let call = Call {
-        method: Method::Post,
-        url: url.to_owned(),
-        headers: vec![("accept".to_owned(), "application/json".to_owned())],
-        body: Body::Bytes {
-            content_type: "application/x-www-form-urlencoded".to_owned(),
-            bytes: body.finish().into_bytes(),
-        },
-        timeout: TIMEOUT,
-        confidential: true,
-    };
+    headers.push(("accept".to_owned(), "application/json".to_owned()));
+    let call = Call { method, url: url.to_owned(), headers, body, timeout: TIMEOUT, confidential: true };
     let mut patience = Patience::default();
     loop {
         let wait = match client.call(call.clone()).await {
-            Ok(reply) if reply.status == 200 => {
-                return Granted::read(&reply.body).ok_or_else(|| {
-                    Error::failed(format!("{who}: what the token endpoint answered is no access token"))
-                });
-            }
+            Ok(reply) if reply.status == 200 => return Ok(reply.body),
             Ok(reply) if reply.status == 429 || reply.status >= 500 => match patience.next(Some(&reply)) {
                 Some(wait) => wait,
                 None => return Err(refused(&reply.body, reply.status, who, redactor)),
@@ -80,7 +87,7 @@ pub(super) async fn token(
             Err(error) => match patience.next(None) {
                 Some(wait) => wait,
                 None => {
-                    let help = "check the network, and `token_uri` of the credentials";
+                    let help = "check the network, and the addresses in the file of the credentials";
                     return Err(Error::failed_help(format!("{who}: no access token: {error}"), help));
                 }
             },
@@ -101,11 +108,13 @@ fn refused(body: &[u8], status: u16, who: &str, redactor: &Redactor) -> Error {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Answer {
-        error: String,
+        error: serde_json::Value,
         error_description: String,
     }
     let answer: Answer = serde_json::from_slice(body).unwrap_or_default();
-    let said = [answer.error.as_str(), answer.error_description.as_str()];
+    // OAuth's form, or that of Google's other interfaces: `{"error": {"message": …}}`.
+    let error = answer.error.as_str().or_else(|| answer.error.get("message")?.as_str()).unwrap_or_default();
+    let said = [error, answer.error_description.as_str()];
     let said = said.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ");
     let said = if said.is_empty() { format!("status {status}") } else { redactor.redact(&said) };
     let said: String = said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(400).collect();
@@ -120,6 +129,8 @@ fn refused(body: &[u8], status: u16, who: &str, redactor: &Redactor) -> Error {
         "the login has ended: run `gcloud auth application-default login` again"
     } else if has("invalid_client") || has("deleted_client") {
         "run `gcloud auth application-default login` again"
+    } else if has("iam.serviceaccounts.getaccesstoken") || has("permission") {
+        "whoever administers the service account grants `roles/iam.workloadIdentityUser` on it to the pool"
     } else if status == 429 || status >= 500 {
         "run again later"
     } else {
@@ -146,6 +157,11 @@ mod tests {
                 r#"{"error":"invalid_grant","error_subtype":"invalid_rapt","error_description":"reauth related error (invalid_rapt)"}"#,
                 400,
                 "login",
+            ),
+            (
+                r#"{"error":{"code":403,"message":"Permission 'iam.serviceAccounts.getAccessToken' denied on resource"}}"#,
+                403,
+                "workloadIdentityUser",
             ),
             ("<html>", 503, "run again"),
             ("", 401, "check the credentials"),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::federated::Federated;
 use super::key::{ServiceAccountKey, token_uri};
 use crate::diagnostic::{Error, Result};
 use crate::secret::{Secret, variable};
@@ -18,6 +19,8 @@ pub(super) enum Found {
     Key(ServiceAccountKey),
     /// A person's login with `gcloud`.
     User(UserLogin),
+    /// How a CI service's own token becomes one of Google's.
+    Federated(Federated),
 }
 
 /// The file `gcloud auth application-default login` makes.
@@ -72,13 +75,13 @@ pub(super) fn read() -> Result<Found> {
         Some("authorized_user") => serde_json::from_value(whole)
             .map(Found::User)
             .map_err(|_| fault("`client_id`, `client_secret` or `refresh_token` is missing")),
-        Some(kind @ ("external_account" | "external_account_authorized_user" | "impersonated_service_account")) => {
-            Err(Error::failed_help(
-                format!("{place}: credentials of type `{kind}` are not read here"),
-                "get an access token with them and give it as `token`: `gcloud auth print-access-token`, or the output \
-                 `access_token` of the GitHub action `google-github-actions/auth` with `token_format: access_token`",
-            ))
-        }
+        Some("external_account") => serde_json::from_value(whole)
+            .map(Found::Federated)
+            .map_err(|_| fault("`audience`, `subject_token_type` or `credential_source` is missing")),
+        Some(kind @ ("external_account_authorized_user" | "impersonated_service_account")) => Err(Error::failed_help(
+            format!("{place}: credentials of type `{kind}` are not read here"),
+            "get an access token with them and give it as `token`: `gcloud auth print-access-token`",
+        )),
         _ => Err(fault("this holds no credentials that are known here")),
     }
 }

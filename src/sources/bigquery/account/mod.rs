@@ -1,6 +1,7 @@
 //! Who asks: credentials become access tokens, which are kept until shortly before their end.
 
 mod exchange;
+mod federated;
 mod found;
 mod key;
 
@@ -127,6 +128,7 @@ impl Account {
                     self.redactor.add(key.secret());
                     (self.by_key(&key).await?, None)
                 }
+                Found::Federated(federated) => (federated.token(&self.connection, &self.redactor).await?, None),
                 Found::User(login) => (self.by_login(&login).await?, login.quota_project_id),
             },
             Credentials::Metadata => (self.by_machine().await?, None),
