@@ -57,7 +57,12 @@ fn push_text(column: &mut Column, kind: &Kind, value: &str) -> Result<(), &'stat
             let digits = digits(value).ok_or("not a decimal number")?;
             b.append_value(text::scaled(&digits, *scale).ok_or("more decimals than its type has")?);
         }
-        Column::Int16(_) | Column::Int32(_) | Column::Float32(_) | Column::List(_) | Column::Struct(_) => {
+        Column::Null(_)
+        | Column::Int16(_)
+        | Column::Int32(_)
+        | Column::Float32(_)
+        | Column::List(_)
+        | Column::Struct(_) => {
             return Err("a value is not of the shape of its type");
         }
     }
