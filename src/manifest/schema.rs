@@ -100,6 +100,7 @@ fn generate(kind: Kind) -> Value {
                 ("redshift", postgres()),
                 ("duckdb", shape::<connection::DuckdbConnection>()),
                 ("snowflake", shape::<connection::SnowflakeConnection>()),
+                ("bigquery", shape::<connection::BigqueryConnection>()),
                 ("databricks", shape::<connection::DatabricksConnection>()),
                 ("spark", shape::<connection::SparkConnection>()),
                 ("mysql", shape::<connection::MysqlSourceConnection>()),

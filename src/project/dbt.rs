@@ -14,7 +14,7 @@ use super::links::Files;
 use super::resolve::swapped;
 use super::tree::{self, Directory, Tree};
 use super::{Project, ResolvedSync};
-use crate::dbt::{self, MAX_BYTES, Manifest, Node, OLDEST, Unreadable};
+use crate::dbt::{self, Declared, MAX_BYTES, Manifest, Node, OLDEST, Unreadable};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Kind;
 use crate::manifest::model::Column;
@@ -39,6 +39,8 @@ pub struct DbtModel {
     pub lineage: BTreeMap<String, String>,
     /// All its columns, where dbt enforces them; `None` where there may be others.
     pub contract: Option<IndexMap<String, DataType>>,
+    /// The tests dbt declares of it.
+    pub tests: Vec<Declared>,
     /// The columns that are described.
     columns: IndexMap<String, dbt::Column>,
 }
@@ -146,6 +148,7 @@ impl<'a> Manifests<'a> {
             relation: node.relation.clone().unwrap_or_default(),
             lineage,
             contract: node.exact.then(|| contract(node, &manifest.adapter)),
+            tests: manifest.declared(node),
             columns: node.columns.clone(),
         };
         Some((query, stable, known))
@@ -219,6 +222,8 @@ fn query(node: &Node, kind: &str) -> Query {
         // With quotes the name is taken as it is; else quoting would change it, where a warehouse folds upper and lower
         // case or quotes with other signs.
         _ if relation.contains('"') => table(relation),
+        // Always in backticks; as a table it is asked for the columns that are used, which is what is paid for.
+        "bigquery" if relation.contains('`') => table(relation),
         _ => Query::Sql(format!("select * from {relation}")),
     }
 }
