@@ -1,5 +1,7 @@
 //! Applying: plan files, modes, rejected and missing records, what the next plan says.
 
+use std::io::{Read, Write};
+
 use crate::project::{Project, number, people_csv};
 
 const FIELDS: &str = "fields:\n  name: name\n  plan: plan\n  seats: seats\n";
@@ -28,6 +30,52 @@ fn a_plan_file_is_applied_exactly_once_and_only_while_it_fits() {
     let stale = project.run(&["apply", "fourth.slplan"]).code(5);
     assert!(stale.stderr.contains("configuration"), "{}", stale.stderr);
     assert_eq!(project.rows("out/crm.db", "select count(*) from people"), ["30"]);
+}
+
+/// A plan file with one of its files changed. `None` as the change leaves it out.
+fn forged(project: &Project, file: &str, change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>) {
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(project.path("p.slplan")).unwrap()).unwrap();
+    let mut forged = zip::ZipWriter::new(std::fs::File::create(project.path(file)).unwrap());
+    let plain = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for at in 0..archive.len() {
+        let mut entry = archive.by_index(at).unwrap();
+        let (name, mut bytes) = (entry.name().unwrap().into_owned(), Vec::new());
+        entry.read_to_end(&mut bytes).unwrap();
+        if let Some(bytes) = change(&name, bytes) {
+            forged.start_file(name, plain).unwrap();
+            forged.write_all(&bytes).unwrap();
+        }
+    }
+    forged.finish().unwrap();
+}
+
+#[test]
+fn a_plan_file_that_was_changed_is_not_applied() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(20));
+    project.run(&["plan", "--out", "p.slplan"]).code(0);
+    let replaced = |bytes: Vec<u8>, from: &str, to: &str| {
+        assert_eq!(from.len(), to.len());
+        let found = bytes.windows(from.len()).position(|part| part == from.as_bytes()).expect("the text is there");
+        [&bytes[..found], to.as_bytes(), &bytes[found + from.len()..]].concat()
+    };
+    type Change<'a> = (&'a str, &'a str, &'a dyn Fn(Vec<u8>) -> Option<Vec<u8>>);
+    let changes: [Change<'_>; 5] = [
+        ("what is sent", "operations/people/0000.parquet", &|b| Some(replaced(b, "@example.com", "@elsewhere.x"))),
+        ("what was reviewed", "plan.json", &|b| Some(replaced(b, "\"added\": 20", "\"added\":  2"))),
+        ("how a record is made", "bound.json", &|b| Some(replaced(b, "\"column\": \"plan\"", "\"column\": \"name\""))),
+        ("what is counted", "queried/people.keys", &|_| None),
+        ("the seal itself", "seal", &|_| None),
+    ];
+    for (what, name, change) in changes {
+        forged(&project, "forged.slplan", |file, bytes| if file == name { change(bytes) } else { Some(bytes) });
+        let refused = project.run(&["apply", "forged.slplan"]).code(5);
+        assert!(refused.stderr.contains("its content was changed after it was made"), "{what}: {}", refused.stderr);
+        assert!(!project.path("out/crm.db").exists(), "{what}");
+    }
+    forged(&project, "copy.slplan", |_, bytes| Some(bytes));
+    project.run(&["apply", "copy.slplan"]).code(0);
+    assert_eq!(project.rows("out/crm.db", "select count(*) from people"), ["20"], "written anew, the content the same");
 }
 
 #[test]
@@ -140,8 +188,8 @@ fn mirror_deletes_only_what_it_has_sent() {
 }
 
 #[test]
-fn removed_rows_are_kept_or_cleared_as_the_sync_says() {
-    for (on_removed, expected) in [("keep", "10|10"), ("clear", "10|7")] {
+fn removed_rows_are_kept_cleared_or_deleted_as_the_sync_says() {
+    for (on_removed, expected) in [("keep", "10|10"), ("clear", "10|7"), ("delete", "7|7")] {
         let project = Project::people("upsert", &format!("on_removed: {on_removed}\n{FIELDS}"));
         project.write("data/people.csv", &people_csv(10));
         project.apply(&[]).code(0);
@@ -152,6 +200,27 @@ fn removed_rows_are_kept_or_cleared_as_the_sync_says() {
         // A row that comes back is added again.
         project.write("data/people.csv", &people_csv(8));
         assert_eq!(number(&project.plan(&[]), "/syncs/0/counts/added"), 1);
+    }
+}
+
+#[test]
+fn what_was_inserted_or_updated_can_be_deleted_too_and_nothing_else_is() {
+    // p1 to p3 are there before: `insert` is refused for them, `update` finds no others.
+    for (mode, left) in [("insert", "p1 p2 p3 p9"), ("update", "")] {
+        let project = Project::people(mode, &format!("on_removed: delete\n{FIELDS}"));
+        project.sql(
+            "out/crm.db",
+            "create table people (email text primary key, name text, plan text, seats integer);
+             insert into people (email) values ('p1@example.com'), ('p2@example.com'), ('p3@example.com')",
+        );
+        project.write("data/people.csv", &people_csv(6));
+        project.apply(&[]);
+        project.write("data/people.csv", "id,email,name,plan,seats\n9,p9@example.com,Person 9,free,9\n");
+        assert_eq!(number(&project.plan(&[]), "/syncs/0/operations/delete"), 3, "{mode}: what it has sent");
+        project.apply(&[]).code(0);
+        let rows = project.rows("out/crm.db", "select replace(email, '@example.com', '') from people order by email");
+        assert_eq!(rows.join(" "), left, "{mode}");
+        project.run(&["plan", "--detailed-exitcode"]).code(0);
     }
 }
 

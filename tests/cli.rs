@@ -93,10 +93,29 @@ fn a_wrong_command_line_exits_with_1_and_never_with_the_2_of_changes() {
 }
 
 #[test]
+fn schemas_are_written_into_the_project_and_a_page_of_the_user_is_left_alone() {
+    let project =
+        Project::new(&[("syncline.yaml", "name: test\n"), ("docs/manifests.md", "# Ours\n"), ("syncs/a", "")]);
+    let below = |arguments: &[&str]| {
+        let code = project.command(arguments).current_dir(project.path("syncs")).status().unwrap().code();
+        code.unwrap()
+    };
+    assert_eq!(below(&["schema", "--check"]), 1, "none is there");
+    assert_eq!(below(&["schema"]), 0);
+    assert_eq!(below(&["schema", "--check"]), 0);
+    assert!(project.path("schemas/sync.schema.json").exists() && !project.path("syncs/schemas").exists());
+    assert_eq!(project.read("docs/manifests.md"), "# Ours\n");
+    project.write("schemas/plan.schema.json", "{}");
+    let stale = project.run(&["schema", "--check"]).code(1).stderr;
+    assert!(stale.contains("`schemas/plan.schema.json`") && !stale.contains("manifests.md"), "{stale}");
+}
+
+#[test]
 fn init_starts_from_the_folder_given() {
     let project = Project::new(&[]);
     project.run(&["-C", "here", "init"]).code(0);
     project.run(&["-C", "here", "init", "below"]).code(0);
+    project.run(&["-C", "here/below", "schema", "--check"]).code(0);
     assert!(project.path("here/syncline.yaml").exists() && project.path("here/below/syncline.yaml").exists());
     assert!(!project.path("syncline.yaml").exists());
 }

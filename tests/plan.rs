@@ -190,6 +190,44 @@ fn a_plan_needs_no_secret_of_the_destination() {
 }
 
 #[test]
+fn a_guard_that_refuses_is_shown_where_it_is_written() {
+    let settings = "name: test\nguards: { max_invalid: 0, max_added: 4 }\nenvironments:\n  prod:\n    default: true\n    guards: { max_added: 3 }\n";
+    // What the sync says, and where the guard is that counts.
+    for (guards, place) in [
+        ("guards: { max_added: 2 }\n", "syncs/people.yaml:8:22"),
+        ("", "syncline.yaml:6:26"),
+        ("guards: { max_added: 5 }\n", ""),
+    ] {
+        let project = Project::people("upsert", &format!("{guards}{FIELDS}"));
+        project.write("syncline.yaml", settings);
+        project.write("data/people.csv", &people_csv(5));
+        let plan = project.plan(&[]);
+        assert_eq!(plan.pointer("/refusals/0/place").and_then(Value::as_str).unwrap_or_default(), place, "{guards}");
+    }
+    let project = Project::people("upsert", FIELDS);
+    project.write("syncline.yaml", &settings.replace("guards: { max_added: 3 }", "guards: {}"));
+    project.write("data/people.csv", &people_csv(5));
+    assert_eq!(project.plan(&[])["refusals"][0]["place"], "syncline.yaml:2:38");
+}
+
+#[test]
+fn a_sync_that_is_not_in_the_project_any_more_is_not_passed_over() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(5));
+    project.apply(&[]).code(0);
+    let manifest = project.read("syncs/people.yaml");
+    std::fs::remove_file(project.path("syncs/people.yaml")).unwrap();
+    let plan = project.run(&["plan", "--detailed-exitcode"]).code(0).stdout;
+    assert!(plan.contains("no manifest names `people` any more; the 5 rows it has sent stay where they are"), "{plan}");
+    // Neither under a new name, nor once it is forgotten.
+    project.write("syncs/folk.yaml", &manifest.replace("name: people\n", "name: folk\nmoved_from: people\n"));
+    assert_eq!(project.plan(&[])["warnings"], serde_json::json!([]));
+    std::fs::remove_file(project.path("syncs/folk.yaml")).unwrap();
+    project.run(&["state", "forget", "people", "--auto-approve"]).code(0);
+    assert_eq!(project.plan(&[])["warnings"], serde_json::json!([]));
+}
+
+#[test]
 fn a_promise_that_is_broken_is_shown_where_it_is_written() {
     let project = Project::people("upsert", FIELDS);
     project.write("data/people.csv", &people_csv(3));

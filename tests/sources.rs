@@ -1,5 +1,6 @@
 //! Reading: real files, a real SQLite, a real PostgreSQL.
 
+mod bigquery;
 pub mod duckdb;
 mod faults;
 mod files;
@@ -11,6 +12,7 @@ mod snowflake;
 mod spark;
 mod sql;
 mod sqlite;
+mod tested;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! All tests that run the real thing: the binary, real databases, real files. One test binary, so that it links once.
 
+mod bqemulator;
 mod fakesnow;
 mod outside;
 mod postgres;

@@ -81,7 +81,7 @@ pub(super) fn run(global: &Global, mut options: Options) -> Result<ExitCode> {
     }
     let approval = options.approved.as_deref().map(|plan| approving::find(&project, &state, plan)).transpose()?;
     let mut prepared = match &options.file {
-        Some(file) => from_file(&project, &locked, file, folder.path())?,
+        Some(file) => from_file(&project, &state, &locked, file, folder.path())?,
         None => match fresh(&project, &state, &locked, &options, folder.path()) {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -173,7 +173,13 @@ fn fresh(
     Ok(Prepared { plan, folder, failures, nothing_due })
 }
 
-fn from_file(project: &Project, locked: &Locked, file: &std::path::Path, folder: &std::path::Path) -> Result<Prepared> {
+fn from_file(
+    project: &Project,
+    state: &State,
+    locked: &Locked,
+    file: &std::path::Path,
+    folder: &std::path::Path,
+) -> Result<Prepared> {
     let folder = PlanFolder::unpack(file, folder)?;
     let bound = folder.bound()?;
     let stale = |message: String| {
@@ -186,7 +192,12 @@ fn from_file(project: &Project, locked: &Locked, file: &std::path::Path, folder:
     if bound.digest != project.digest {
         return stale("the configuration has changed since it was made".into());
     }
-    if let PlanUse::Resume = locked.check_plan(&bound.plan_id, &bound.lineage, bound.serial)? {
+    let used = locked.check_plan(&bound.plan_id, &bound.lineage, bound.serial)?;
+    // Last, because a plan of another state has another seal, and that it is of another state says more.
+    if !folder.sealed_by(state.hash_key())? {
+        return stale("its content was changed after it was made".into());
+    }
+    if let PlanUse::Resume = used {
         terminal::note("This plan was begun before; what is left of it is done now.");
     }
     Ok(Prepared { plan: folder.plan()?, folder, failures: Vec::new(), nothing_due: None })

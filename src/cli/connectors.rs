@@ -11,6 +11,7 @@ use crate::connectors;
 use crate::diagnostic::{self, Error, Result, closest};
 use crate::manifest::connector::object::{Matching, ModeSteps, Object};
 use crate::manifest::connector::{Connector, Parameter, ParameterType};
+use crate::manifest::sync::Mode;
 use crate::project::{self, KnownConnector, Origin};
 use crate::report;
 
@@ -130,7 +131,7 @@ fn object(object: &Object) -> Value {
         let facts = json!({ "description": field.description, "type": field.kind, "required": field.required });
         (name.clone(), facts)
     });
-    let modes = object.modes.iter().map(|(mode, steps)| (mode.word().to_owned(), mode_facts(object, steps)));
+    let modes = object.modes.iter().map(|(mode, steps)| (mode.word().to_owned(), mode_facts(object, *mode, steps)));
     json!({
         "description": object.description,
         "match": match object.matching { Matching::One => "one", Matching::All => "all" },
@@ -145,14 +146,14 @@ fn object(object: &Object) -> Value {
     })
 }
 
-fn mode_facts(object: &Object, steps: &ModeSteps) -> Value {
+fn mode_facts(object: &Object, mode: Mode, steps: &ModeSteps) -> Value {
     let used: Vec<_> = [&steps.send, &steps.added, &steps.changed].into_iter().flatten().collect();
     let operations = used.iter().filter_map(|step| object.operations.get(&step.operation));
     let batch = operations.clone().map(|operation| operation.batch.records.unwrap_or(1)).min();
     let bytes = operations.filter_map(|operation| operation.batch.bytes).min();
     let mut removed = vec!["keep"];
     removed.extend(steps.clear.as_ref().map(|_| "clear"));
-    removed.extend(steps.delete.as_ref().map(|_| "delete"));
+    removed.extend(object.delete(mode).map(|_| "delete"));
     json!({
         "class": format!("{:?}", steps.class),
         "batch_size": batch,

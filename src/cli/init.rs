@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::{Global, terminal};
 use crate::diagnostic::{Error, Result};
+use crate::report;
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -44,6 +45,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     }
     let schemas = crate::manifest::schema::files().into_iter().filter(|(path, _)| path.starts_with("schemas"));
     let schemas = schemas.map(|(path, text)| (path.to_string_lossy().into_owned(), text));
+    let schemas = schemas.chain(report::json::schema_files());
     let files = FILES.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).chain(schemas);
     for (name, text) in files {
         let path = folder.join(&name);

@@ -216,7 +216,7 @@ pub fn main() -> ExitCode {
         Command::Graph(options) => graph::run(&cli.global, &options),
         Command::Import(options) => import::run(&cli.global, &options),
         Command::Sandbox(options) => sandbox::run(options),
-        Command::Schema(options) => schema::run(&options),
+        Command::Schema(options) => schema::run(&cli.global, &options),
         Command::Completions(options) => completions::run(&options),
         Command::Man(options) => completions::man(&options),
     };

@@ -84,7 +84,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let whole = planned.failures.is_empty();
     // Half a plan would be applied as if it were the whole one.
     if let Some(out) = options.out.as_ref().filter(|_| whole) {
-        planned.folder.pack(out)?;
+        planned.folder.pack(out, state.hash_key())?;
         terminal::note(&format!("The plan is in `{0}`; apply exactly it with: syncline apply {0}", out.display()));
     }
     if let (Some(out), false) = (&options.out, whole) {

@@ -147,7 +147,14 @@ fn rejected(
         );
     }
     if rows.is_empty() {
-        return Ok(format!("Every row of run {} was taken.\n", run.run_id));
+        let id = &run.run_id;
+        return Ok(match run.syncs.iter().map(|sync| sync.pending).sum::<u64>() {
+            0 if run.error.is_none() => format!("Every row of run {id} was taken.\n"),
+            0 => format!("Nothing of run {id} was refused.\n"),
+            pending => format!(
+                "Nothing of run {id} was refused, but {pending} rows were not sent: `syncline runs show {id}`\n"
+            ),
+        });
     }
     let mut text = String::new();
     for row in rows {

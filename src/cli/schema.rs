@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::terminal;
+use super::{Global, terminal};
 use crate::diagnostic::{Error, Result};
+use crate::manifest::schema::PAGE_HEAD;
 use crate::{manifest, report};
 
 #[derive(Args)]
@@ -14,16 +15,23 @@ pub(super) struct Options {
     /// Write nothing; fail when a file is missing or out of date
     #[arg(long)]
     check: bool,
-    /// The folder that holds `schemas/` and `docs/`
-    #[arg(value_name = "DIR", default_value = ".")]
-    folder: PathBuf,
+    /// The folder that holds `schemas/`; the project's own when absent
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
 }
 
-pub(super) fn run(options: &Options) -> Result<ExitCode> {
+pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
+    let folder = match &options.folder {
+        Some(folder) => folder.clone(),
+        // Schemas can be had without a project, too.
+        None => crate::project::find_root(&global.project).unwrap_or_else(|_| global.project.clone()),
+    };
     let mut files = manifest::schema::files();
     files.extend(report::json::schema_files().into_iter().map(|(path, text)| (PathBuf::from(path), text)));
+    // The page is kept up where it is kept: in syncline's own repository. What a project has in `docs/` is the project's.
+    files.retain(|(path, _)| path.starts_with("schemas") || is_page(&folder.join(path)));
     if options.check {
-        let stale: Vec<_> = files.iter().filter(|(path, text)| !is_current(&options.folder.join(path), text)).collect();
+        let stale: Vec<_> = files.iter().filter(|(path, text)| !is_current(&folder.join(path), text)).collect();
         if stale.is_empty() {
             terminal::out(&format!("{} generated files are up to date.\n", files.len()))?;
             return Ok(ExitCode::SUCCESS);
@@ -35,12 +43,17 @@ pub(super) fn run(options: &Options) -> Result<ExitCode> {
         ));
     }
     for (path, text) in &files {
-        let path = options.folder.join(path);
+        let path = folder.join(path);
         let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, text));
         written.map_err(|e| Error::failed(format!("cannot write `{}`: {e}", path.display())))?;
         terminal::out(&format!("{}\n", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a file is the page that this command writes.
+fn is_page(path: &Path) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| text.starts_with(PAGE_HEAD))
 }
 
 fn is_current(path: &Path, text: &str) -> bool {

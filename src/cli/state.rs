@@ -14,7 +14,7 @@ use crate::diagnostic::{Error, Result};
 use crate::manifest::project::StateValues;
 use crate::plan::operations;
 use crate::project::Project;
-use crate::state::document::SyncEntry;
+use crate::state::document::{Document, SyncEntry};
 use crate::state::journal::SyncRecord;
 use crate::state::{LockRequest, Locked, State};
 
@@ -95,11 +95,14 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
         Action::Show { sync } => show(&state, &sync, options.format)?,
         Action::Adopt { sync } => adopt(&project, &state, &sync, approve)?,
         Action::Forget { sync } => {
+            // Before anybody is asked.
+            held(state.read()?.document(), &sync)?;
             approve(format!("Forget all that is known of `{sync}`? Its next run sends every row again."))?;
             let rows = lock(&state, "state forget")?.forget(&sync)?;
             format!("Forgot `{sync}` and its {rows} rows.\n")
         }
         Action::Move { from, to: Some(to), .. } => {
+            held(state.read()?.document(), &from)?;
             approve(format!("Rename `{from}` to `{to}` in the state?"))?;
             lock(&state, "state move")?.rename(&from, &to)?;
             format!("`{from}` is `{to}` now; rename its manifest too, or write `moved_from: {from}` in it.\n")
@@ -158,14 +161,18 @@ fn facts(name: &str, entry: &SyncEntry) -> serde_json::Value {
             "last_run": entry.last_run.as_ref().map(|run| json!({ "run_id": run.run_id, "status": run.status, "finished_at": run.finished_at })) })
 }
 
-fn show(state: &State, sync: &str, format: Format) -> Result<String> {
-    let reading = state.read()?;
-    let document = reading.document();
-    let Some((name, entry)) = document.entry(sync, None) else {
+/// What the state holds of a sync.
+fn held<'a>(document: &'a Document, sync: &str) -> Result<(&'a str, &'a SyncEntry)> {
+    document.entry(sync, None).ok_or_else(|| {
         let near = crate::diagnostic::closest(sync, document.syncs.keys().map(String::as_str));
         let help = near.map_or("`syncline state list` shows all".into(), |near| format!("did you mean `{near}`?"));
-        return Err(Error::failed_help(format!("the state holds no sync `{sync}`"), help));
-    };
+        Error::failed_help(format!("the state holds no sync `{sync}`"), help)
+    })
+}
+
+fn show(state: &State, sync: &str, format: Format) -> Result<String> {
+    let reading = state.read()?;
+    let (name, entry) = held(reading.document(), sync)?;
     if format == Format::Json {
         return Ok(format!("{:#}\n", facts(name, entry)));
     }

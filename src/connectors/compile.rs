@@ -294,12 +294,17 @@ fn any_object(requests: &Requests, faults: &mut Vec<Fault>) -> words::Object {
     }
     if added.is_some() && changed.is_some() {
         modes.insert(Mode::Upsert, steps(added.clone(), changed.clone()));
-        if let Some(delete) = step("removed", false, false) {
-            modes.insert(Mode::Mirror, ModeSteps { delete: Some(delete), ..steps(added, changed) });
+        if operations.contains_key("removed") {
+            modes.insert(Mode::Mirror, steps(added, changed));
         }
     }
     if let Some(update) = step("changed", true, false) {
         modes.insert(Mode::Update, steps(Some(update.clone()), Some(update)));
+    }
+    for mode in [Mode::Insert, Mode::Update, Mode::Upsert, Mode::Mirror] {
+        if let Some(steps) = modes.get_mut(&mode) {
+            steps.delete = step("removed", false, false);
+        }
     }
     if let Some(remove) = step("removed", false, false) {
         modes.insert(Mode::Remove, steps(Some(remove.clone()), Some(remove)));

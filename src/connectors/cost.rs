@@ -31,7 +31,7 @@ pub(super) fn cost(
         tally.step(steps.send.as_ref(), load.added + load.changed);
     }
     tally.step(steps.clear.as_ref(), load.clear);
-    tally.step(steps.delete.as_ref(), load.delete);
+    tally.step(object.words.delete(mode), load.delete);
     if tally.requests > 0
         && let Some(container) = &object.container
         && container.given.as_ref().and_then(|given| given.json(globals)).is_none_or(|given| given.is_null())

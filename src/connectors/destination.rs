@@ -142,7 +142,8 @@ impl Http {
         let told = |error: Error| SendError::Fatal { message: error.to_string(), help: error.help().map(Into::into) };
         let object = self.object(&target.object).map_err(told)?;
         let options = self.options(&target.object, &target.options).map_err(told)?;
-        let steps = self.steps(object, &target.object, target.mode).map_err(told)?.clone();
+        let mut steps = self.steps(object, &target.object, target.mode).map_err(told)?.clone();
+        steps.delete = object.words.delete(target.mode).cloned();
         let names: Vec<&str> = target.matching.iter().map(|field| field.name.as_str()).collect();
         let counter = Counter::default();
         let globals = self
@@ -220,7 +221,7 @@ impl Destination for Http {
         self.options(name, options)?;
         let mut on_removed = vec![OnRemoved::Keep];
         on_removed.extend(steps.clear.is_some().then_some(OnRemoved::Clear));
-        on_removed.extend(steps.delete.is_some().then_some(OnRemoved::Delete));
+        on_removed.extend(object.words.delete(mode).is_some().then_some(OnRemoved::Delete));
         // Row states may have requests of their own; the smaller ones are cut to size by the writer.
         let all = [&steps.send, &steps.added, &steps.changed].into_iter().flatten();
         let all = all.filter_map(|step| object.operations.get(&step.operation));

@@ -14,6 +14,8 @@ pub struct Breaker {
     failures: Option<(u32, Instant)>,
     /// Tries that did not reach the destination, with none in between that did.
     unreached: Option<(u32, Instant)>,
+    /// Answers that only ask for a pause, with no other in between.
+    pauses: Option<(u32, Instant)>,
     /// Single records refused in a row with the same code.
     refused: (String, u32),
     /// The destination took a record, or at least a batch.
@@ -23,12 +25,19 @@ pub struct Breaker {
 impl Breaker {
     /// A breaker that has seen nothing yet.
     pub fn new(policy: &RetryPolicy) -> Self {
-        Self { policy: policy.clone(), failures: None, unreached: None, refused: (String::new(), 0), took: false }
+        Self {
+            policy: policy.clone(),
+            failures: None,
+            unreached: None,
+            pauses: None,
+            refused: (String::new(), 0),
+            took: false,
+        }
     }
 
     /// The destination answered, be it with a refusal: it is there and works.
     pub fn answered(&mut self) {
-        (self.failures, self.unreached) = (None, None);
+        (self.failures, self.unreached, self.pauses) = (None, None, None);
     }
 
     /// The destination took something.
@@ -37,9 +46,17 @@ impl Breaker {
         self.refused.1 = 0;
     }
 
-    /// It asked for a pause: it is there, and it says what it wants.
-    pub fn paused(&mut self) {
+    /// It asked for a pause: it is there, and it says what it wants. Gives the reason to stop, if there is one: where
+    /// nothing else is heard for as long as one batch may be tried, the others would only wait in their turn.
+    pub fn paused(&mut self, message: &str) -> Option<String> {
         self.unreached = None;
+        let (count, since) = again(&mut self.pauses);
+        (count > 1 && since >= self.policy.budget).then(|| {
+            format!(
+                "the destination asked to wait {count} times in a row for {} s and took nothing: {message}",
+                since.as_secs()
+            )
+        })
     }
 
     /// It failed, or its answer was lost. Gives the reason to stop, if there is one.
@@ -152,6 +169,20 @@ mod tests {
         assert!(breaker.unreachable("refused").is_ok());
         pass(60).await;
         assert!(breaker.unreachable("refused").is_ok(), "the second try");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_destination_that_only_asks_to_wait_is_given_up_after_the_budget_of_a_batch() {
+        let mut breaker = breaker();
+        assert_eq!(breaker.paused("too many requests"), None);
+        pass(179).await;
+        assert_eq!(breaker.paused("too many requests"), None, "it may recover yet");
+        breaker.answered();
+        pass(3600).await;
+        assert_eq!(breaker.paused("too many requests"), None, "it answered in between");
+        pass(181).await;
+        let reason = breaker.paused("too many requests").unwrap();
+        assert!(reason.contains("2 times in a row for 181 s") && reason.contains("too many requests"), "{reason}");
     }
 
     #[test]

@@ -319,10 +319,7 @@ impl<'a> Tower<'a> {
         let reason = {
             let mut breaker = self.breaker();
             match retry_after {
-                Some(_) => {
-                    breaker.paused();
-                    None
-                }
+                Some(_) => breaker.paused(message),
                 None => breaker.failed(message),
             }
         };

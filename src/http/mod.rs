@@ -7,6 +7,7 @@ mod client;
 mod failure;
 pub mod guard;
 mod limits;
+mod metadata;
 mod retry_after;
 mod wire;
 
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use crate::manifest::connector::api::Method;
 pub use client::{Client, Settings};
 pub use limits::{LimitError, Limits, Permit};
+pub use metadata::{METADATA_HOST, metadata};
 pub use retry_after::{retry_after, retry_after_at};
 pub use wire::{Logged, WireLog};
 

@@ -1,11 +1,13 @@
 //! What stands in `connection`, by type. Sources and destinations take these typed forms once everything is rendered.
 
+mod bigquery;
 mod warehouse;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::secret::Secret;
+pub use bigquery::{BigqueryAuthenticator, BigqueryConnection};
 pub use warehouse::{
     AdbcConnection, Authenticator, DatabricksConnection, DuckdbConnection, MysqlSourceConnection, Protocol, Quotes,
     Setting, SnowflakeConnection, SparkConnection,

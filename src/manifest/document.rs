@@ -350,6 +350,13 @@ impl<'a> Builder<'a> {
                 start -= 1;
                 width = 1;
             }
+            // The parser stops where the text begins that a tab is in.
+            scalar::Extent::LaterTab => {
+                if let Some(at) = rest.find('\t') {
+                    start += at;
+                    width = 1;
+                }
+            }
             scalar::Extent::Line => width = rest.lines().next().map_or(0, |line| line.trim_end().len()),
             _ => {}
         }

@@ -41,6 +41,8 @@ pub enum SourceType {
     Duckdb,
     /// A Snowflake account.
     Snowflake,
+    /// Google BigQuery.
+    Bigquery,
     /// A Databricks SQL warehouse or cluster.
     Databricks,
     /// An Apache Spark cluster, by its Spark Connect server.

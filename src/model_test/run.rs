@@ -12,7 +12,7 @@ use super::sql::{Sql, count_of, keys_of};
 use super::{Check, Circumstances, Failure, Outcome, Sample, Subject, Test, words};
 use crate::diagnostic::{Error, Result};
 use crate::mapping::{self, column::Column};
-use crate::sources::{self, Query, Source};
+use crate::sources::{self, Dialect, Query, Source};
 
 /// Runs the tests of a model, and gives an outcome for each of them, in their order. `other` gives the models that tests
 /// read beside it.
@@ -108,8 +108,8 @@ impl Place<'_> {
         out: &mut BTreeMap<usize, Outcome>,
     ) -> Result<(), Failure> {
         let Some(dialect) = self.source.dialect() else { return Ok(()) };
-        let others = |name: &str| other(name).map(|query| sources::statement(&query, None));
-        let sql = Sql { dialect, model: sources::statement(self.query, None), schema: self.schema, others: &others };
+        let others = |name: &str| other(name).map(|query| dialect.statement(&query));
+        let sql = Sql { dialect, model: dialect.statement(self.query), schema: self.schema, others: &others };
         let all: Vec<(usize, &Test)> = wanted.iter().filter_map(|at| Some((*at, tests.get(*at)?))).collect();
         let counted: Vec<(usize, String)> =
             all.iter().filter_map(|(at, test)| Some((*at, sql.scalar(test)?))).collect();
@@ -124,7 +124,7 @@ impl Place<'_> {
                     let n = self.one(count_of(text)).map_err(failed)?.first().copied().flatten().unwrap_or(0);
                     let mut outcome = judge(test, numbers.rows, Some(n), circumstances);
                     if !outcome.ok && circumstances.samples > 0 {
-                        outcome.samples = self.named(text, model, circumstances.samples).map_err(failed)?;
+                        outcome.samples = self.named(dialect, text, model, circumstances.samples).map_err(failed)?;
                     }
                     outcome
                 }
@@ -209,12 +209,12 @@ impl Place<'_> {
     }
 
     /// Keys of the rows a test's own statement gives; none where it does not give the key.
-    fn named(&self, sql: &str, model: &Subject<'_>, limit: usize) -> Result<Vec<Sample>> {
+    fn named(&self, dialect: Dialect, sql: &str, model: &Subject<'_>, limit: usize) -> Result<Vec<Sample>> {
         let schema = self.source.schema(&Query::Sql(sql.to_owned()))?;
         if !model.primary_key.iter().all(|key| schema.field_with_name(key).is_ok()) {
             return Ok(Vec::new());
         }
-        self.samples(keys_of(sql, model.primary_key, limit), model.primary_key)
+        self.samples(keys_of(dialect, sql, model.primary_key, limit), model.primary_key)
     }
 }
 

@@ -1,12 +1,12 @@
 //! Tests → SQL: one statement that counts for all tests of a model, and one that names rows of a test that fails.
 //!
-//! The model stands in front as a common table expression that is read more than once, which both dialects work out once.
+//! The model stands in front as a common table expression that is read more than once, which most systems work out once.
 
 use arrow_schema::{DataType, Schema};
 use serde_json::Value;
 
 use super::{Check, Test};
-use crate::sources::{Dialect, quoted};
+use crate::sources::{Dialect, TYPE_JSON, TYPE_KEY};
 
 /// What the model is called within a statement; a name no table has.
 const MODEL: &str = "syncline_model";
@@ -59,10 +59,10 @@ impl Sql<'_> {
                 Some(format!("max({seconds})"))
             }
             Check::Unique(columns) => {
-                let list = names(columns);
-                let there = and(&not_null(columns));
+                let (list, whole) = (self.names(columns), self.dialect.whole());
+                let there = and(&self.not_null(columns));
                 Some(format!(
-                    "(select cast(coalesce(sum(syncline_count), 0) as bigint) from (select count(*) as syncline_count \
+                    "(select cast(coalesce(sum(syncline_count), 0) as {whole}) from (select count(*) as syncline_count \
                      from {MODEL} where {there} group by {list} having count(*) > 1) as syncline_groups)"
                 ))
             }
@@ -84,34 +84,49 @@ impl Sql<'_> {
         let filter = test.filter.as_ref().map(|filter| format!(" and ({filter}\n)")).unwrap_or_default();
         let mut columns = keys.to_vec();
         columns.extend(test.columns().into_iter().filter(|c| !keys.iter().any(|k| k == c)).map(str::to_owned));
+        let ordered: Vec<String> = columns.iter().filter(|column| self.has_order(column)).cloned().collect();
+        let order = match ordered.as_slice() {
+            [] => String::new(),
+            ordered => format!("\norder by {}", self.names(ordered)),
+        };
         Some(format!(
-            "with {MODEL} as (\n{}\n)\nselect {}\nfrom {MODEL} {join}\nwhere {condition}{filter}\norder by {}\nlimit {limit}",
+            "with {MODEL} as (\n{}\n)\nselect {}\nfrom {MODEL} {join}\nwhere {condition}{filter}{order}\nlimit {limit}",
             self.model,
-            names(&columns),
-            names(&columns),
+            self.names(&columns),
         ))
     }
 
     fn failing(&self, test: &Test) -> Option<Failing> {
         let plain = |condition: String| Some(Failing { join: String::new(), condition });
         match &test.check {
-            Check::NotNull(column) => plain(format!("{} is null", quoted(column))),
+            Check::NotNull(column) => plain(format!("{} is null", self.dialect.column(column))),
             Check::Accepted { column, values } => {
-                let column = quoted(column);
+                let column = self.dialect.column(column);
                 let values: Vec<String> = values.iter().map(|value| self.literal(value)).collect();
                 plain(format!("{column} is not null and {column} not in ({})", values.join(", ")))
             }
+            // Joined and not looked up: few systems know `(a, b) in (select a, b …)`.
             Check::Unique(columns) => {
-                let list = names(columns);
                 let filter = test.filter.as_ref().map(|filter| format!(" and ({filter}\n)")).unwrap_or_default();
-                let row = if columns.len() == 1 { list.clone() } else { format!("({list})") };
-                plain(format!(
-                    "{row} in (select {list} from {MODEL} where {}{filter} group by {list} having count(*) > 1)",
-                    not_null(columns)
-                ))
+                let names: Vec<String> = columns.iter().map(|column| self.dialect.column(column)).collect();
+                let numbered = names.iter().enumerate();
+                let (keys, same): (Vec<_>, Vec<_>) = numbered
+                    .map(|(n, name)| (format!("{name} as syncline_key_{n}"), format!("{name} = syncline_key_{n}")))
+                    .unzip();
+                let (list, there) = (names.join(", "), self.not_null(columns));
+                Some(Failing {
+                    join: format!(
+                        "join (select {} from {MODEL} where {there}{filter} group by {list} having count(*) > 1) as \
+                         syncline_keys on {}",
+                        keys.join(", "),
+                        same.join(" and "),
+                    ),
+                    condition: there,
+                })
             }
             Check::Related { column, model, to } => {
-                let (column, to, other) = (quoted(column), quoted(to), (self.others)(model)?);
+                let (column, to) = (self.dialect.column(column), self.dialect.column(to));
+                let other = (self.others)(model)?;
                 Some(Failing {
                     join: format!(
                         "left join (select distinct {to} as syncline_key from (\n{other}\n) as syncline_other where {to} \
@@ -126,23 +141,32 @@ impl Sql<'_> {
 
     /// A column as Unix seconds, UTC.
     fn seconds(&self, column: &str) -> String {
-        let kind = self.schema.field_with_name(column).map(|field| field.data_type().clone()).unwrap_or(DataType::Null);
-        let column = quoted(column);
-        if kind.is_numeric() {
-            return format!("cast({column} as bigint)");
-        }
-        match self.dialect {
-            Dialect::Sqlite => format!("unixepoch({column})"),
-            Dialect::Postgres => format!("cast(floor(extract(epoch from cast({column} as timestamptz))) as bigint)"),
-        }
+        let kind = self.schema.field_with_name(column).map_or(&DataType::Null, |field| field.data_type());
+        self.dialect.seconds(&self.dialect.column(column), kind)
+    }
+
+    /// Whether rows can be put in the order of a column: JSON and what holds other values has none in some systems.
+    fn has_order(&self, column: &str) -> bool {
+        let Ok(field) = self.schema.field_with_name(column) else { return true };
+        let json = field.metadata().get(TYPE_KEY).is_some_and(|meaning| meaning == TYPE_JSON);
+        !json && !field.data_type().is_nested()
     }
 
     fn literal(&self, value: &Value) -> String {
-        match (value, self.dialect) {
-            (Value::Bool(truth), Dialect::Sqlite) => i32::from(*truth).to_string(),
-            (Value::String(text), _) => format!("'{}'", text.replace('\'', "''")),
-            (other, _) => other.to_string(),
+        match value {
+            Value::Bool(truth) => self.dialect.truth(*truth),
+            Value::String(text) => self.dialect.text(text),
+            other => other.to_string(),
         }
+    }
+
+    fn names(&self, columns: &[String]) -> String {
+        names(self.dialect, columns)
+    }
+
+    fn not_null(&self, columns: &[String]) -> String {
+        let there = columns.iter().map(|column| format!("{} is not null", self.dialect.column(column)));
+        there.collect::<Vec<_>>().join(" and ")
     }
 }
 
@@ -152,15 +176,11 @@ pub(super) fn count_of(sql: &str) -> String {
 }
 
 /// The statement that gives the keys of the rows another one gives.
-pub(super) fn keys_of(sql: &str, keys: &[String], limit: usize) -> String {
-    let keys = names(keys);
+pub(super) fn keys_of(dialect: Dialect, sql: &str, keys: &[String], limit: usize) -> String {
+    let keys = names(dialect, keys);
     format!("select {keys} from (\n{sql}\n) as syncline_failing order by {keys} limit {limit}")
 }
 
-fn names(columns: &[String]) -> String {
-    columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ")
-}
-
-fn not_null(columns: &[String]) -> String {
-    columns.iter().map(|column| format!("{} is not null", quoted(column))).collect::<Vec<_>>().join(" and ")
+fn names(dialect: Dialect, columns: &[String]) -> String {
+    columns.iter().map(|column| dialect.column(column)).collect::<Vec<_>>().join(", ")
 }

@@ -5,24 +5,31 @@
 //! operations/SYNC/0000.parquet …     the frozen operations of each sync
 //! bound.json                         what apply checks before it does anything
 //! queried.json, queried/MODEL.keys   what was read of each model, to be counted when the plan is applied
+//! seal                               shows that nothing of the above was changed since
 //! ```
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use hmac::{Hmac, KeyInit, Mac};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::Plan;
 use crate::diagnostic::{Error, Result, space_help};
+use crate::diff::HashKey;
 use crate::mapping::MappingSpec;
 use crate::usage::Queried;
 
 /// Version of plan files this program writes; readers refuse another major.
 pub const FORMAT_VERSION: &str = "1.0";
+
+/// Name of the file that holds the seal.
+const SEAL: &str = "seal";
 
 /// What a plan is bound to: apply does exactly the plan, or refuses it as stale.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -114,8 +121,9 @@ impl PlanFolder {
         serde_json::from_slice(&bytes).map_err(|e| broken(&e))
     }
 
-    /// Packs the folder into one plan file, written beside and renamed, so that a half-written one is never seen.
-    pub fn pack(&self, out: &Path) -> Result<()> {
+    /// Packs the folder into one plan file, written beside and renamed, so that a half-written one is never seen. It is
+    /// sealed with the key of the state it is for.
+    pub fn pack(&self, out: &Path, key: &HashKey) -> Result<()> {
         let failed = |e: &dyn std::fmt::Display| {
             Error::failed_help(
                 format!("cannot write the plan file `{}`: {e}", out.display()),
@@ -139,10 +147,42 @@ impl PlanFolder {
             let mut file = File::open(path).map_err(|e| failed(&e))?;
             std::io::copy(&mut file, &mut archive).map_err(|e| failed(&e))?;
         }
+        let seal = self.seal(key).map_err(|e| failed(&e))?.finalize().into_bytes();
+        archive.start_file(SEAL, options).map_err(|e| failed(&e))?;
+        archive.write_all(hex::encode(seal).as_bytes()).map_err(|e| failed(&e))?;
         let temporary = archive.finish().map_err(|e| failed(&e))?;
         temporary.as_file().sync_all().map_err(|e| failed(&e))?;
         temporary.persist(out).map_err(|e| failed(&e.error))?;
         Ok(())
+    }
+
+    /// Whether the folder, unpacked from a plan file, holds what was sealed with this key.
+    pub fn sealed_by(&self, key: &HashKey) -> Result<bool> {
+        let path = self.folder.join(SEAL);
+        let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read `{}`: {e}", path.display()));
+        let Ok(text) = fs::read_to_string(&path) else { return Ok(false) };
+        let Ok(seal) = hex::decode(text.trim()) else { return Ok(false) };
+        // Compares in constant time: nobody finds the seal out byte by byte.
+        Ok(self.seal(key).map_err(|e| failed(&e))?.verify_slice(&seal).is_ok())
+    }
+
+    /// HMAC-SHA256, under the key of the state, of the names and contents of all files. The key is not used as it is, so
+    /// that a seal tells nothing of the hashes that are made with it.
+    fn seal(&self, key: &HashKey) -> std::io::Result<Hmac<Sha256>> {
+        let derived = Sha256::new().chain_update(b"syncline plan file").chain_update(key.0).finalize();
+        let mut seal = Hmac::<Sha256>::new_from_slice(&derived).map_err(std::io::Error::other)?;
+        for (name, path) in self.files()? {
+            let (mut file, mut content) = (File::open(path)?, Sha256::new());
+            let mut buffer = vec![0; 64 * 1024];
+            while let length @ 1.. = file.read(&mut buffer)? {
+                content.update(&buffer[..length]);
+            }
+            // Lengths and digests have a fixed size: no name can pass for a part of a content.
+            seal.update(&(name.len() as u64).to_be_bytes());
+            seal.update(name.as_bytes());
+            seal.update(&content.finalize());
+        }
+        Ok(seal)
     }
 
     fn files(&self) -> std::io::Result<Vec<(String, PathBuf)>> {

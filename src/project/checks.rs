@@ -70,19 +70,15 @@ fn notify(file: &File, out: &mut Vec<Diagnostic>) {
 }
 
 fn on_removed(file: &File, out: &mut Vec<Diagnostic>) {
-    let mirror = match file.text("/mode") {
-        Some(mode) => mode == "mirror",
-        None => return,
-    };
-    match (file.text("/on_removed"), mirror) {
-        (Some("delete"), false) => {
-            let message = "`on_removed: delete` goes only with `mode: mirror`";
+    match (file.text("/on_removed"), file.text("/mode")) {
+        (Some("delete"), Some(mode @ ("add" | "remove"))) => {
+            let message = format!("`on_removed: delete` does not go with `mode: {mode}`");
             out.push(
                 Diagnostic::error("delete-without-mirror", message, file.place("/on_removed"))
-                    .with_help("write `mode: mirror` to have removed rows deleted, or `on_removed: keep`"),
+                    .with_help("write `mode: mirror` to have memberships of removed rows end, or `on_removed: keep`"),
             );
         }
-        (Some("keep"), true) => {
+        (Some("keep"), Some("mirror")) => {
             let message = "`mirror` with `on_removed: keep` deletes nothing: it is the same as `upsert`";
             out.push(
                 Diagnostic::warning("mirror-keeps", message, file.place("/on_removed"))

@@ -219,6 +219,8 @@ fn query(node: &Node, kind: &str) -> Query {
         // With quotes the name is taken as it is; else quoting would change it, where a warehouse folds upper and lower
         // case or quotes with other signs.
         _ if relation.contains('"') => table(relation),
+        // Always in backticks; as a table it is asked for the columns that are used, which is what is paid for.
+        "bigquery" if relation.contains('`') => table(relation),
         _ => Query::Sql(format!("select * from {relation}")),
     }
 }

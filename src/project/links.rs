@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::environment::EnvironmentInfo;
 use super::files::File;
-use crate::diagnostic::{Diagnostic, closest};
+use crate::diagnostic::{Diagnostic, Place, closest};
 use crate::manifest::Kind;
 use crate::manifest::document::escape;
 
@@ -50,6 +52,7 @@ pub(super) fn check(files: &Files, environment: Option<&EnvironmentInfo>, out: &
     for kind in [Kind::Source, Kind::Model, Kind::Destination, Kind::Sync, Kind::Connector, Kind::Test] {
         names(files.of(kind), out);
     }
+    environment_names(&files.project, out);
     let swap = |kind: Kind, name: &str| -> String {
         let swaps = environment.map(|e| if kind == Kind::Source { &e.sources } else { &e.destinations });
         swaps.and_then(|swaps| swaps.get(name)).cloned().unwrap_or_else(|| name.to_owned())
@@ -90,11 +93,29 @@ pub(super) fn names(files: &[File], out: &mut Vec<Diagnostic>) {
             let folder = file.kind.folder().unwrap_or_default();
             let help = format!("write `name: {}`, or rename the file to `{folder}/{name}.yaml`", file.stem);
             out.push(Diagnostic::error("name-mismatch", message, file.place("/name")).with_help(help));
-        } else if !name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) {
-            let message = format!("`{name}` cannot be a name");
-            let help = "names are made of letters, digits, `_`, `-` and `.`";
-            out.push(Diagnostic::error("bad-name", message, file.place("/name")).with_help(help));
+        } else if !is_name(name) {
+            out.push(bad_name(name, file.place("/name")));
         }
+    }
+}
+
+/// Whether a text can be a name: files and folders of the state are called by it.
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with('.')
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+}
+
+fn bad_name(name: &str, place: Option<Place>) -> Diagnostic {
+    Diagnostic::error("bad-name", format!("`{name}` cannot be a name"), place)
+        .with_help("names are made of letters, digits, `_`, `-` and `.`, and do not begin with `.`")
+}
+
+/// Checks the names of environments.
+fn environment_names(project: &File, out: &mut Vec<Diagnostic>) {
+    let environments = project.value.get("environments").and_then(Value::as_object);
+    for name in environments.into_iter().flat_map(|environments| environments.keys()).filter(|name| !is_name(name)) {
+        out.push(bad_name(name, project.key_place(&format!("/environments/{}", escape(name)))));
     }
 }
 

@@ -30,7 +30,7 @@ use indexmap::IndexMap;
 use crate::destinations::DestinationKind;
 use crate::diagnostic::{Diagnostic, Error, Place, Result};
 use crate::manifest::connector::Parameter;
-use crate::manifest::document::Document;
+use crate::manifest::document::{Document, escape};
 use crate::manifest::model::Column;
 use crate::manifest::project::{Owner, Policy, Usage};
 use crate::manifest::source::SourceType;
@@ -73,6 +73,8 @@ pub struct Project {
     pub usage: Usage,
     /// `file:line:column` of them in `syncline.yaml`.
     pub usage_place: Option<String>,
+    /// `syncline.yaml`.
+    settings: Option<Arc<Document>>,
     /// What no manifest may do.
     pub policy: Policy,
     /// Syncs by name, sorted.
@@ -91,6 +93,21 @@ pub struct Project {
     /// File → `sha256:` over what it says for this environment, SQL beside a model included: the parts of `digest`.
     pub files: BTreeMap<String, String>,
     scope: Scope,
+}
+
+impl Project {
+    /// Where a guard of a sync is written: in its manifest, for the environment, or for the whole project. Where it is not
+    /// written at all, the place is that of the sync.
+    pub fn guard_place(&self, sync: &ResolvedSync, guard: &str) -> Option<Place> {
+        let written =
+            |document: &Arc<Document>, pointer: String| document.key_span(&pointer).map(|_| document.place(&pointer));
+        let settings = |pointer: String| self.settings.as_ref().and_then(|document| written(document, pointer));
+        let environment = escape(&self.environment.name);
+        written(&sync.document, format!("/guards/{guard}"))
+            .or_else(|| settings(format!("/environments/{environment}/guards/{guard}")))
+            .or_else(|| settings(format!("/guards/{guard}")))
+            .or_else(|| sync.place("/guards"))
+    }
 }
 
 /// A source, not yet connected.

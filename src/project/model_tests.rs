@@ -226,7 +226,7 @@ fn one(
     let refs = |text: &dyn Fn(&str, &queries::Rendered) -> String| -> Arc<BTreeMap<String, String>> {
         Arc::new(queries.iter().map(|(name, made)| (name.clone(), text(name, made))).collect())
     };
-    let scope = Scope { refs: refs(&|_, made| subquery(&made.query)), ..scope.at(Block::Sql) };
+    let scope = Scope { refs: refs(&|_, made| subquery(made)), ..scope.at(Block::Sql) };
     let copies = Scope { refs: refs(&|name, _| copy_name(name)), ..scope.clone() };
     let stable =
         Scope { refs: refs(&|_, made| made.stable.clone()), started_at: "run.started_at".into(), ..scope.clone() };

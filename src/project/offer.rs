@@ -56,9 +56,8 @@ pub(super) fn check(sync: &File, offer: &Offer<'_>, out: &mut Vec<Diagnostic>) {
             mode(sync, &whose, &modes, out);
             matching(sync, &whose, object, out);
             fields(sync, &whose, object, out);
-            if let Some(steps) = object.modes.iter().find(|(m, _)| Some(m.word()) == sync.text("/mode")).map(|(_, s)| s)
-            {
-                on_removed(sync, &whose, steps.clear.is_some(), steps.delete.is_some(), out);
+            if let Some((mode, steps)) = object.modes.iter().find(|(m, _)| Some(m.word()) == sync.text("/mode")) {
+                on_removed(sync, &whose, steps.clear.is_some(), object.delete(*mode).is_some(), out);
                 let operations = [&steps.send, &steps.added, &steps.changed].into_iter().flatten();
                 let limits = operations.filter_map(|step| object.operations.get(&step.operation));
                 batch_size(sync, limits.map(|operation| operation.batch.records.unwrap_or(1)).max(), out);
@@ -167,8 +166,8 @@ fn on_removed(sync: &File, whose: &str, clear: bool, delete: bool, out: &mut Vec
         return;
     }
     let mode = sync.text("/mode").unwrap_or_default();
-    // That it goes only with another mode has been said.
-    if wanted == "delete" && mode != "mirror" {
+    // That it does not go with memberships has been said.
+    if wanted == "delete" && ["add", "remove"].contains(&mode) {
         return;
     }
     let words: Vec<&str> = [("keep", true), ("clear", clear), ("delete", delete)]

@@ -8,12 +8,13 @@ use super::dbt::{DbtModel, Manifests};
 use super::environment::EnvironmentInfo;
 use super::files::{File, read_text, template_fault};
 use super::links::{Files, arrows, circles};
+use super::resolve::swapped;
 use super::tree::Tree;
 use crate::diagnostic::{Diagnostic, Place, SourceText, closest};
 use crate::manifest::model::Table;
 use crate::manifest::{Kind, schema};
 use crate::render::{self, Block, Scope};
-use crate::sources::Query;
+use crate::sources::{Dialect, Query};
 
 /// A model's query, and the text of it that does not change from run to run.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub(super) struct Rendered {
     pub sql_file: Option<PathBuf>,
     /// What dbt says of it, where it is read by its name there.
     pub dbt: Option<DbtModel>,
+    /// How its source spells names.
+    pub dialect: Dialect,
 }
 
 /// Where a model's statement is written.
@@ -83,10 +86,12 @@ pub(super) fn render_all(
                 refs: Vec::new(),
                 sql_file: None,
                 dbt: Some(dbt),
+                dialect: dialect(files, environment, model),
             }),
             Some(form) => origin(tree, model, form, &mut statements, out).map(|table| {
                 let stable = format!("{table:?}");
-                Rendered { query: table, stable, refs: Vec::new(), sql_file: None, dbt: None }
+                let dialect = dialect(files, environment, model);
+                Rendered { query: table, stable, refs: Vec::new(), sql_file: None, dbt: None, dialect }
             }),
             None => None,
         };
@@ -118,8 +123,7 @@ pub(super) fn render_all(
             break;
         }
         pending.retain(|name| !ready.contains(name));
-        let refs: BTreeMap<String, String> =
-            done.iter().map(|(name, made)| (name.clone(), subquery(&made.query))).collect();
+        let refs: BTreeMap<String, String> = done.iter().map(|(name, made)| (name.clone(), subquery(made))).collect();
         let stable: BTreeMap<String, String> =
             done.iter().map(|(name, made)| (name.clone(), made.stable.clone())).collect();
         let scope = Scope { refs: Arc::new(refs), ..scope.at(Block::Sql) };
@@ -130,7 +134,10 @@ pub(super) fn render_all(
                 (Ok(sql), Ok(stable)) => {
                     let refs = graph.get(name).into_iter().flatten().map(|(to, _)| to.clone());
                     let refs = refs.collect::<BTreeSet<_>>().into_iter().collect();
-                    let made = Rendered { query: Query::Sql(sql), stable, refs, sql_file: statement.file(), dbt: None };
+                    let model = files.find(Kind::Model, name);
+                    let dialect = model.map_or(Dialect::Sqlite, |model| dialect(files, environment, model));
+                    let (query, sql_file) = (Query::Sql(sql), statement.file());
+                    let made = Rendered { query, stable, refs, sql_file, dbt: None, dialect };
                     done.insert(name.to_owned(), made);
                 }
                 (Err(faults), _) | (_, Err(faults)) => {
@@ -301,17 +308,29 @@ pub(super) fn edges(files: &Files, name: &str, statement: &Statement<'_>, out: &
     edges
 }
 
+/// How the source of a model spells names.
+fn dialect(files: &Files, environment: Option<&EnvironmentInfo>, model: &File) -> Dialect {
+    let source = model.text("/source").map(|name| swapped(environment, Kind::Source, name));
+    let source = source.and_then(|name| files.find(Kind::Source, name));
+    let text = |pointer: &str| source.and_then(|source| source.text(pointer)).unwrap_or_default();
+    match (text("/type"), text("/connection/quotes")) {
+        ("snowflake", _) => Dialect::Snowflake,
+        ("bigquery", _) => Dialect::Bigquery,
+        ("mysql", _) => Dialect::Mysql,
+        ("databricks" | "spark", _) | ("adbc", "backticks") => Dialect::Spark,
+        _ => Dialect::Sqlite,
+    }
+}
+
 /// What stands for a model after `from`.
-pub(super) fn subquery(query: &Query) -> String {
-    match query {
+pub(super) fn subquery(made: &Rendered) -> String {
+    match &made.query {
         Query::Sql(sql) => format!("(\n{sql}\n)"),
         Query::Table { name, columns: None, filter: None } => name.clone(),
         Query::Table { name, columns, filter } => {
             let columns = match columns {
                 None => "*".to_owned(),
-                Some(columns) => {
-                    columns.iter().map(|c| format!("\"{}\"", c.replace('"', "\"\""))).collect::<Vec<_>>().join(", ")
-                }
+                Some(columns) => columns.iter().map(|c| made.dialect.column(c)).collect::<Vec<_>>().join(", "),
             };
             let filter = filter.as_ref().map(|filter| format!("\nwhere {filter}")).unwrap_or_default();
             format!("(\nselect {columns} from {name}{filter}\n)")

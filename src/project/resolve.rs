@@ -108,6 +108,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         offers,
     };
     let resolved_syncs = linker.syncs(syncs);
+    let settings = files.project.document.clone();
     let usage_place = files.project.place("/usage/monthly_queried_records/limit").map(|place| {
         let (line, column) = place.line_column();
         format!("{}:{line}:{column}", place.source.path.display())
@@ -126,6 +127,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         owner: typed.owner,
         usage: typed.usage,
         usage_place,
+        settings,
         policy: typed.policy,
         environment,
         scope,
@@ -175,9 +177,24 @@ fn scope(environment: &EnvironmentInfo, files: &Files) -> Scope {
     }
 }
 
-/// Files in the root that look like manifests: they are read by nobody.
+/// How deep below the folders of manifests it is looked for misplaced ones.
+const MISPLACED_DEPTH: usize = 3;
+/// So many files at most are looked at for it.
+const MISPLACED_FILES: usize = 1000;
+
+/// Files in the root, and in folders below those of manifests, that look like manifests: they are read by nobody.
 fn misplaced(tree: &dyn Tree, out: &mut Vec<Diagnostic>) {
-    for name in tree.list("").unwrap_or_default() {
+    let mut paths = tree.list("").unwrap_or_default();
+    let mut folders: Vec<String> = Kind::ALL.iter().filter_map(|kind| kind.folder()).map(str::to_owned).collect();
+    folders.dedup();
+    let within = |folder: &str, names: Vec<String>| -> Vec<String> {
+        names.into_iter().map(|name| format!("{folder}/{name}")).collect()
+    };
+    for _ in 0..MISPLACED_DEPTH {
+        folders = folders.iter().flat_map(|folder| within(folder, tree.folders(folder))).collect();
+        paths.extend(folders.iter().flat_map(|folder| within(folder, tree.list(folder).unwrap_or_default())));
+    }
+    for name in paths.into_iter().take(MISPLACED_FILES) {
         if name == PROJECT_FILE || !(name.ends_with(".yaml") || name.ends_with(".yml")) {
             continue;
         }
@@ -199,7 +216,10 @@ fn misplaced(tree: &dyn Tree, out: &mut Vec<Diagnostic>) {
                 format!("`{name}` looks like a manifest, but is not read here"),
                 file.key_place("/name"),
             )
-            .with_help(format!("move it to `{folder}`")),
+            .with_help(match name.contains('/') {
+                true => format!("move it to `{folder}` itself; manifests are not looked for in folders below"),
+                false => format!("move it to `{folder}`"),
+            }),
         );
     }
 }

@@ -92,6 +92,29 @@ fn environments_swap_and_guards_are_merged() {
 }
 
 #[test]
+fn names_are_quoted_as_the_source_quotes_them() {
+    for (source, quoted) in [
+        ("type: sqlite\nconnection: { path: shop.db }", "\"id\", \"Plan\""),
+        ("type: snowflake\nconnection: { account: a }", "\"ID\", \"PLAN\""),
+        ("type: bigquery\nconnection: { project: p }", "`id`, `Plan`"),
+        ("type: spark\nconnection: { host: h }", "`id`, `Plan`"),
+        ("type: mysql\nconnection: { host: h, user: u }", "`id`, `Plan`"),
+        ("type: adbc\nconnection: { driver: d, quotes: backticks }", "`id`, `Plan`"),
+        ("type: adbc\nconnection: { driver: d }", "\"id\", \"Plan\""),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "syncline.yaml", "name: shop\n");
+        write(dir.path(), "sources/s.yaml", &format!("name: s\n{source}\n"));
+        let base = "name: base\nsource: s\ntable: { name: t, columns: [id, Plan] }\nprimary_key: [id]\n";
+        write(dir.path(), "models/base.yaml", base);
+        let top = "name: top\nsource: s\nsql: select id from {{ ref('base') }} as b\nprimary_key: [id]\n";
+        write(dir.path(), "models/top.yaml", top);
+        let expected = format!("select id from (\nselect {quoted} from t\n) as b");
+        assert_eq!(loaded(dir.path(), None).models["top"].query, Query::Sql(expected), "{source}");
+    }
+}
+
+#[test]
 fn what_is_a_path_depends_on_the_type() {
     let dir = shop();
     let lake = "name: lake\ntype: databricks\nconnection: { host: h, http_path: /sql/1, catalog: main, driver: own }\n";

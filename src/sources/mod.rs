@@ -3,9 +3,11 @@
 //! A source knows neither project nor plan. It is opened from a rendered connection and asked for a [`Query`].
 
 mod adbc;
+mod bigquery;
 mod channel;
 mod columns;
 mod command;
+mod dialect;
 mod files;
 mod interval;
 mod normal;
@@ -26,6 +28,7 @@ use crate::manifest::source::SourceType;
 use crate::postgres::Server;
 use crate::postgres::account::Account;
 use crate::secret::Connection;
+pub use dialect::Dialect;
 use postgres::Flavour;
 use spelling::Spelling;
 
@@ -91,15 +94,6 @@ pub enum Query {
     },
 }
 
-/// The SQL a source speaks, where statements of ours have to fit it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// SQLite's; also that of files.
-    Sqlite,
-    /// PostgreSQL's.
-    Postgres,
-}
-
 /// Somewhere rows come from.
 pub trait Source: Send + Sync {
     /// The columns and types the query gives, without reading its rows where the system allows it.
@@ -147,6 +141,7 @@ pub fn open(kind: SourceType, connection: &Connection) -> Result<Box<dyn Source>
         SourceType::Files => Box::new(files::Files::new(connection.typed()?)),
         SourceType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
         SourceType::Postgres => Box::new(postgres::Postgres::new(Server::of(connection)?, Flavour::Postgres)),
+        SourceType::Bigquery => Box::new(bigquery::Bigquery::new(connection)?),
         SourceType::Command => Box::new(command::Command::new(connection)?),
         SourceType::Singer => Box::new(singer::Singer::new(connection)?),
         SourceType::Redshift => {

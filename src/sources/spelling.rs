@@ -11,6 +11,8 @@ pub enum Spelling {
     Snowflake,
     /// Names in backticks, a backtick in them doubled: MySQL, Spark, Databricks.
     Backticks,
+    /// Names in backticks, with a backslash before what would end them: BigQuery.
+    Bigquery,
 }
 
 impl Spelling {
@@ -19,6 +21,7 @@ impl Spelling {
         match self {
             Self::Standard | Self::Snowflake => format!("\"{}\"", name.replace('"', "\"\"")),
             Self::Backticks => format!("`{}`", name.replace('`', "``")),
+            Self::Bigquery => format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`")),
         }
     }
 
@@ -27,10 +30,12 @@ impl Spelling {
         if name.contains(['"', '`']) {
             return name.to_owned();
         }
-        name.split('.')
-            .map(|part| self.quoted(self.server_name(part).as_deref().unwrap_or(part)))
-            .collect::<Vec<_>>()
-            .join(".")
+        name.split('.').map(|part| self.column(part)).collect::<Vec<_>>().join(".")
+    }
+
+    /// A column by the name manifests have for it.
+    pub fn column(self, name: &str) -> String {
+        self.quoted(self.server_name(name).as_deref().unwrap_or(name))
     }
 
     /// The name the server has for one that is written without quotes; `None` where it is the same.
@@ -56,7 +61,7 @@ impl Spelling {
             Query::Table { name, columns, filter } => (name, columns, filter),
         };
         let kept = |c: &&String| hint.is_none_or(|hint| hint.contains(c));
-        let column = |name: &String| self.quoted(self.server_name(name).as_deref().unwrap_or(name));
+        let column = |name: &String| self.column(name);
         let columns = match (columns, hint) {
             (Some(names), _) => names.iter().filter(kept).map(column).collect::<Vec<_>>(),
             (None, Some(hint)) => hint.iter().map(column).collect(),
@@ -112,6 +117,7 @@ mod tests {
             (Spelling::Standard, r#"select "email", "Plan" from "marts"."contacts" where (seats > 1"#),
             (Spelling::Snowflake, r#"select "EMAIL", "PLAN" from "MARTS"."CONTACTS" where (seats > 1"#),
             (Spelling::Backticks, "select `email`, `Plan` from `marts`.`contacts` where (seats > 1"),
+            (Spelling::Bigquery, "select `email`, `Plan` from `marts`.`contacts` where (seats > 1"),
         ];
         for (spelling, expected) in cases {
             let query = table(Some(&["email", "Plan"]), Some("seats > 1"));
@@ -134,6 +140,7 @@ mod tests {
             (Spelling::Snowflake, "Email", "\"Email\"", "Email"),
             (Spelling::Snowflake, "E MAIL", "\"E MAIL\"", "E MAIL"),
             (Spelling::Backticks, "a`b", "`a``b`", "a`b"),
+            (Spelling::Bigquery, "a`b\\", "`a\\`b\\\\`", "a`b\\"),
         ];
         for (spelling, name, quoted, shown) in cases {
             assert_eq!((spelling.quoted(name).as_str(), spelling.shown_name(name).as_str()), (quoted, shown), "{name}");

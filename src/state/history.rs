@@ -61,6 +61,7 @@ impl State {
                 format!("more than one run begins with `{id}`"),
                 "give more of the id; `syncline runs list` shows all",
             )),
+            (None, _) if ids.is_empty() => Err(Error::failed("there are no runs yet")),
             (None, _) => Err(Error::failed_help(
                 format!("there is no run `{id}`"),
                 match closest(id, ids.iter().map(String::as_str)) {

@@ -96,8 +96,11 @@ fn an_update_makes_nobody_and_counts_whom_it_did_not_find() {
 
 #[test]
 fn a_mirror_deletes_and_what_is_gone_already_is_no_fault() {
-    for (name, destination) in [("objects", OBJECTS), ("requests", BATCHES)] {
-        let Some(scene) = Scene::new(destination, "mirror", "") else { return };
+    // A record is deleted alike whatever made it.
+    let modes = [("mirror", ""), ("upsert", "on_removed: delete")];
+    let all = [("objects", OBJECTS), ("requests", BATCHES)].map(|of| modes.map(|mode| (of, mode)));
+    for ((name, destination), (mode, rest)) in all.into_iter().flatten() {
+        let Some(scene) = Scene::new(destination, mode, rest) else { return };
         let (table, all) = (&scene.table, people(120));
         scene.server.sql(&format!("insert into {table} values ('other@example.com', 'Not Ours', null, null)"));
         scene.source(&all);

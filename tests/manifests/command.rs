@@ -28,7 +28,7 @@ fn a_project_shows_its_own_connectors_beside_the_built_in_ones() {
     let upsert = &show["objects"]["person"]["modes"]["upsert"];
     assert_eq!(
         (upsert["batch_size"].as_u64(), upsert["on_removed"].clone()),
-        (Some(100), serde_json::json!(["keep", "clear"]))
+        (Some(100), serde_json::json!(["keep", "clear", "delete"]))
     );
     assert_eq!(show["limits"]["account"]["requests"], 10);
     let text = project.run(&["connectors", "show", "crm"]).code(0).stdout;

@@ -237,6 +237,12 @@ fn what_is_a_table() {
     assert_eq!(rows(&*source, &table("marts.plans")), ["4"]);
     assert_eq!(rows(&*source, &sql("select * from marts.plans")), ["4"]);
     assert_eq!(rows(&*source, &sql("select * from \"marts.plans\"")), ["4"]);
+    // A name that is there once is enough.
+    assert_eq!(rows(&*source, &table("plans")), ["4"]);
+    assert_eq!(rows(&*source, &sql("select p.id from plans p join contacts c on c.id < p.id")), ["4"]);
+    let (message, help) = error(&*source, &table("a"));
+    assert!(message.contains("`a` is ambiguous"), "{message}");
+    assert_eq!(help, "name one of them, such as `mixed.a` or `parts.a`");
     assert!(error(&*source, &table("mixed")).0.contains("mixes formats"));
     let (message, _) = error(&*source, &table("twice"));
     assert!(message.contains("ambiguous") && message.contains("`twice.csv`"), "{message}");

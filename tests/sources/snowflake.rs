@@ -78,3 +78,29 @@ fn what_is_refused_says_why() {
     let got = error(&*open(SourceType::Snowflake, nobody), &table("t"));
     assert!(got.0.contains("cannot connect"), "{got:?}");
 }
+
+#[test]
+fn a_browser_needs_a_person_and_there_is_none_in_ci() {
+    let project = crate::project::Project::new(&[
+        ("syncline.yaml", "name: test\n"),
+        (
+            "sources/s.yaml",
+            "name: s\ntype: snowflake\nconnection: { account: acme-eu, user: ANN, authenticator: external_browser, \
+             driver: /nowhere/driver.so }\n",
+        ),
+        ("models/m.yaml", "name: m\nsource: s\nsql: select 1 as id\nprimary_key: [id]\n"),
+    ]);
+    let refusal = "`authenticator: external_browser` needs a person at a browser, and `CI` is set";
+    for (ci, refused) in
+        [(Some("true"), true), (Some("1"), true), (Some("false"), false), (Some(""), false), (None, false)]
+    {
+        let mut command = project.command(&["doctor"]);
+        command.envs(ci.map(|ci| ("CI", ci)));
+        let ran = crate::project::Ran::new(command.output().unwrap()).code(1);
+        let said = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(said.contains(refusal), refused, "CI={ci:?}: {said}");
+        assert_eq!(said.contains("use a key pair in CI"), refused, "CI={ci:?}: {said}");
+        // A person's machine goes on to look for the driver.
+        assert_eq!(said.contains("/nowhere/driver.so"), !refused, "CI={ci:?}: {said}");
+    }
+}

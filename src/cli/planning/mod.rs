@@ -97,7 +97,9 @@ pub(super) fn make(
         match planned {
             Ok(mut part) => {
                 part.schedule = board.syncs.get(&name).map(scheduling::scheduled);
-                plan.refusals.extend(guards::refusals(&part, |guard| place(sync, &format!("/guards/{guard}"))));
+                plan.refusals.extend(guards::refusals(&part, |guard| {
+                    project.guard_place(sync, guard).map(|place| written(&place))
+                }));
                 let refusing = part.tests.iter().filter(|test| test.refuses());
                 plan.refusals.extend(refusing.filter_map(|test| test.notice(&name)));
                 plan.syncs.push(part);
@@ -134,6 +136,9 @@ pub(super) fn make(
             place: None,
         });
     }
+    if plan.complete {
+        plan.warnings.extend(ownerless(project, state));
+    }
     plan.totals = totals(&plan.syncs);
     let usage = request.against.map_or_else(|| project.usage.clone(), |against| against.usage(project));
     planner.meter.finish(project, &usage, state, &folder, Month::of(now), &mut plan)?;
@@ -151,6 +156,25 @@ pub(super) fn make(
     };
     folder.write(&plan, &bound)?;
     Ok(Planned { plan, folder, failures, nothing_due })
+}
+
+/// Syncs of the state that no manifest names any more: what they have sent stays where it is, and nobody keeps it up.
+fn ownerless<'a>(project: &'a Project, state: &'a Reading) -> impl Iterator<Item = Notice> + 'a {
+    let renamed = |name: &String| project.syncs.values().any(|sync| sync.sync.moved_from.as_ref() == Some(name));
+    let gone =
+        state.document().syncs.iter().filter(move |(name, _)| !project.syncs.contains_key(*name) && !renamed(name));
+    gone.filter(|(_, entry)| entry.rows > 0).map(|(name, entry)| {
+        let records = if entry.rows == 1 { "1 row".to_owned() } else { format!("{} rows", entry.rows) };
+        Notice {
+            code: "sync_gone".into(),
+            sync: None,
+            message: format!("no manifest names `{name}` any more; the {records} it has sent stay where they are"),
+            help: Some(format!(
+                "was it renamed? write `moved_from: {name}` in the new manifest; is it over? `syncline state forget {name}`"
+            )),
+            place: None,
+        }
+    })
 }
 
 /// The counts of several syncs together.

@@ -83,8 +83,12 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
         warn(
             "held",
             format!(
-                "`{}`: {held} rows are held back: {} rejected, {} without a match, {} in doubt",
-                sync.name, part.held.rejected, part.held.no_match, part.held.in_doubt
+                "`{}`: {} held back: {} rejected, {} without a match, {} in doubt",
+                sync.name,
+                if held == 1 { "1 row is".to_owned() } else { format!("{held} rows are") },
+                part.held.rejected,
+                part.held.no_match,
+                part.held.in_doubt
             ),
             "they are sent again when they change, or with --retry; see `syncline runs rejected`",
             None,

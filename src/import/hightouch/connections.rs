@@ -34,6 +34,7 @@ const USUAL: &[(&str, &[&str])] = &[
     ("postgres", &["url"]),
     ("redshift", &["url"]),
     ("snowflake", &["account", "user", "private_key", "role", "warehouse", "database"]),
+    ("bigquery", &["project", "location", "key"]),
     ("databricks", &["host", "http_path", "token"]),
     ("mysql", &["url"]),
     ("spark", &["url"]),

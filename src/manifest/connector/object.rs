@@ -54,6 +54,21 @@ pub struct Object {
     pub read: Option<Read>,
 }
 
+impl Object {
+    /// What deletes the records of removed rows in a mode. A record is deleted alike whatever made it: what `mirror` says
+    /// holds for `insert`, `update` and `upsert` too, where these say nothing of their own.
+    pub fn delete(&self, mode: Mode) -> Option<&Step> {
+        let of = |mode| self.modes.get(&mode).and_then(|steps| steps.delete.as_ref());
+        match mode {
+            Mode::Insert | Mode::Update | Mode::Upsert => {
+                self.modes.get(&mode)?;
+                of(mode).or_else(|| of(Mode::Mirror))
+            }
+            Mode::Mirror | Mode::Add | Mode::Remove => of(mode),
+        }
+    }
+}
+
 /// Reads records back, to compare them with what was sent.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -199,7 +214,7 @@ pub struct ModeSteps {
     pub changed: Option<Step>,
     /// For large loads instead of `send`.
     pub large: Option<Large>,
-    /// For records of removed rows, where they are deleted.
+    /// For records of removed rows, where they are deleted. What `mirror` says holds for `insert`, `update` and `upsert`.
     pub delete: Option<Step>,
     /// For records of removed rows, where their fields are emptied: all fields are null.
     pub clear: Option<Step>,

@@ -57,6 +57,8 @@ pub(super) enum Extent {
     Character,
     /// The tab before it.
     Tab,
+    /// The first tab after it.
+    LaterTab,
     /// The rest of the line.
     Line,
 }
@@ -64,6 +66,7 @@ pub(super) enum Extent {
 pub(super) fn extent(error: &ScanError) -> Extent {
     match error.kind() {
         ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => Extent::Tab,
+        ErrorKind::TabInPlainScalar | ErrorKind::TabAtBlockScalarStart => Extent::LaterTab,
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => Extent::Line,
         _ => Extent::Character,
     }
@@ -79,7 +82,11 @@ pub(super) fn complaint(
         ErrorKind::RecursionLimitExceeded => {
             ("too-deep", format!("nested deeper than {} levels", super::MAX_DEPTH), None)
         }
-        ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
+        ErrorKind::TabNotAllowed
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabInPlainScalar
+        | ErrorKind::TabAtBlockScalarStart => {
             ("yaml-syntax", say("a tab stands where YAML takes only spaces"), Some("indent with spaces"))
         }
         ErrorKind::UnknownAnchor => (

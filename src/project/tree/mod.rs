@@ -14,6 +14,13 @@ pub trait Tree {
     /// Names of the files directly in a folder (`""` is the root), sorted; empty when there is no such folder.
     fn list(&self, folder: &str) -> Result<Vec<String>, Fault>;
 
+    /// Names of the folders directly in a folder, sorted; those that begin with a dot, and links, are left out. A tree that
+    /// is only compared with gives none.
+    fn folders(&self, folder: &str) -> Vec<String> {
+        let _ = folder;
+        Vec::new()
+    }
+
     /// The bytes of a file. What is larger than [`MAX_BYTES`] comes cut to one byte more.
     fn read(&self, path: &str) -> Result<Vec<u8>, Fault>;
 
@@ -89,6 +96,17 @@ impl Tree for Directory {
         }
         names.sort();
         Ok(names)
+    }
+
+    fn folders(&self, folder: &str) -> Vec<String> {
+        let Some(entries) = self.inside(folder).ok().and_then(|folder| folder.read_dir().ok()) else {
+            return Vec::new();
+        };
+        let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let mut names: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.retain(|name| !name.starts_with('.'));
+        names.sort();
+        names
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, Fault> {

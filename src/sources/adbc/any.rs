@@ -24,6 +24,7 @@ pub(super) fn target(connection: AdbcConnection) -> Target {
             Some(Quotes::Backticks) => Spelling::Backticks,
             Some(Quotes::Double) | None => Spelling::Standard,
         },
+        dialect: None,
         driver: Wanted { name, entrypoint: connection.entrypoint, install },
         options,
         host: None,

@@ -7,6 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{Ask, Target, other};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::DatabricksConnection;
+use crate::sources::Dialect;
 use crate::sources::adbc::driver::Wanted;
 use crate::sources::spelling::Spelling;
 
@@ -41,6 +42,7 @@ pub(super) fn target(connection: DatabricksConnection) -> Result<Target> {
     Ok(Target {
         name: format!("databricks at {host}:{port}"),
         spelling: Spelling::Backticks,
+        dialect: Some(Dialect::Spark),
         driver: Wanted::of("databricks", connection.driver),
         options,
         host: Some(connection.host.clone()),

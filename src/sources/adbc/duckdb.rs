@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{Ask, Session, Target, other};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::DuckdbConnection;
+use crate::sources::Dialect;
 use crate::sources::adbc::driver::Wanted;
 use crate::sources::spelling::Spelling;
 
@@ -30,6 +31,7 @@ pub(super) fn target(connection: DuckdbConnection) -> Result<Target> {
     Ok(Target {
         name,
         spelling: Spelling::Standard,
+        dialect: Some(Dialect::Duckdb),
         driver: Wanted::of("duckdb", connection.driver),
         options,
         host: None,

@@ -26,7 +26,7 @@ use arrow_schema::{Schema, SchemaRef};
 
 use super::normal::{Normal, Rules};
 use super::spelling::{Spelling, first_word};
-use super::{BATCH_ROWS, BatchStream, Query, Source, channel};
+use super::{BATCH_ROWS, BatchStream, Dialect, Query, Source, channel};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::source::SourceType;
 use crate::secret::{Connection, Redactor, Secret};
@@ -38,6 +38,8 @@ struct Target {
     /// The system as messages name it: `snowflake account `acme-eu``.
     name: String,
     spelling: Spelling,
+    /// What statements of ours may be asked; `None` where nobody has tried.
+    dialect: Option<Dialect>,
     driver: Wanted,
     options: Vec<(OptionDatabase, OptionValue)>,
     /// Where it leads: a name or an address, without port.
@@ -127,6 +129,10 @@ impl Source for Adbc {
         let (inner, query, hint) = (self.inner.clone(), query.clone(), columns.map(<[String]>::to_vec));
         let stream = channel::spawn(&self.inner.target.name, move |out| inner.run(&query, hint.as_deref(), out))?;
         Ok(vec![stream])
+    }
+
+    fn dialect(&self) -> Option<Dialect> {
+        self.inner.target.dialect
     }
 
     fn facts(&self) -> Vec<String> {

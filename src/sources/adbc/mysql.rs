@@ -6,6 +6,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Ask, Session, Target, other};
 use crate::manifest::connection::{MysqlSourceConnection, SslMode};
+use crate::sources::Dialect;
 use crate::sources::adbc::driver::Wanted;
 use crate::sources::spelling::Spelling;
 
@@ -25,6 +26,7 @@ pub(super) fn target(connection: MysqlSourceConnection) -> Target {
     Target {
         name: format!("mysql at {host}:{port}"),
         spelling: Spelling::Backticks,
+        dialect: Some(Dialect::Mysql),
         driver: Wanted::of("mysql", connection.driver),
         options,
         host: Some(connection.host.clone()),

@@ -6,6 +6,7 @@ use super::{Ask, Session, Target, other};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::{Authenticator, Protocol, SnowflakeConnection};
 use crate::secret::variable;
+use crate::sources::Dialect;
 use crate::sources::adbc::driver::Wanted;
 use crate::sources::spelling::Spelling;
 
@@ -43,6 +44,7 @@ pub(super) fn target(connection: SnowflakeConnection) -> Result<Target> {
     Ok(Target {
         name: format!("snowflake account `{}`", connection.account),
         spelling: Spelling::Snowflake,
+        dialect: Some(Dialect::Snowflake),
         driver: Wanted::of("snowflake", connection.driver),
         options,
         host: Some(host),

@@ -7,6 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{Ask, Session, Target, other};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::connection::SparkConnection;
+use crate::sources::Dialect;
 use crate::sources::adbc::driver::Wanted;
 use crate::sources::spelling::Spelling;
 
@@ -32,6 +33,7 @@ pub(super) fn target(connection: SparkConnection) -> Result<Target> {
     Ok(Target {
         name: format!("spark at {host}:{port}"),
         spelling: Spelling::Backticks,
+        dialect: Some(Dialect::Spark),
         driver: Wanted::of("spark", connection.driver),
         options,
         host: Some(connection.host.clone()),

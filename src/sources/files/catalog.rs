@@ -98,6 +98,10 @@ impl Catalog {
             .entries
             .get_key_value(name)
             .or_else(|| self.entries.iter().find(|(known, _)| any_case && known.eq_ignore_ascii_case(name)));
+        let found = match found {
+            None => self.below(name)?,
+            found => found,
+        };
         let Some((name, entries)) = found else { return Err(self.unknown(name)) };
         let [entry] = entries.as_slice() else {
             let paths: Vec<_> = entries.iter().map(|e| format!("`{}`", self.shown(&e.path))).collect();
@@ -116,6 +120,22 @@ impl Catalog {
         }
         let files = entry.files.iter().map(|(path, _)| path.clone()).collect();
         Ok(Listing { name: name.clone(), format, files })
+    }
+
+    /// The one table of this name in the folders below, where the folder itself has none.
+    fn below(&self, name: &str) -> Result<Option<(&String, &Vec<Entry>)>> {
+        let called = |entry: &Entry| {
+            let own = if entry.path.is_dir() { entry.path.file_name() } else { entry.path.file_stem() };
+            own.is_some_and(|own| own == name)
+        };
+        let mut found = self.entries.iter().filter(|(_, entries)| entries.iter().any(called));
+        match (found.next(), found.next()) {
+            (Some((first, _)), Some((second, _))) => Err(Error::failed_help(
+                format!("table `{name}` is ambiguous: it is in several folders"),
+                format!("name one of them, such as `{first}` or `{second}`"),
+            )),
+            (first, _) => Ok(first),
+        }
     }
 
     fn unknown(&self, name: &str) -> Error {
