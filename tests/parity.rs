@@ -127,7 +127,7 @@ fn ten_thousand_rows_of_every_kind_are_the_same_plan_from_everywhere() {
         compared += 1;
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(compared >= 2, "at least SQLite and JSON lines are always there");
+    assert!(compared >= 1, "at least SQLite is always there");
 }
 
 /// The generator says itself what each value is to be in a plan: the reference is not merely the first to be read.

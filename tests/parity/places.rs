@@ -1,10 +1,11 @@
 //! The systems the rows are read from: how they get there, and what is not the same.
 
+use jiff::civil;
 use serde_json::json;
 
+use super::parquet;
 use super::rows::{COLUMNS, Cell, Kind, Row};
 use super::sql::{Dialect, inserts, sqlite};
-use super::{parquet, text};
 use crate::project::Project;
 
 /// A system.
@@ -64,32 +65,6 @@ pub const PLACES: &[Place] = &[
         fill: |project, rows| {
             project.write("sources/shop.yaml", FILES);
             parquet::write(&project.path("data/everything.parquet"), rows);
-            true
-        },
-    },
-    Place {
-        name: "JSON lines",
-        stand_ins: &[
-            same("dates and times", &[Kind::Date, Kind::Time, Kind::Wall, Kind::Instant], "ISO 8601 text"),
-            same("intervals", INTERVALS, "ISO 8601 text"),
-            same("bytes, UUIDs", &[Kind::Bytes, Kind::Uuid], "text, bytes in Base64"),
-            StandIn {
-                lacks: "decimals, where a double has all their digits",
-                kinds: &[Kind::Price],
-                written: "a floating point number",
-                transform: Some("number"),
-            },
-        ],
-        differs: &[Differs {
-            lacks: "NaN, infinities",
-            kind: Kind::Unlimited,
-            written: "null",
-            record: "null: the row is sent",
-            held: |cell| if matches!(cell, Cell::Double(n) if !n.is_finite()) { Cell::Null } else { cell },
-        }],
-        fill: |project, rows| {
-            project.write("sources/shop.yaml", FILES);
-            project.write("data/everything.jsonl", &lines(rows));
             true
         },
     },
@@ -157,7 +132,34 @@ pub const PLACES: &[Place] = &[
             same("intervals", INTERVALS, "ISO 8601 text"),
             same("UUIDs", &[Kind::Uuid], "text"),
         ],
-        differs: &[],
+        differs: &[
+            Differs {
+                lacks: "null timestamps without zone, in the emulator",
+                kind: Kind::Wall,
+                written: "1970-01-01, as the emulator sends it",
+                record: "`1970-01-01T00:00:00`",
+                held: |cell| {
+                    if cell == Cell::Null {
+                        Cell::Wall(civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0))
+                    } else {
+                        cell
+                    }
+                },
+            },
+            Differs {
+                lacks: "null timestamps with zone, in the emulator",
+                kind: Kind::Instant,
+                written: "1970-01-01, as the emulator sends it",
+                record: "`1970-01-01T00:00:00Z`",
+                held: |cell| {
+                    if cell == Cell::Null {
+                        Cell::Instant(civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0))
+                    } else {
+                        cell
+                    }
+                },
+            },
+        ],
         fill: fill_snowflake,
     },
 ];
@@ -184,17 +186,6 @@ const FILES: &str = "name: shop\ntype: files\nconnection: { path: data }\n";
 
 fn source(project: &Project, kind: &str, connection: &serde_json::Value) {
     project.write("sources/shop.yaml", &format!("name: shop\ntype: {kind}\nconnection: {connection}\n"));
-}
-
-fn lines(rows: &[Row]) -> String {
-    let line = |row: &Row| {
-        let pairs = COLUMNS.iter().zip(row).map(|((name, _), cell)| match cell {
-            Cell::Double(n) if !n.is_finite() => format!("\"{name}\":null"),
-            _ => format!("\"{name}\":{}", text::json(cell)),
-        });
-        format!("{{{}}}\n", pairs.collect::<Vec<_>>().join(","))
-    };
-    rows.iter().map(line).collect()
 }
 
 /// Objects with their keys by length, then by name, as `jsonb` has them.
