@@ -4,6 +4,7 @@
 //! (`report::diagnostics`), as text, JSON or SARIF. Nothing is printed where it is found, so one broken file never
 //! hides the faults of the others. An [`Error`] ends a command; its kind decides the exit code.
 
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,6 +48,14 @@ impl Place {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
         (line, column)
+    }
+}
+
+/// `file:line:column`, as editors and terminals take it for a link.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.line_column();
+        write!(f, "{}:{line}:{column}", self.source.path.display())
     }
 }
 

@@ -91,9 +91,14 @@ struct Scene {
 impl Scene {
     /// A database that dbt has built, and a project that reads it.
     fn new() -> Option<Self> {
+        Self::with(&[])
+    }
+
+    /// The same with more files.
+    fn with(files: &[(&str, &str)]) -> Option<Self> {
         let (program, server) = (program()?, server()?);
         let database = server.database("select 1");
-        let project = Project::new(&[DBT, SYNCLINE].concat());
+        let project = Project::new(&[DBT, SYNCLINE, files].concat());
         let source = postgres_yaml(server, "warehouse", &database);
         project.write("sources/warehouse.yaml", &format!("{source}dbt: {{ manifest: dbt/target/manifest.json }}\n"));
         project.write("password", &server.password);
@@ -263,4 +268,113 @@ fn what_changes_in_dbt_is_noticed_at_the_line_that_names_it() {
     project.edit("sources/warehouse.yaml", "host: 127.0.0.1", "host: unreachable.invalid");
     let said = scene.validate(1);
     assert_eq!(said, ["syncs/people.yaml:8:17 unknown-column: the model has no column `plan`"]);
+}
+
+#[test]
+fn tests_that_dbt_declares_are_run_where_the_project_asks_for_it() {
+    let Some(scene) = Scene::with(&[
+        ("dbt/models/plans.sql", "select distinct plan from {{ ref('stage') }}\n"),
+        (
+            "dbt/models/more.yml",
+            "version: 2
+models:
+  - name: plans
+    columns: [ { name: plan, data_tests: [unique] } ]
+  - name: stage
+    columns:
+      - name: plan
+        data_tests:
+          - accepted_values: { arguments: { values: [free, premium] }, config: { severity: warn } }
+          - relationships: { arguments: { to: ref('plans'), field: plan } }
+      - { name: email, data_tests: [ { not_null: { config: { where: seats > 2 } } } ] }
+",
+        ),
+        (
+            "dbt/tests/generic/is_short.sql",
+            "{% test is_short(model, column_name) %} select 1 as n where false {% endtest %}\n",
+        ),
+        ("models/staged.yaml", "name: staged\nsource: warehouse\ndbt: stage\nprimary_key: [id]\n"),
+        ("models/plans.yaml", "name: plans\nsource: warehouse\ndbt: plans\nprimary_key: [plan]\n"),
+        (
+            "syncs/staged.yaml",
+            "name: staged\nmodel: staged\ndestination: crm\nobject: staged\nmode: upsert\nmatch: { email: email }\n\
+             fields: { plan: plan }\noptions: { create: true }\n",
+        ),
+    ]) else {
+        return;
+    };
+    let project = &scene.project;
+    let tests = |code: i32| -> Vec<String> {
+        let plan = project.run(&["plan", "--select", "staged", "--format", "json", "--show-values"]).code(code).json();
+        let tests = plan["syncs"][0]["tests"].as_array().cloned().unwrap_or_default();
+        let word = |test: &Value| {
+            let ok = if test["ok"] == true { "holds" } else { "fails" };
+            format!("{} {} {ok} at {}", test["test"], test["severity"], test["place"]).replace('"', "")
+        };
+        let mut words: Vec<String> = tests.iter().map(word).collect();
+        words.sort();
+        words
+    };
+    assert_eq!(tests(0), [""; 0], "dbt runs them itself");
+    let asked = |how: &str| {
+        let source = project.read("sources/warehouse.yaml");
+        let at = source.find("dbt: {").expect("dbt");
+        project.write(
+            "sources/warehouse.yaml",
+            &format!("{}dbt: {{ manifest: dbt/target/manifest.json, tests: {how} }}\n", &source[..at]),
+        );
+    };
+    asked("declared");
+    let expected = |related: &str, accepted: &str, related_severity: &str| {
+        [
+            format!("accepted_values_stage_plan__free__premium warn {accepted} at models/staged.yaml:3:1"),
+            format!("not_null_stage_email {related_severity} holds at models/staged.yaml:3:1"),
+            format!(
+                "relationships_stage_plan__plan__ref_plans_ {related_severity} {related} at models/staged.yaml:3:1"
+            ),
+        ]
+    };
+    assert_eq!(tests(0), expected("holds", "holds", "error"));
+    // A row of another plan: dbt only warns of the one, and the other is an error.
+    scene.server.run(
+        &scene.database,
+        "update \"Marts\".stage set plan = 'gold' where id = 1; update \"Marts\".stage set email = null where id = 1",
+    );
+    assert_eq!(tests(3), expected("fails", "fails", "error"));
+    asked("warn");
+    assert_eq!(tests(0), expected("fails", "fails", "warn"));
+    // What the manifest says itself comes once, and what a model says of itself holds.
+    project.edit("models/staged.yaml", "primary_key: [id]", "primary_key: [id]\ndbt_tests: off");
+    assert_eq!(tests(0), [""; 0]);
+    project.edit("models/staged.yaml", "dbt_tests: off", "dbt_tests: declared\ncolumns: { plan: { tests: [ { accepted_values: { values: [free, premium], severity: error } } ] } }");
+    assert_eq!(
+        tests(3),
+        [
+            "accepted_values error fails at models/staged.yaml:6:31",
+            "not_null_stage_email error holds at models/staged.yaml:3:1",
+            "relationships_stage_plan__plan__ref_plans_ error fails at models/staged.yaml:3:1"
+        ]
+    );
+    // What cannot be run here is said, and does not fail.
+    project.edit(
+        "dbt/models/more.yml",
+        "- { name: email,",
+        "- { name: seats, data_tests: [is_short] }\n      - { name: email,",
+    );
+    scene.dbt(&["parse"]);
+    std::fs::remove_file(project.path("models/plans.yaml")).expect("a file");
+    let said = scene.validate(0);
+    assert_eq!(
+        said,
+        [
+            "models/staged.yaml:3:6 dbt-test-left-out: 2 tests that dbt declares of `model.shop.stage` cannot be run here: \
+          `is_short_stage_seats`: `is_short` is a test of the project, which only dbt can run; \
+          `relationships_stage_plan__plan__ref_plans_`: `model.shop.plans` is no model of this project"
+        ]
+    );
+    project.edit("models/large.yaml", "primary_key", "dbt_tests: warn\nprimary_key");
+    assert_eq!(
+        scene.validate(1)[0],
+        "models/large.yaml:4:1 dbt-unused: `dbt_tests` is for models by `dbt`, and this one is none"
+    );
 }

@@ -32,6 +32,7 @@ mod mirror;
 mod model_tests;
 mod notifications;
 mod plan;
+mod refresh;
 mod refusals;
 mod saas;
 mod sandbox;

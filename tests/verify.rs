@@ -258,14 +258,14 @@ fn the_doctor_says_when_a_password_ends_and_which_rights_are_missing() {
 }
 
 /// Runs with the credentials the sandbox takes.
-fn run(project: &Project, arguments: &[&str]) -> Ran {
+pub(crate) fn run(project: &Project, arguments: &[&str]) -> Ran {
     let mut command = project.command(arguments);
     command.env("KEY", Sandbox::API_KEY).env("SECRET", Sandbox::CLIENT);
     Ran::new(command.output().expect("the binary runs"))
 }
 
 /// What somebody else does at Iterable and Marketo.
-fn behind_our_back(sandbox: &Sandbox) {
+pub(crate) fn behind_our_back(sandbox: &Sandbox) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // Another test of this process may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -323,4 +323,196 @@ fn iterable_and_marketo_are_read_back_by_key() {
     );
     let leads = json!([{ "key": "5", "fields": [{ "name": "firstName", "sent": "Person 5", "there": "Somebody", "sensitive": true }] }]);
     assert_eq!(of(&found, "leads")["differences"], leads);
+}
+
+/// Two sandboxes of the same seed, and a project of people that goes to the first.
+fn with_sandbox(seed: Value, syncs: &[(&str, &str)]) -> (Sandbox, Project) {
+    let seed = Seed::parse(&seed.to_string()).unwrap();
+    let sandbox = Sandbox::launch(Options { seed: Some(seed), ..Options::default() }).unwrap();
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(10));
+    std::fs::remove_file(project.path("syncs/people.yaml")).unwrap();
+    std::fs::remove_file(project.path("destinations/crm.yaml")).unwrap();
+    let (iterable, marketo) = (sandbox.iterable_url(), sandbox.marketo_url());
+    project.write("destinations/iterable.yaml", &format!("name: iterable\ntype: iterable\nconnection: {{ api_key: \"{{{{ env.KEY }}}}\", base_url: \"{iterable}\" }}\n"));
+    project.write("destinations/marketo.yaml", &format!("name: marketo\ntype: marketo\nconnection: {{ client_id: sandbox, client_secret: \"{{{{ env.SECRET }}}}\", base_url: \"{marketo}\" }}\n"));
+    for (name, text) in syncs {
+        project.write(
+            &format!("syncs/{name}.yaml"),
+            &format!("name: {name}\nmodel: people\nmatch: {{ email: email }}\n{text}"),
+        );
+    }
+    run(&project, &["apply", "--auto-approve"]).code(0);
+    (sandbox, project)
+}
+
+fn verified(project: &Project, code: i32) -> impl Fn(&str) -> Value {
+    let found = run(project, &["verify", "--format", "json", "--show-values"]).code(code).json();
+    move |name: &str| found["syncs"].as_array().unwrap().iter().find(|s| s["sync"] == name).unwrap().clone()
+}
+
+/// Sends JSON to the sandbox's Iterable, or to its Marketo.
+fn send(sandbox: &Sandbox, method: &str, path: &str, body: &Value) -> Value {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let method: reqwest::Method = method.parse().unwrap();
+    runtime.block_on(async {
+        let request = if path.starts_with("/rest") {
+            let marketo = sandbox.marketo_url();
+            let token = format!(
+                "{marketo}/identity/oauth/token?grant_type=client_credentials&client_id={0}&client_secret={0}",
+                Sandbox::CLIENT
+            );
+            let token: Value =
+                serde_json::from_str(&client.get(token).send().await.unwrap().text().await.unwrap()).unwrap();
+            client.request(method, format!("{marketo}{path}")).bearer_auth(token["access_token"].as_str().unwrap())
+        } else {
+            client.request(method, format!("{}{path}", sandbox.iterable_url())).header("Api-Key", Sandbox::API_KEY)
+        };
+        let request = request.header("Content-Type", "application/json").body(body.to_string());
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default()
+    })
+}
+
+#[test]
+fn who_is_on_a_list_is_read_back() {
+    let users: Vec<Value> = (1..=10).map(|n| json!({ "email": format!("p{n}@example.com") })).collect();
+    let lists = json!([{ "id": 7, "name": "customers", "members": [] }]);
+    let seed = json!({
+        "iterable": { "users": users, "lists": lists },
+        "marketo": { "leads": users, "lists": [{ "id": 10, "name": "static", "members": [] }] },
+    });
+    let (sandbox, project) = with_sandbox(
+        seed,
+        &[
+            ("on_list", "destination: iterable\nobject: list_membership\nmode: mirror\noptions: { list_id: 7 }\n"),
+            ("on_static", "destination: marketo\nobject: list_membership\nmode: mirror\noptions: { list_id: 10 }\n"),
+        ],
+    );
+    let found = verified(&project, 0);
+    for sync in ["on_list", "on_static"] {
+        assert_eq!(
+            (&found(sync)["acknowledged"], &found(sync)["at_destination"]["found"]),
+            (&json!(10), &json!(10)),
+            "{:#}",
+            found(sync)
+        );
+    }
+    assert_eq!(found("on_list")["at_destination"]["count"], 10);
+    assert_eq!(found("on_list")["at_destination"]["requests"], 1, "one request for the whole list");
+    // Somebody takes one person off each list, and puts another on one.
+    send(
+        &sandbox,
+        "POST",
+        "/api/lists/unsubscribe",
+        &json!({ "listId": 7, "subscribers": [{ "email": "p3@example.com" }], "channelUnsubscribe": false }),
+    );
+    send(
+        &sandbox,
+        "POST",
+        "/api/lists/subscribe",
+        &json!({ "listId": 7, "subscribers": [{ "email": "other@example.com" }] }),
+    );
+    let lead = send(&sandbox, "GET", "/rest/v1/leads.json?filterType=email&filterValues=p4@example.com", &json!({}));
+    let id = lead["result"][0]["id"].as_u64().unwrap();
+    send(&sandbox, "DELETE", &format!("/rest/v1/lists/10/leads.json?id={id}"), &json!({ "input": [{ "id": id }] }));
+    let found = verified(&project, 4);
+    let keys = |sync: &str| found(sync)["destination_reasons"].clone();
+    assert_eq!(
+        keys("on_list"),
+        json!([
+            { "reason": "missing", "count": 1, "explained": false, "keys": ["3"] },
+            { "reason": "foreign", "count": 1, "explained": true }
+        ])
+    );
+    assert_eq!(keys("on_static"), json!([{ "reason": "missing", "count": 1, "explained": false, "keys": ["4"] }]));
+    // And the plan against what is there puts them back.
+    let plan = run(&project, &["plan", "--refresh", "--format", "json"]).code(0).json();
+    for part in plan["syncs"].as_array().unwrap() {
+        assert_eq!((&part["counts"]["added"], &part["counts"]["changed"]), (&json!(1), &json!(0)), "{part:#}");
+    }
+    run(&project, &["apply", "--auto-approve", "--refresh"]).code(0);
+    assert_eq!(verified(&project, 0)("on_list")["at_destination"]["found"], 10);
+}
+
+#[test]
+fn events_are_found_by_name_and_time_as_far_as_iterable_shows_them() {
+    let events = "destination: iterable\nobject: event\nmode: insert\nfields: { eventName: { value: joined }, createdAt: seats, plan: plan }\n";
+    let (sandbox, project) = with_sandbox(json!({}), &[("events", events)]);
+    let found = verified(&project, 0)("events");
+    assert_eq!(
+        (&found["at_destination"]["looked_for"], &found["at_destination"]["found"]),
+        (&json!(10), &json!(10)),
+        "{found:#}"
+    );
+    assert_eq!(reasons(&found), [""; 0]);
+    // 200 later events hide one person's: that is no fault of anybody.
+    let later = |n: u64| json!({ "email": "p4@example.com", "eventName": "clicked", "createdAt": 1_700_000_000 + n, "id": format!("later-{n}") });
+    let later: Vec<Value> = (0..200).map(later).collect();
+    send(&sandbox, "POST", "/api/events/trackBulk", &json!({ "events": later }));
+    let found = verified(&project, 0)("events");
+    assert_eq!(reasons(&found), ["unseen 1"]);
+    assert_eq!(found["destination_reasons"][0]["keys"], json!(["4"]));
+    // Another project of Iterable's has none of them.
+    let other = Sandbox::launch(Options::default()).unwrap();
+    project.edit("destinations/iterable.yaml", &sandbox.iterable_url(), &other.iterable_url());
+    assert_eq!(reasons(&verified(&project, 4)("events")), ["!missing 10"]);
+}
+
+#[test]
+fn files_are_counted_and_compared_in_each_format() {
+    /// Format, what somebody makes of the file's text, reasons, what is there.
+    type Case = (&'static str, fn(String) -> String, &'static [&'static str], Value);
+    let cases: &[Case] = &[
+        ("csv", |text| text, &[], json!(null)),
+        ("csv", |text| text.replace("Person 4,", "\"Some, body\","), &["!changed 1"], json!("Some, body")),
+        ("csv", |text| text.replace("p3@example.com,Person 3,3\n", ""), &["!missing 1"], json!(null)),
+        ("csv", |text| text + "other@example.com,Other,1\n", &["foreign 1"], json!(null)),
+        ("csv", |text| text + "p3@example.com,Person 3,3\n", &["!several 1", "foreign 1"], json!(null)),
+        ("jsonl", |text| text, &[], json!(null)),
+        // The same in another spelling is the same.
+        ("jsonl", |text| text.replace("\"seats\":4", "\"seats\" : 4, \"more\":true"), &[], json!(null)),
+        ("jsonl", |text| text.replace("\"Person 4\"", "null"), &["!changed 1"], json!(null)),
+        ("parquet", |text| text, &[], json!(null)),
+    ];
+    for (format, edit, expected, there) in cases {
+        let project = Project::people("upsert", FIELDS);
+        project.write("data/people.csv", &people_csv(20));
+        project.write("destinations/crm.yaml", "name: crm\ntype: files\nconnection: { path: out }\n");
+        project.edit("syncs/people.yaml", "options: { create: true }", &format!("options: {{ format: {format} }}"));
+        project.apply(&[]).code(0);
+        let path = format!("out/people.{format}");
+        if *format != "parquet" {
+            project.write(&path, &edit(project.read(&path)));
+        }
+        let code = if expected.iter().any(|reason| reason.starts_with('!')) { 4 } else { 0 };
+        let found = project.run(&["verify", "--format", "json", "--show-values"]).code(code).json()["syncs"][0].clone();
+        assert_eq!(reasons(&found), *expected, "{format}: {found:#}");
+        assert_eq!(found["at_destination"]["looked_for"], 20, "{format}");
+        if expected.contains(&"!changed 1") {
+            assert_eq!(found["differences"][0]["fields"][0]["there"], *there, "{found:#}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_back_says_why() {
+    let purchases =
+        "destination: iterable\nobject: purchase\nmode: insert\nfields: { total: seats, items: { value: [] } }\n";
+    let (_sandbox, project) = with_sandbox(json!({}), &[("purchases", purchases)]);
+    let found = verified(&project, 0)("purchases");
+    let why = "Iterable gives purchases back only in exports of a whole period, four a minute";
+    assert_eq!(found["at_destination"]["not_looked"], why, "{found:#}");
+    let shown = run(&project, &["verify"]).code(0).stdout;
+    assert!(
+        shown
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .contains(&format!("not looked at record by record: {why}")),
+        "{shown}"
+    );
 }

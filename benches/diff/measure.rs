@@ -61,6 +61,7 @@ fn run(
         full_refresh: false,
         started_at: "2026-01-01T00:00:00Z".into(),
         queried: None,
+        drift: None,
     };
     let mut sink = |batch| {
         sink(batch);

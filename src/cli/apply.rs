@@ -27,7 +27,7 @@ const SAMPLES: usize = 3;
 #[derive(Args)]
 pub(super) struct Options {
     /// A plan file: exactly it is done, or it is refused as stale
-    #[arg(value_name = "PLANFILE", conflicts_with_all = ["select", "retry", "full_refresh", "due", "no_tests"])]
+    #[arg(value_name = "PLANFILE", conflicts_with_all = ["select", "retry", "full_refresh", "refresh", "due", "no_tests"])]
     file: Option<PathBuf>,
     /// Run what is due by the schedules, and what follows it; safe to call every few minutes
     #[arg(long, conflicts_with_all = ["only_key", "limit"])]

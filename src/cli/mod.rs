@@ -18,6 +18,7 @@ mod outside;
 mod plan;
 mod planning;
 mod progress;
+mod readback;
 mod refusing;
 mod runs;
 mod sandbox;
@@ -175,6 +176,10 @@ struct Selection {
     /// Send every row again, whether it changed or not
     #[arg(long)]
     full_refresh: bool,
+    /// Look at what the destinations hold, and plan against that: records somebody else has deleted or changed since are
+    /// shown, and put right where the mode allows it
+    #[arg(long)]
+    refresh: bool,
     /// Let a guard pass once, up to the number named: `users:max_removed=104`
     #[arg(long, value_name = "SYNC:GUARD=N")]
     allow: Vec<Allowance>,

@@ -106,9 +106,8 @@ struct Message<'a> {
 
 impl Message<'_> {
     fn place(&self) -> String {
-        let Some(place) = self.sync.place(&format!("/notify/{}", self.at)) else { return String::new() };
-        let (line, column) = place.line_column();
-        format!(" ({}:{line}:{column})", place.source.path.display())
+        let place = self.sync.place(&format!("/notify/{}", self.at));
+        place.map(|place| format!(" ({place})")).unwrap_or_default()
     }
 
     async fn send(&self, project: &Project, run: &Run, until: Instant) -> Result<(), String> {

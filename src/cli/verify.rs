@@ -2,35 +2,27 @@
 
 use std::collections::HashMap;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use arrow_array::{RecordBatch, RecordBatchIterator};
-use arrow_schema::ArrowError;
 use clap::{Args, ValueEnum};
 
 use super::outside::{self, Outside};
+use super::readback::{self, Acknowledged, Asked};
 use super::{Global, Selection, planning, progress::Progress, scratch::Scratch, terminal};
-use crate::destinations::{Action, Held, Operation, Reader, Target, TargetField};
-use crate::diagnostic::{Error, Result};
-use crate::diff::{self, Before, Cause, ChangeBatch, Hash, HeldReason, snapshot::Layout, snapshot::Snapshot};
+use crate::destinations::{Held, Operation, Readable, SendError};
+use crate::diagnostic::Result;
+use crate::diff::{self, HeldReason, snapshot::Snapshot};
 use crate::manifest::sync::Mode;
-use crate::mapping::{Mapping, MappingSpec, Meaning, Record, Value};
+use crate::mapping::{MappingSpec, Value};
 use crate::plan::SyncPlan;
-use crate::plan::collect::keys;
 use crate::project::{Project, ResolvedSync};
 use crate::report;
 use crate::report::verify::{FieldDifference, Reason, RecordDifference, SyncCheck, Verification, verify_text};
-use crate::sources::BatchStream;
 use crate::state::{Reading, SyncView};
 
 /// Exit code where something has no reason.
 const UNEXPLAINED: u8 = 4;
-/// Records looked for at a time.
-const BATCH: usize = 1000;
 /// Keys and records named, of each kind.
 const NAMED: usize = 10;
-/// Bytes of memory reading a snapshot stays within.
-const MEMORY: usize = 256 << 20;
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -150,25 +142,20 @@ impl Look<'_> {
             ..SyncCheck::default()
         };
         let opened = outside.destination(&self.sync.destination)?;
-        let failed = |error: &crate::destinations::SendError| {
-            let (message, help) = outside::words(error);
-            let message = opened.redactor.redact(&message);
-            Error::Failed { message, help: help.map(|help| opened.redactor.redact(&help)) }
-        };
+        let failed = |error: SendError| readback::failure(&opened, &error);
         let sync = &self.sync.sync;
-        let counted =
-            runtime.block_on(opened.destination.count(&sync.object, &sync.options)).map_err(|e| failed(&e))?;
+        let counted = runtime.block_on(opened.destination.count(&sync.object, &sync.options)).map_err(failed)?;
         let there = &mut check.at_destination;
         there.count = counted;
-        let reader = match self.snapshot_mapping() {
-            Err(why) => Err(why),
-            Ok(spec) => {
-                let target = self.target(&spec);
-                match runtime.block_on(opened.destination.reader(&target)).map_err(|e| failed(&e))? {
-                    Some(reader) => Ok((spec, reader)),
-                    None => Err("the destination cannot read these records back".to_owned()),
-                }
-            }
+        let rows = Acknowledged { sync: self.sync, view: &self.view, key: self.key, scratch: self.scratch };
+        let kind = self.project.destinations.get(&self.sync.destination).map(|destination| &destination.kind);
+        let reader = match (rows.mapping(), kind) {
+            (Err(why), _) => Err(why),
+            (Ok(_), None) => Err("the destination is gone".to_owned()),
+            (Ok(spec), Some(kind)) => match runtime.block_on(readback::reader(&opened, kind, self.sync, &spec))? {
+                Readable::Yes(reader) => Ok((spec, reader)),
+                Readable::No(why) => Err(why),
+            },
         };
         let mut tally = Tally::default();
         match reader {
@@ -178,8 +165,12 @@ impl Look<'_> {
                 let own = spec.matching.values().all(|column| spec.primary_key.contains(column))
                     && spec.primary_key.iter().all(|key| spec.matching.values().any(|column| column == key));
                 tally.records = (!own && counted.is_some()).then(std::collections::HashSet::new);
-                let read = |operations: &[Operation]| runtime.block_on(reader.read(operations)).map_err(|e| failed(&e));
-                self.look(&spec, &*reader, &read, &mut tally)?;
+                let read = |operations: &[Operation]| runtime.block_on(reader.read(operations)).map_err(failed);
+                let most = (!reader.reads_all()).then_some(self.sample);
+                let mut taken = 0;
+                rows.each(&spec, most, reader.together(), &mut |asked| {
+                    self.ask(&spec, asked, &mut taken, &read, &mut tally)
+                })?;
                 there.requests = reader.requests();
             }
         }
@@ -229,6 +220,7 @@ impl Look<'_> {
         for (reason, explained) in [
             ("in_doubt", true),
             ("no_match", true),
+            ("unseen", true),
             ("missing", false),
             ("changed", false),
             ("several", false),
@@ -255,118 +247,26 @@ impl Look<'_> {
         reasons
     }
 
-    /// The mapping the snapshot was last sent with, or why its records cannot be looked for.
-    fn snapshot_mapping(&self) -> std::result::Result<MappingSpec, String> {
-        let Some(snapshot) = &self.view.snapshot else { return Err("nothing was acknowledged yet".into()) };
-        let meta = snapshot.meta();
-        if !meta.values {
-            return Err("the state keeps fingerprints, so that nobody knows by what to look for them".into());
-        }
-        if matches!(self.sync.sync.mode, Mode::Remove) {
-            return Err("its records were removed".into());
-        }
-        let current = self.view.entry.as_ref().and_then(|entry| meta.mappings.get(&entry.mapping));
-        current
-            .or_else(|| meta.mappings.values().next_back())
-            .cloned()
-            .ok_or_else(|| "the snapshot does not say how its rows were sent".into())
-    }
-
-    fn target(&self, spec: &MappingSpec) -> Target {
-        let field = |name: &String, write, on_null| TargetField {
-            name: name.clone(),
-            on_null,
-            write,
-            data_type: None,
-            meaning: Meaning::Itself,
-        };
-        Target {
-            sync: self.sync.name.clone(),
-            object: self.sync.sync.object.clone(),
-            mode: self.sync.sync.mode,
-            on_removed: self.sync.on_removed,
-            matching: spec.matching.keys().map(|name| field(name, Default::default(), Default::default())).collect(),
-            fields: spec.fields.iter().map(|(name, f)| field(name, f.write, f.on_null)).collect(),
-            options: self.sync.sync.options.clone(),
-            run_id: "verify".into(),
-            operations: 0,
-        }
-    }
-
-    /// Looks for the rows of the snapshot: a diff against an empty model lists them all with the records they were sent
-    /// as, in the order of their key hashes.
-    fn look(
-        &self,
-        spec: &MappingSpec,
-        reader: &dyn Reader,
-        read: &dyn Fn(&[Operation]) -> Result<Vec<Held>>,
-        tally: &mut Tally,
-    ) -> Result<()> {
-        let Some(snapshot) = &self.view.snapshot else { return Ok(()) };
-        let schema = snapshot.schema();
-        let own = schema.fields().iter().filter(|field| !field.name().starts_with('_') && !field.name().contains('@'));
-        let names: Vec<String> = own.map(|field| field.name().clone()).collect();
-        let started = "1970-01-01T00:00:00Z".to_owned();
-        let layout = Layout::new(schema, &names, &spec.primary_key).map_err(Error::from)?;
-        let mapping = Mapping::new(spec, &layout.schema, &started)
-            .map_err(|_| Error::failed("the mapping of its snapshot does not fit its columns"))?;
-        let scratch = tempfile::tempdir_in(self.scratch)
-            .map_err(|e| Error::failed(format!("cannot write to `{}`: {e}", self.scratch.display())))?;
-        let options = diff::Options {
-            memory: MEMORY,
-            threads: 1,
-            scratch: scratch.path().to_owned(),
-            retry: true,
-            full_refresh: false,
-            started_at: started,
-            queried: None,
-        };
-        let nothing: Vec<std::result::Result<RecordBatch, ArrowError>> = Vec::new();
-        let nobody: BatchStream = Box::new(RecordBatchIterator::new(nothing, Arc::clone(&layout.schema)));
-        let (doubt, held) = (self.view.doubt.as_ref(), diff::Held::new());
-        let all = reader.reads_all();
-        let mut waiting: Vec<(Hash, bool, Operation)> = Vec::new();
-        let mut taken = 0;
-        let mut sink = |batch: ChangeBatch| {
-            let keys = keys(&batch, &spec.primary_key)?;
-            for (change, key) in batch.changes.into_iter().zip(keys) {
-                if !all && taken >= self.sample {
-                    return Ok(());
-                }
-                if change.cause == Cause::Retry {
-                    // Its answer was lost: whether it is there, nobody knows.
-                    tally.note("in_doubt", key);
-                    continue;
-                }
-                let Before::Known(named) = &change.before else { continue };
-                let compare = taken < self.sample && self.sync.sync.mode != Mode::Insert;
-                taken += 1;
-                waiting.push((change.key_hash, compare, operation(taken as u64, key, spec, named)));
-                if waiting.len() >= BATCH {
-                    self.ask(spec, std::mem::take(&mut waiting), read, tally)?;
-                }
-            }
-            Ok(())
-        };
-        diff::diff(vec![nobody], &layout, &mapping, Some(snapshot), doubt, &held, self.key, &options, &mut sink)
-            .map_err(Error::from)?;
-        self.ask(spec, waiting, read, tally)
-    }
-
     fn ask(
         &self,
         spec: &MappingSpec,
-        asked: Vec<(Hash, bool, Operation)>,
+        asked: Vec<Asked>,
+        taken: &mut usize,
         read: &dyn Fn(&[Operation]) -> Result<Vec<Held>>,
         tally: &mut Tally,
     ) -> Result<()> {
+        let (lost, asked): (Vec<Asked>, Vec<Asked>) = asked.into_iter().partition(|asked| asked.in_doubt);
+        // Whether it is there, nobody knows.
+        lost.into_iter().for_each(|asked| tally.note("in_doubt", asked.operation.key));
         if asked.is_empty() {
             return Ok(());
         }
-        let operations: Vec<Operation> = asked.iter().map(|(_, _, operation)| operation.clone()).collect();
+        let operations: Vec<Operation> = asked.iter().map(|asked| asked.operation.clone()).collect();
         let open = self.project.models.get(&self.sync.model).map(|model| planning::open_fields(self.sync, model));
         let open = open.unwrap_or_default();
-        for ((hash, compare, operation), held) in asked.into_iter().zip(read(&operations)?) {
+        for (Asked { hash, operation, .. }, held) in asked.into_iter().zip(read(&operations)?) {
+            let compare = *taken < self.sample && self.sync.sync.mode != Mode::Insert;
+            *taken += 1;
             tally.looked_for += 1;
             let reason = self.view.held.get(&hash).map(|held| held.reason);
             match held {
@@ -379,6 +279,7 @@ impl Look<'_> {
                     tally.note("several", operation.key);
                 }
                 Held::Unreadable(_) => tally.note("unreadable", operation.key),
+                Held::Unseen => tally.note("unseen", operation.key),
                 Held::There(differs) => {
                     tally.found += 1;
                     tally.record(&operation);
@@ -430,22 +331,5 @@ impl Tally {
         if keys.len() < NAMED {
             keys.push(key);
         }
-    }
-}
-
-/// A row of the snapshot as what would be looked for.
-fn operation(ordinal: u64, key: String, spec: &MappingSpec, named: &[(String, Value)]) -> Operation {
-    let value = |name: &String| named.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-    Operation {
-        ordinal,
-        action: Action::Send,
-        added: false,
-        key,
-        dedupe_id: "".into(),
-        record: Record {
-            matching: spec.matching.keys().map(|name| value(name).unwrap_or(Value::Null)).collect(),
-            fields: spec.fields.keys().map(value).collect(),
-        },
-        in_doubt: false,
     }
 }

@@ -229,6 +229,13 @@ impl<'a> Checker<'a> {
         };
         let lookups: IndexMap<String, Lookup> =
             object.lookups.iter().map(|(name, l)| (name.clone(), self.lookup(l, &below("lookups", name)))).collect();
+        for (name, after) in object.lookups.iter().filter_map(|(name, lookup)| Some((name, lookup.after.as_ref()?))) {
+            let place = format!("{}/after", below("lookups", name));
+            self.named("lookup", after, object.lookups.keys().map(String::as_str), &place);
+            if object.lookups.get(after).is_some_and(|first| first.after.is_some()) {
+                self.fault(place, "only one look-up can come before another", None);
+            }
+        }
         let operations: IndexMap<String, Operation> = object
             .operations
             .iter()
@@ -253,8 +260,8 @@ impl<'a> Checker<'a> {
             read: object.read.as_ref().map(|read| {
                 let known = object.lookups.keys().map(String::as_str);
                 self.named("lookup", &read.find, known, &format!("{pointer}/read/find"));
-                let fields =
-                    self.expression(&read.fields, &names(&[GLOBAL, &["found"]]), &format!("{pointer}/read/fields"));
+                let known = names(&[GLOBAL, &["found"]]);
+                let fields = self.optional(read.fields.as_ref(), &known, &format!("{pointer}/read"), "fields");
                 Read { find: read.find.clone(), fields }
             }),
             count: object.count.as_ref().map(|count| self.asked(count, GLOBAL, &format!("{pointer}/count"))),
@@ -289,6 +296,11 @@ impl<'a> Checker<'a> {
             for (word, lookup) in [("find", &step.find), ("absent", &step.absent)] {
                 if let Some(lookup) = lookup {
                     self.named("lookup", lookup, object.lookups.keys().map(String::as_str), &place(word));
+                    if object.lookups.get(lookup).is_some_and(|lookup| lookup.whole) {
+                        let help = "use a look-up that asks for single records";
+                        let message = "a `whole` look-up is read once, and would not know what was sent since";
+                        self.fault(place(word), message, Some(help.into()));
+                    }
                 }
             }
         }
@@ -389,18 +401,22 @@ impl<'a> Checker<'a> {
     }
 
     fn lookup(&mut self, lookup: &operation::Lookup, pointer: &str) -> Lookup {
-        let single = most(&lookup.batch) == 1;
+        let single = most(&lookup.batch) == 1 && !lookup.whole;
         let record = names(&[GLOBAL, RECORD]);
-        let known = names(&[GLOBAL, &["records", "count"], if single { RECORD } else { &[] }]);
+        let some: &[&str] = if lookup.whole { &[] } else { &["records", "count"] };
+        let known = names(&[GLOBAL, some, if single { RECORD } else { &[] }]);
         let item = names(&[GLOBAL, ANSWER, &["item"]]);
         let request = self.request(&lookup.request, &known, &format!("{pointer}/request"));
         if !single && (lookup.at.is_none() || lookup.is.is_none()) {
             self.fault(pointer, "with several records a request, `at` and `is` must say which is which", None);
         }
-        if !single && !request.mentions("records") {
+        if !single && !lookup.whole && !request.mentions("records") {
             self.fault(format!("{pointer}/request"), "the records are nowhere in the request", None);
         }
         Lookup {
+            after: lookup.after.clone(),
+            whole: lookup.whole,
+            complete: self.optional(lookup.complete.as_ref(), &names(&[GLOBAL, ANSWER]), pointer, "complete"),
             request,
             record: lookup.record.as_ref().map(|json| self.node(json, &record, &format!("{pointer}/record"))),
             most: most(&lookup.batch),

@@ -70,7 +70,7 @@ pub(super) struct Object {
 #[derive(Debug)]
 pub(super) struct Read {
     pub find: String,
-    pub fields: Expression,
+    pub fields: Option<Expression>,
 }
 
 /// An operation, parsed.
@@ -113,6 +113,9 @@ pub(super) struct List {
 
 #[derive(Debug)]
 pub(super) struct Lookup {
+    pub after: Option<String>,
+    pub whole: bool,
+    pub complete: Option<Expression>,
     pub request: Request,
     pub record: Option<Node>,
     pub most: usize,
@@ -326,6 +329,7 @@ fn any_object(requests: &Requests, faults: &mut Vec<Fault>) -> words::Object {
         modes,
         count: None,
         read: None,
+        unreadable: None,
     }
 }
 

@@ -17,7 +17,7 @@ use super::settings;
 use super::template::Layer;
 use super::writer::HttpWriter;
 use crate::destinations::{
-    Capabilities, Class, Cost, Destination, Discovered, Health, Load, Options, Reader, SendError, Target, Writer,
+    Capabilities, Class, Cost, Destination, Discovered, Health, Load, Options, Readable, SendError, Target, Writer,
 };
 use crate::diagnostic::{Error, Result, closest};
 use crate::http::{Client, Logged, Settings, Transport, WireLog};
@@ -64,6 +64,10 @@ fn client(
         Some(log) => Arc::new(Logged::new(client, Arc::clone(log), redactor.clone())),
         None => Arc::new(client),
     })
+}
+
+fn told(error: Error) -> SendError {
+    SendError::Fatal { message: error.to_string(), help: error.help().map(Into::into) }
 }
 
 /// A connector and a connection.
@@ -139,7 +143,6 @@ impl Http {
 
     /// The same; `make`: a container that is not there is made.
     async fn open_as(&self, target: &Target, make: bool) -> Result<HttpWriter, SendError> {
-        let told = |error: Error| SendError::Fatal { message: error.to_string(), help: error.help().map(Into::into) };
         let object = self.object(&target.object).map_err(told)?;
         let options = self.options(&target.object, &target.options).map_err(told)?;
         let mut steps = self.steps(object, &target.object, target.mode).map_err(told)?.clone();
@@ -207,7 +210,6 @@ impl Http {
     }
 
     fn asking(&self, object: &str, options: &Options) -> Result<(&Object, Layer<'static>), SendError> {
-        let told = |error: Error| SendError::Fatal { message: error.to_string(), help: error.help().map(Into::into) };
         let options = self.options(object, options).map_err(told)?;
         Ok((self.object(object).map_err(told)?, self.globals(options)))
     }
@@ -281,11 +283,13 @@ impl Destination for Http {
         Http::count(self, object, options).await
     }
 
-    async fn reader(&self, target: &Target) -> Result<Option<Box<dyn Reader>>, SendError> {
-        if self.compiled().object(&target.object).is_none_or(|object| object.read.is_none()) {
-            return Ok(None);
+    async fn reader(&self, target: &Target) -> Result<Readable, SendError> {
+        let object = self.object(&target.object).map_err(told)?;
+        if object.read.is_some() {
+            return Ok(Readable::Yes(Box::new(HttpReader::new(self.open_as(target, false).await?, target))));
         }
-        Ok(Some(Box::new(HttpReader::new(self.open_as(target, false).await?, target))))
+        let usual = || "the connector does not say how these records are read back".to_owned();
+        Ok(Readable::No(object.words.unreadable.clone().unwrap_or_else(usual)))
     }
 
     async fn examine(&self) -> Result<Health, SendError> {

@@ -82,13 +82,13 @@ fn entries(value: &Value) -> Result<impl Iterator<Item = (Value, Value)>, Error>
     Ok(list.into_iter())
 }
 
-/// Seconds or milliseconds since 1970 of an ISO 8601 text; numbers are taken for what they should be.
+/// Seconds or milliseconds since 1970 of a moment as text, in ISO 8601 or as APIs spell it; numbers are taken for what they should be.
 fn epoch(value: &Value, unit: fn(jiff::Timestamp) -> i64) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::Undefined | ValueKind::None | ValueKind::Number => Ok(value.clone()),
         _ => {
             let text = value.as_str().unwrap_or_default();
-            let moment = text.parse::<jiff::Timestamp>().ok().or_else(|| {
+            let moment = super::read::moment(text).or_else(|| {
                 let civil = text.parse::<jiff::civil::DateTime>().ok()?;
                 civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
             });

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::account::fatal;
+use super::compile::Object;
 use super::lookup::Found;
 use super::template::Layer;
 use super::writer::HttpWriter;
@@ -17,18 +18,30 @@ pub(super) struct HttpReader {
     pub writer: HttpWriter,
     /// Names of the fields, and whether each is compared.
     pub fields: Vec<(String, bool)>,
+    /// True when all records are asked for at once.
+    pub whole: bool,
 }
 
 impl HttpReader {
     pub(super) fn new(writer: HttpWriter, target: &Target) -> Self {
         // What is only written with new records may be anything now.
         let fields = target.fields.iter().map(|field| (field.name.clone(), field.write != Write::IfAdded));
-        Self { writer, fields: fields.collect() }
+        let read = |object: &Object| Some(object.lookups.get(&object.read.as_ref()?.find)?.whole);
+        let whole = writer.words().ok().and_then(read).unwrap_or_default();
+        Self { fields: fields.collect(), writer, whole }
     }
 }
 
 #[async_trait]
 impl Reader for HttpReader {
+    fn reads_all(&self) -> bool {
+        self.whole
+    }
+
+    fn together(&self) -> usize {
+        if self.whole { 100_000 } else { 1000 }
+    }
+
     fn requests(&self) -> u64 {
         self.writer.counter.get()
     }
@@ -45,9 +58,11 @@ impl Reader for HttpReader {
             Found::Nothing => Held::Absent,
             Found::Several => Held::Several,
             Found::Refused { code, message } => Held::Unreadable(format!("{code}: {message}")),
+            Found::Unseen => Held::Unseen,
             Found::One(found) => {
+                let Some(fields) = &read.fields else { return Held::There(Vec::new()) };
                 let scope = Layer::over(Some(&self.writer.globals)).with("found", &found);
-                let there = read.fields.json(&scope).map(std::borrow::Cow::into_owned).unwrap_or_default();
+                let there = fields.json(&scope).map(std::borrow::Cow::into_owned).unwrap_or_default();
                 let sent = self.fields.iter().zip(&operation.record.fields);
                 let compared =
                     sent.filter_map(|((name, compared), value)| Some((name, value.as_ref()?)).filter(|_| *compared));
@@ -100,9 +115,9 @@ fn spelt(value: &Json) -> String {
 }
 
 /// A point in time, in the spellings APIs answer with.
-fn moment(text: &str) -> Option<Timestamp> {
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
     // Most texts are none, and are told apart at once.
-    if text.len() < 10 || !text.as_bytes()[..4].iter().all(u8::is_ascii_digit) {
+    if text.len() < 10 || !text.bytes().take(4).all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let spelt = |format: &str| jiff::fmt::strtime::parse(format, text).ok()?.to_timestamp().ok();

@@ -27,6 +27,7 @@ pub(super) fn settle_found(found: Vec<Found>, must_be: bool, operations: &[Opera
         let rejected = |code: &str, message: String| Some(Outcome::Rejected { code: code.into(), message });
         let outcome = match found {
             Found::Refused { code, message } => rejected(&code, message),
+            Found::Unseen => rejected("unseen", "the destination does not show whether it holds the record".into()),
             Found::Nothing if must_be && operation.action == Action::Send => Some(Outcome::NoMatch),
             // What is not there needs no removal.
             Found::Nothing if must_be => Some(Outcome::Succeeded),

@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use super::account::{Account, Counter, fatal};
 use super::compile::{self, Object};
 use super::expression::Scope;
-use super::lookup::{Found, there};
+use super::lookup::{Found, Whole, there};
 use super::outcome::{Each, Reader, Subject, name_hash, warnings, whole};
 use super::record::{Layout, RecordScope};
 use super::request::{Made, Records};
@@ -51,6 +51,8 @@ pub(super) struct HttpWriter {
     pub container: u64,
     /// What look-ups found for batches that could not go yet.
     pub found: Mutex<HashMap<(u64, String), Found>>,
+    /// What look-ups found that ask for all there are.
+    pub whole: tokio::sync::Mutex<HashMap<String, Arc<Whole>>>,
     warned: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -96,6 +98,7 @@ impl HttpWriter {
             matched,
             container,
             found: Mutex::default(),
+            whole: tokio::sync::Mutex::default(),
             warned: Mutex::default(),
         }
     }

@@ -5,6 +5,7 @@
 //! v10 (dbt 1.6) on; keys that are not used here are skipped, so that a newer version is read as long as it keeps these.
 //! Nothing is compiled or run, and no SQL is taken from it: `relation_name` is how dbt's adapter itself writes the table.
 
+mod declared;
 mod find;
 mod lineage;
 mod types;
@@ -15,6 +16,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use declared::{Declared, Promise};
 pub use find::Fault;
 pub use types::data_type;
 
@@ -35,6 +37,8 @@ pub struct Manifest {
     nodes: BTreeMap<String, Node>,
     disabled: BTreeMap<String, Node>,
     macros: BTreeMap<String, Macro>,
+    /// The tests of single nodes.
+    tests: Vec<declared::Attached>,
 }
 
 /// A model, seed, snapshot or source table; also what has no rows.
@@ -126,8 +130,11 @@ impl Manifest {
         }
         let mut json = serde_json::Deserializer::from_slice(bytes);
         let raw: Raw = serde_path_to_error::deserialize(&mut json).map_err(|e| Unreadable::Not(e.to_string()))?;
-        let mut nodes = BTreeMap::new();
+        let (mut nodes, mut tests) = (BTreeMap::new(), Vec::new());
         for (id, node) in raw.nodes.into_iter().chain(raw.sources) {
+            if node.resource_type == "test" {
+                tests.extend(node.attached());
+            }
             nodes.insert(id.clone(), node.node(id));
         }
         let disabled = raw.disabled.unwrap_or_default().into_iter();
@@ -145,6 +152,7 @@ impl Manifest {
             nodes,
             disabled: disabled.collect(),
             macros: macros.collect(),
+            tests,
         })
     }
 }
@@ -206,6 +214,10 @@ struct RawNode {
     primary_key: Option<Vec<String>>,
     version: Option<Value>,
     latest_version: Option<Value>,
+    // What only tests have; others may have anything of these names.
+    attached_node: Option<Value>,
+    column_name: Option<Value>,
+    test_metadata: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -217,10 +229,14 @@ struct RawColumn {
     config: Option<Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct RawConfig {
     materialized: Option<String>,
     contract: Option<RawContract>,
+    severity: Option<Value>,
+    #[serde(rename = "where")]
+    filter: Option<Value>,
+    error_if: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -248,8 +264,24 @@ struct RawMacro {
 }
 
 impl RawNode {
+    /// The test, where it is one of a single node.
+    fn attached(&self) -> Option<declared::Attached> {
+        let text = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
+        let config = self.config.as_ref();
+        Some(declared::Attached {
+            node: text(&self.attached_node)?,
+            name: self.name.clone(),
+            column: text(&self.column_name),
+            metadata: self.test_metadata.clone().unwrap_or_default(),
+            severity: config.and_then(|config| text(&config.severity)),
+            filter: config.and_then(|config| text(&config.filter)),
+            error_if: config.and_then(|config| text(&config.error_if)),
+            upstream: self.depends_on.as_ref().and_then(|on| on.nodes.clone()).unwrap_or_default(),
+        })
+    }
+
     fn node(self, unique_id: String) -> Node {
-        let config = self.config.unwrap_or(RawConfig { materialized: None, contract: None });
+        let config = self.config.unwrap_or_default();
         let contracts = [self.contract, config.contract];
         let depends_on = self.depends_on.unwrap_or_default();
         let version = self.version.as_ref().and_then(version);

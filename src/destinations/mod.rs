@@ -374,13 +374,13 @@ pub trait Destination: Send + Sync {
         Ok(None)
     }
 
-    /// What reads records of an object back; `None` where that cannot be done. Changes nothing there.
+    /// What reads records of an object back. Changes nothing there.
     ///
     /// # Errors
     /// The destination does not answer, or refuses, or the object is not there.
-    async fn reader(&self, target: &Target) -> Result<Option<Box<dyn Reader>>, SendError> {
+    async fn reader(&self, target: &Target) -> Result<Readable, SendError> {
         let _ = target;
-        Ok(None)
+        Ok(Readable::No("the destination cannot read these records back".into()))
     }
 
     /// Connects and says how it is. Changes nothing there.
@@ -395,6 +395,14 @@ pub trait Destination: Send + Sync {
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError>;
 }
 
+/// What reads records back, or why nothing can.
+pub enum Readable {
+    /// This does.
+    Yes(Box<dyn Reader>),
+    /// Nothing can; the reason, as part of a sentence.
+    No(String),
+}
+
 /// What a destination holds for one record.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Held {
@@ -406,6 +414,8 @@ pub enum Held {
     There(Vec<There>),
     /// The destination would not say, in its words.
     Unreadable(String),
+    /// It is not among the records the destination shows, which are not all there are.
+    Unseen,
 }
 
 /// A field that is not as it was sent.
@@ -423,6 +433,11 @@ pub trait Reader: Send + Sync {
     /// True where reading back every record costs little.
     fn reads_all(&self) -> bool {
         false
+    }
+
+    /// Records that are best looked for together, at least 1.
+    fn together(&self) -> usize {
+        1000
     }
 
     /// What there is for these records, by their identifiers, in their order. Fields that are left out of a record, or are

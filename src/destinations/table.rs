@@ -68,8 +68,13 @@ impl Column {
 
 /// The typed form of the manifest's `options`.
 pub(super) fn options<T: DeserializeOwned>(target: &Target, known: &str) -> Result<T, SendError> {
-    serde_json::from_value(serde_json::Value::Object(target.options.clone())).map_err(|e| SendError::Fatal {
-        message: format!("the `options` of object `{}` cannot be used: {e}", target.object),
+    typed(&target.object, &target.options, known)
+}
+
+/// The same, of an object by its name.
+pub(super) fn typed<T: DeserializeOwned>(object: &str, options: &super::Options, known: &str) -> Result<T, SendError> {
+    serde_json::from_value(serde_json::Value::Object(options.clone())).map_err(|e| SendError::Fatal {
+        message: format!("the `options` of object `{object}` cannot be used: {e}"),
         help: Some(format!("known options: {known}")),
     })
 }

@@ -14,6 +14,7 @@
 
 mod cells;
 mod doubt;
+mod drift;
 mod error;
 mod fingerprints;
 mod hash;
@@ -42,11 +43,13 @@ mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use crate::mapping::Record;
+pub use drift::Drift;
 pub use error::DiffError;
 pub use invalid::NAMED;
 pub use layout::{Layout, logical_type, stored_type};
@@ -70,7 +73,7 @@ impl std::fmt::Debug for HashKey {
 /// What a row is against what was last acknowledged. Unchanged and invalid rows are only counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RowState {
-    /// Not acknowledged before.
+    /// Not acknowledged before, or found to be gone.
     Added,
     /// Acknowledged with other values.
     Changed,
@@ -89,6 +92,8 @@ pub enum Cause {
     FirstRun,
     /// Sent again: an answer was lost, `--retry`, `--full-refresh`.
     Retry,
+    /// Somebody else has deleted or changed the record at the destination (`--refresh`).
+    Drift,
 }
 
 /// What was last acknowledged for a row.
@@ -173,6 +178,9 @@ pub struct Options {
     /// Where the different keys of the model are written: the first eight bytes of each key hash, ascending; nowhere if
     /// nobody counts them.
     pub queried: Option<PathBuf>,
+    /// What the destination was found to hold (`--refresh`): rows whose record is gone are added, cause `drift`, and those
+    /// whose record is another one changed.
+    pub drift: Option<Arc<Drift>>,
 }
 
 /// Rows counted by the diff.

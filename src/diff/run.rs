@@ -60,6 +60,7 @@ pub fn diff(
         threads,
         scratch: &options.scratch,
         queried: options.queried.as_deref(),
+        drift: options.drift.as_deref(),
     };
     let mut scanned = scan.run(model)?;
     // The types of an empty model are a guess: only rows can show that a key has another type.

@@ -9,6 +9,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take;
 
 use super::doubt::Doubt;
+use super::drift::Drift;
 use super::hash::{Folded, Hasher};
 use super::index::{ABSENT, ENTRY_BYTES, Index, Mark};
 use super::invalid::{Place, Tally};
@@ -54,6 +55,8 @@ pub(super) struct Scan<'a> {
     pub scratch: &'a Path,
     /// Where the different keys are written.
     pub queried: Option<&'a Path>,
+    /// Rows whose record is another one than the snapshot says are candidates.
+    pub drift: Option<&'a Drift>,
 }
 
 /// What reading a model gives.
@@ -258,7 +261,7 @@ impl Scan<'_> {
         let mut fates: Vec<(u32, Fate<'_>, Option<&Sent>)> = Vec::new();
         // Nearly always all rows were sent with the mapping in force: those with the same hash are then the same.
         let current = |number| !self.everything && self.sents.get(number).is_some_and(|sent| sent.same);
-        let plain = index.filter(|index| index.only_number().is_some_and(current));
+        let plain = index.filter(|index| self.drift.is_none() && index.only_number().is_some_and(current));
         for row in 0..hashed.keys.len() {
             // Block by block: what was looked up is still in the cache when it is marked.
             if row % LOOKED_UP == 0 {
@@ -293,6 +296,7 @@ impl Scan<'_> {
                     };
                     let (_, fate, sent) = &fates[known];
                     let unchanged = same
+                        && !self.drift.is_some_and(|drift| drift.has(key))
                         && match fate {
                             Fate::Unchanged => sent.is_some_and(|sent| sent.same) || !self.held.contains_key(&key),
                             Fate::Compare(bound) => !self.held.contains_key(&key) && bound.same(row),

@@ -218,20 +218,24 @@ impl Settle<'_> {
         {
             return Verdict::Held(reason);
         }
-        let record = match bounds.now.record(row.row, !row.there) {
+        let drift = self.options.drift.as_deref();
+        let gone = drift.is_some_and(|drift| drift.is_gone(row.key));
+        let there = row.there && !gone;
+        let record = match bounds.now.record(row.row, !there) {
             Ok(record) => record,
             Err(fault) => {
                 invalid.unmappable(fault, bounds.now.key_text(row.row));
                 return Verdict::Nothing;
             }
         };
-        let state = if row.there { RowState::Changed } else { RowState::Added };
+        let state = if there { RowState::Changed } else { RowState::Added };
         if doubted {
             return Verdict::Emit(state, Cause::Retry, Before::Unknown, record);
         }
         let retry = |cause| if held.is_some() { Cause::Retry } else { cause };
-        if !row.there {
+        if !there {
             let cause = match self.snapshot {
+                _ if row.there => Cause::Drift,
                 _ if other_mapping => Cause::Configuration,
                 None => Cause::FirstRun,
                 Some(_) => Cause::Data,
@@ -239,6 +243,12 @@ impl Settle<'_> {
             return Verdict::Emit(state, retry(cause), Before::Nothing, record);
         }
         let (before, cause) = self.compare(row, bounds, &record);
+        let fields = &self.mapping.spec().fields;
+        let drifted = drift.and_then(|drift| drift.over(row.key, &before, |name| fields.contains_key(name)));
+        let (before, cause) = match drifted {
+            Some(there) => (there, cause.or(Some(Cause::Drift))),
+            None => (before, cause),
+        };
         match cause {
             Some(cause) => Verdict::Emit(state, retry(cause), before, record),
             None if self.options.full_refresh => Verdict::Emit(state, Cause::Retry, before, record),
@@ -262,7 +272,7 @@ impl Settle<'_> {
         }
         if sent.same && row.same {
             // The same row and the same mapping: the old record is the new one.
-            return (self.known(true, || by_name(record, self.mapping)), None);
+            return (self.known(row, true, || by_name(record, self.mapping)), None);
         }
         // With the same hash, the new row is the old one.
         let (old, at) = match &then.new {
@@ -289,12 +299,13 @@ impl Settle<'_> {
                 },
             }
         };
-        (self.known(cause.is_none(), || into_named(old, mapping)), cause)
+        (self.known(row, cause.is_none(), || into_named(old, mapping)), cause)
     }
 
     /// A record as last acknowledged; by name only where someone will look at it.
-    fn known(&self, unchanged: bool, named: impl FnOnce() -> Named) -> Before {
-        if unchanged && !self.options.full_refresh {
+    fn known(&self, row: &Row, unchanged: bool, named: impl FnOnce() -> Named) -> Before {
+        let drifted = || self.options.drift.as_ref().is_some_and(|drift| drift.has(row.key));
+        if unchanged && !self.options.full_refresh && !drifted() {
             return Before::Unknown;
         }
         Before::Known(named())

@@ -1,6 +1,7 @@
 //! A small world to try the diff in: models, mappings and a state that takes what was acknowledged.
 
 mod cases;
+mod drift;
 mod encodings;
 mod keeping;
 mod laws;
@@ -114,6 +115,7 @@ impl World {
             full_refresh: false,
             started_at: "2026-01-01T00:00:00Z".into(),
             queried: None,
+            drift: None,
         };
         World { dir, snapshot: None, doubt: None, held: Held::new(), options, values: true, files: 0 }
     }

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::model_test::{ColumnTest, ModelTest};
+use super::source::DbtTests;
 
 /// A model: rows to sync and their primary key. Exactly one of `sql`, `sql_file`, `table`, `dbt`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -26,6 +27,8 @@ pub struct Model {
     /// `SOURCE.TABLE` or a unique id.
     #[schemars(length(min = 1))]
     pub dbt: Option<String>,
+    /// Whether the tests dbt declares of it are run before a plan; what the source's `dbt.tests` says when absent.
+    pub dbt_tests: Option<DbtTests>,
     /// The column or columns that identify a row; never null, never twice.
     #[schemars(length(min = 1))]
     pub primary_key: Vec<String>,

@@ -77,4 +77,21 @@ pub struct Dbt {
     /// Path of the manifest that what is in production was built with: what `plan --against` compares with where
     /// `manifest` is not in git.
     pub base: Option<String>,
+    /// Whether the tests dbt declares of a model (`not_null`, `unique`, `accepted_values`, `relationships`) are run
+    /// before a plan, beside those of the model's manifest. A model can say otherwise.
+    #[serde(default)]
+    pub tests: DbtTests,
+}
+
+/// What is done with the tests dbt declares of a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DbtTests {
+    /// Nothing: dbt runs them itself, when it builds.
+    #[default]
+    Off,
+    /// They are run, and the plan warns where one fails.
+    Warn,
+    /// They are run, and are as grave as dbt says (`severity`).
+    Declared,
 }

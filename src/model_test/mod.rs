@@ -17,7 +17,7 @@ mod words;
 
 use std::path::Path;
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{FieldRef, Schema, SchemaRef};
 use serde_json::Value;
 
 use crate::diagnostic::Error;
@@ -42,6 +42,33 @@ pub struct Test {
     pub check: Check,
     /// JSON pointer of the test within the model's manifest.
     pub pointer: String,
+}
+
+impl Test {
+    /// The test with its columns as the model, and the other one, spell them: who declares a test elsewhere knows the
+    /// columns, but not whether the warehouse has them in upper or lower case.
+    pub fn spelt(&self, own: &Schema, other: Option<&Schema>) -> Self {
+        let spelt = |name: &mut String, schema: &Schema| {
+            let same = |field: &&FieldRef| field.name().to_lowercase() == name.to_lowercase();
+            if schema.column_with_name(name).is_none()
+                && let Some(field) = schema.fields().iter().find(same)
+            {
+                *name = field.name().clone();
+            }
+        };
+        let mut test = self.clone();
+        match &mut test.check {
+            Check::NotNull(column) | Check::Accepted { column, .. } => spelt(column, own),
+            Check::Unique(columns) => columns.iter_mut().for_each(|column| spelt(column, own)),
+            Check::Related { column, to, .. } => {
+                spelt(column, own);
+                other.into_iter().for_each(|other| spelt(to, other));
+            }
+            Check::Fresh { column, .. } => spelt(column, own),
+            Check::RowCount { .. } | Check::NoRows(_) => {}
+        }
+        test
+    }
 }
 
 /// What must hold.

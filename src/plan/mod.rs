@@ -11,6 +11,7 @@ pub mod guards;
 pub mod identities;
 pub mod model_tests;
 pub mod operations;
+pub mod refresh;
 mod samples;
 
 use indexmap::IndexMap;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::diff::{HeldCounts, Invalid};
 pub use model_tests::{TestResult, TestSample};
+pub use refresh::{Drifted, DriftedField, Refresh};
 
 /// The plan, as `--format json` prints it. Readers ignore keys they do not know.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -141,6 +143,9 @@ pub struct SyncPlan {
     /// The tests of the model and what came of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tests: Vec<TestResult>,
+    /// What the destination was found to hold; absent without `--refresh`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<Refresh>,
     /// What applying costs.
     pub estimate: Estimate,
     /// When it runs by itself; absent when it is run by hand alone.
@@ -212,6 +217,9 @@ pub struct Causes {
     pub first_run: u64,
     /// Sent again on `--retry` or `--full-refresh`.
     pub retry: u64,
+    /// The record at the destination is not as it was acknowledged (`--refresh`): gone or changed by somebody else.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub drift: u64,
 }
 
 /// One change, field by field.

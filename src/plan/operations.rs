@@ -385,11 +385,13 @@ fn cause_word(cause: Cause) -> &'static str {
         Cause::Configuration => "configuration",
         Cause::FirstRun => "first_run",
         Cause::Retry => "retry",
+        Cause::Drift => "drift",
     }
 }
 
 fn read_cause(word: &str) -> Result<Cause, String> {
-    named([Cause::Data, Cause::Configuration, Cause::FirstRun, Cause::Retry], cause_word, "cause", word)
+    let all = [Cause::Data, Cause::Configuration, Cause::FirstRun, Cause::Retry, Cause::Drift];
+    named(all, cause_word, "cause", word)
 }
 
 fn action_word(action: Action) -> &'static str {

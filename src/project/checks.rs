@@ -14,6 +14,13 @@ use crate::schedule;
 pub(super) fn model(file: &File, out: &mut Vec<Diagnostic>) {
     repeated(file, "/primary_key", "the key column", out);
     repeated(file, "/table/columns", "the column", out);
+    if file.text("/dbt_tests").is_some() && file.text("/dbt").is_none() {
+        let message = "`dbt_tests` is for models by `dbt`, and this one is none";
+        out.push(
+            Diagnostic::error("dbt-unused", message, file.key_place("/dbt_tests"))
+                .with_help("write the tests under `columns` and `tests` of this model"),
+        );
+    }
     let columns = file.value.pointer("/table/columns").and_then(Value::as_array);
     let keys = file.value.pointer("/primary_key").and_then(Value::as_array);
     if let (Some(columns), Some(keys)) = (columns, keys) {

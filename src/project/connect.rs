@@ -322,7 +322,6 @@ impl<'a> Live<'a> {
     }
 
     fn fault(&mut self, place: Place, message: &str) {
-        let (line, column) = place.line_column();
-        self.faults.push(format!("{}:{line}:{column}: {message}", place.source.path.display()));
+        self.faults.push(format!("{place}: {message}"));
     }
 }

@@ -14,7 +14,7 @@ use super::links::Files;
 use super::resolve::swapped;
 use super::tree::{self, Directory, Tree};
 use super::{Project, ResolvedSync};
-use crate::dbt::{self, MAX_BYTES, Manifest, Node, OLDEST, Unreadable};
+use crate::dbt::{self, Declared, MAX_BYTES, Manifest, Node, OLDEST, Unreadable};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Kind;
 use crate::manifest::model::Column;
@@ -39,6 +39,8 @@ pub struct DbtModel {
     pub lineage: BTreeMap<String, String>,
     /// All its columns, where dbt enforces them; `None` where there may be others.
     pub contract: Option<IndexMap<String, DataType>>,
+    /// The tests dbt declares of it.
+    pub tests: Vec<Declared>,
     /// The columns that are described.
     columns: IndexMap<String, dbt::Column>,
 }
@@ -146,6 +148,7 @@ impl<'a> Manifests<'a> {
             relation: node.relation.clone().unwrap_or_default(),
             lineage,
             contract: node.exact.then(|| contract(node, &manifest.adapter)),
+            tests: manifest.declared(node),
             columns: node.columns.clone(),
         };
         Some((query, stable, known))

@@ -5,6 +5,7 @@ mod checks;
 mod connect;
 mod connectors;
 mod dbt;
+mod dbt_tests;
 mod digest;
 mod environment;
 mod fields;

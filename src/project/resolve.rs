@@ -20,13 +20,13 @@ use super::spoken::{self, Spoken};
 use super::tree::Tree;
 use super::{
     Loaded, Project, ResolvedDestination, ResolvedModel, ResolvedSource, ResolvedSync, ResolvedTest, checks, connect,
-    digest, model_tests, parameters, surface, sync_tests,
+    dbt_tests, digest, model_tests, parameters, surface, sync_tests,
 };
 use crate::destinations::DestinationKind;
 use crate::diagnostic::{self, Diagnostic};
 use crate::manifest::destination::Destination;
 use crate::manifest::model::Model;
-use crate::manifest::source::Source;
+use crate::manifest::source::{DbtTests, Source};
 use crate::manifest::sync::{Guards, Mode, OnRemoved, Origin, Sync};
 use crate::manifest::test::Test;
 use crate::manifest::{self, Kind, schema};
@@ -98,6 +98,12 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         return None;
     }
     let (environment, scope, typed) = (environment?, scope?, typed?);
+    let asked = |model: &Model| {
+        let name = swapped(Some(&environment), Kind::Source, &model.source);
+        let source = sources.iter().flatten().find(|source| source.name == name).and_then(|source| source.dbt.as_ref());
+        (model.name.clone(), model.dbt_tests.or(source.map(|dbt| dbt.tests)).unwrap_or_default())
+    };
+    let asked: BTreeMap<String, DbtTests> = models.iter().flatten().map(asked).collect();
     let offers = Offers { files: &files, spoken: &spoken, environment: Some(&environment) };
     let linker = Linker {
         files: &files,
@@ -109,16 +115,16 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     };
     let resolved_syncs = linker.syncs(syncs);
     let settings = files.project.document.clone();
-    let usage_place = files.project.place("/usage/monthly_queried_records/limit").map(|place| {
-        let (line, column) = place.line_column();
-        format!("{}:{line}:{column}", place.source.path.display())
-    });
+    let usage_place = files.project.place("/usage/monthly_queried_records/limit").map(|place| place.to_string());
+    let mut resolved_models = linker.models(models);
+    let asked = |model: &ResolvedModel| asked.get(&model.name).copied().unwrap_or_default();
+    dbt_tests::take_over(&mut resolved_models, asked, &files.models, out);
     let project = Project {
         digest: linker.project_digest(&typed),
         files: linker.file_digests(&typed),
         root: root.canonicalize().unwrap_or_else(|_| root.to_owned()),
         syncs: resolved_syncs,
-        models: linker.models(models),
+        models: resolved_models,
         tests: linker
             .collect(&files.tests, tests, |test, document| (test.name.clone(), ResolvedTest { test, document })),
         sources: linker.sources(sources),

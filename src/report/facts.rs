@@ -2,7 +2,9 @@
 
 use super::escape::{value_text, visible};
 use super::numbers::{count, duration, group};
-use crate::plan::{Counts, Notice, Plan, Sample, Scheduled, SyncPlan, TestResult, TestSample, model_tests};
+use crate::plan::{
+    Counts, Drifted, DriftedField, Notice, Plan, Sample, Scheduled, SyncPlan, TestResult, TestSample, model_tests,
+};
 
 /// The five row states with their symbols. A symbol never stands without its word.
 pub(super) const STATES: [(&str, char); 5] =
@@ -32,6 +34,7 @@ pub(super) fn by_state(counts: &Counts) -> [(&'static str, u64); 5] {
 /// True when there is nothing to say of a sync but its name.
 pub(super) fn is_quiet(sync: &SyncPlan) -> bool {
     changes(&sync.counts) + sync.counts.invalid + held(sync) == 0
+        && sync.refresh.is_none()
         && sync.guards.iter().all(|g| g.ok)
         && sync.tests.iter().all(|t| t.ok)
 }
@@ -171,8 +174,9 @@ pub(super) fn cause_words(sync: &SyncPlan) -> Vec<String> {
         ("configuration", c.configuration),
         ("first run", c.first_run),
         ("sent again", c.retry),
+        ("changed at the destination", c.drift),
     ]);
-    let mut words = if words.len() > 1 || c.configuration > 0 || c.retry > 0 { words } else { Vec::new() };
+    let mut words = if words.len() > 1 || c.configuration + c.retry + c.drift > 0 { words } else { Vec::new() };
     if sync.without_change > 0 {
         words.push(format!(
             "{} no longer",
@@ -207,6 +211,54 @@ pub(super) fn estimate_words(sync: &SyncPlan) -> Vec<String> {
         words.push(count(e.queried_records, "queried record", "queried records"));
     }
     words
+}
+
+/// What the destination was found to hold; nothing where nobody looked.
+pub(super) fn refresh_words(sync: &SyncPlan) -> Vec<String> {
+    let Some(r) = &sync.refresh else { return Vec::new() };
+    let mut words = Vec::new();
+    if r.looked_for > 0 {
+        words.push(format!("{} looked for", count(r.looked_for, "record", "records")));
+        words.extend(present([
+            ("as acknowledged", r.same),
+            ("gone", r.missing),
+            ("changed", r.changed),
+            ("there more than once", r.several),
+            ("not to be read", r.unreadable),
+        ]));
+    }
+    if r.new.looked_for > 0 {
+        words.push(format!("{} looked for", count(r.new.looked_for, "new one", "new ones")));
+        words.push(format!("{} of them there already", group(r.new.found)));
+    }
+    words
+}
+
+/// Records that are not as they were acknowledged, each in words.
+pub(super) fn drift_rows(sync: &SyncPlan) -> Vec<String> {
+    let Some(refresh) = &sync.refresh else { return Vec::new() };
+    let row = |drifted: &Drifted| {
+        let key = visible(&drifted.key);
+        if drifted.fields.is_empty() {
+            let word = match drifted.found.as_str() {
+                "missing" => "gone",
+                "several" => "there more than once",
+                "unreadable" => "not to be read",
+                other => other,
+            };
+            return format!("{key}: {word}");
+        }
+        let field = |field: &DriftedField| {
+            let (acknowledged, there) = (value_text(&field.acknowledged), value_text(&field.there));
+            format!("{} was {acknowledged}, is {there}", visible(&field.name))
+        };
+        format!("{key}: {}", drifted.fields.iter().map(field).collect::<Vec<_>>().join(", "))
+    };
+    let mut rows: Vec<String> = refresh.drift.iter().map(row).collect();
+    if refresh.drifted() > rows.len() as u64 {
+        rows.push("…".into());
+    }
+    rows
 }
 
 fn present<const N: usize>(words: [(&str, u64); N]) -> Vec<String> {

@@ -59,7 +59,7 @@ impl SyncFixture {
     }
 
     pub fn causes(mut self, data: u64, configuration: u64, first_run: u64) -> Self {
-        self.0.causes = Causes { data, configuration, first_run, retry: 0 };
+        self.0.causes = Causes { data, configuration, first_run, ..Causes::default() };
         self
     }
 

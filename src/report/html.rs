@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::diff::{Line, lines, middle};
 use super::escape::visible;
 use super::facts::{
-    budget, by_state, cause_words, changes, estimate_words, held_words, invalid_reason, is_first_run, is_quiet,
-    notice_text, operation_words, pick, refusals, refused_line, schedules, short_commit, symbol, test_rows, test_text,
-    test_words, unknown_words, verdict,
+    budget, by_state, cause_words, changes, drift_rows, estimate_words, held_words, invalid_reason, is_first_run,
+    is_quiet, notice_text, operation_words, pick, refresh_words, refusals, refused_line, schedules, short_commit,
+    symbol, test_rows, test_text, test_words, unknown_words, verdict,
 };
 use super::mask::Masked;
 use super::numbers::{count, percent};
@@ -248,6 +248,8 @@ impl SyncView {
         let mut facts = vec![
             ("operations", operation_words(sync).join(" · ")),
             ("held back", held_words(sync).join(" · ")),
+            ("destination", refresh_words(sync).join(" · ")),
+            ("drift", drift_rows(sync).join(" · ")),
             ("estimate", estimate_words(sync).join(" · ")),
             ("tests", test_words(sync).join(" · ")),
         ];
@@ -293,6 +295,7 @@ fn causes(causes: &Causes) -> Vec<CauseView> {
         ("the configuration", "configuration", causes.configuration),
         ("the first run", "first", causes.first_run),
         ("sent again", "again", causes.retry),
+        ("changed at the destination", "drift", causes.drift),
     ];
     let whole = all.iter().map(|(.., n)| n).sum();
     let view = |(word, class, n): &(&'static str, &'static str, u64)| CauseView {

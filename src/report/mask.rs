@@ -97,6 +97,19 @@ fn mask_plan(plan: &Plan) -> Plan {
                 (field.before, field.after) = (before, after);
             }
         }
+        for drifted in sync.refresh.iter_mut().flat_map(|refresh| &mut refresh.drift) {
+            if keys {
+                drifted.key = key(&drifted.key);
+            }
+            for field in drifted.fields.iter_mut().filter(|field| field.sensitive) {
+                let differ = field.acknowledged != field.there;
+                let acknowledged = value(&field.acknowledged, false);
+                let there = value(&field.there, false);
+                let same = differ && acknowledged == there && !there.is_null();
+                field.there = if same { value(&field.there, true) } else { there };
+                field.acknowledged = acknowledged;
+            }
+        }
         for sample in sync.tests.iter_mut().flat_map(|test| &mut test.samples) {
             if keys {
                 sample.key = key(&sample.key);

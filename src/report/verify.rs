@@ -77,7 +77,7 @@ pub struct AtDestination {
 /// Why two numbers differ.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
-    /// `invalid`, `rejected`, `no_match`, `in_doubt`, `pending_added`, `pending_removed`, `foreign`, `shared`; without a
+    /// `invalid`, `rejected`, `no_match`, `in_doubt`, `pending_added`, `pending_removed`, `unseen`, `foreign`, `shared`; without a
     /// reason: `missing`, `changed`, `several`, `unreadable`, `unknown`.
     pub reason: String,
     /// How many rows or records.
@@ -144,6 +144,10 @@ fn words(reason: &Reason) -> String {
             ("has left the model and waits for the next apply", "have left the model and wait for the next apply")
         }
         "foreign" => ("is not of this sync", "are not of this sync"),
+        "unseen" => (
+            "is not among the records the destination shows, which are not all",
+            "are not among the records the destination shows, which are not all",
+        ),
         "shared" => ("shares its record with another row", "share their record with another row"),
         "missing" => ("was acknowledged and is not there", "were acknowledged and are not there"),
         "changed" => ("is not as it was sent", "are not as they were sent"),

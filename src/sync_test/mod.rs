@@ -159,6 +159,7 @@ impl Trial<'_> {
             full_refresh: false,
             started_at: STARTED_AT.into(),
             queried: None,
+            drift: None,
         };
         let part: BatchStream = Box::new(RecordBatchIterator::new([Ok(rows.clone())], rows.schema()));
         let mut changes = Vec::new();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Request;
 use super::planner::{Ask, Planner};
+use super::refreshing::Refreshed;
 use super::spool::{Keep, Spool};
 use crate::diagnostic::{Error, Result};
 use crate::diff::HashKey;
@@ -113,10 +114,7 @@ impl Comparison {
             );
         }
         for remark in &against.unseen {
-            let place = remark.place.as_ref().map(|place| {
-                let (line, column) = place.line_column();
-                format!("{}:{line}:{column}", place.source.path.display())
-            });
+            let place = remark.place.as_ref().map(|place| place.to_string());
             let help = remark.help.as_deref().unwrap_or_default();
             warn(&remark.code.replace('-', "_"), None, remark.message.clone(), help, place);
         }
@@ -226,24 +224,30 @@ impl<'a> Before<'a> {
     }
 
     /// Plans a sync and says what of its changes the change of the configuration causes.
-    pub fn sync(&mut self, project: &Project, sync: &ResolvedSync, planner: &mut Planner) -> Result<SyncPlan> {
+    pub fn sync(
+        &mut self,
+        project: &Project,
+        sync: &ResolvedSync,
+        planner: &mut Planner,
+        mut refreshed: Option<&mut Refreshed>,
+    ) -> Result<SyncPlan> {
         let against = &self.comparison.against;
         let guards = against.guards(sync);
-        let alone = |guards| Ask { guards, comparing: Comparing::Alone, rows: None };
         let (Some((base, before)), Some(base_planner)) = (against.before(sync), &mut self.planner) else {
-            return planner.sync(sync, alone(guards));
+            return planner.sync(sync, Ask { guards, comparing: Comparing::Alone, rows: None, refreshed });
         };
         if !against.touched.contains(&sync.name) {
-            return planner.sync(sync, Ask { guards, comparing: Comparing::Same, rows: None });
+            return planner.sync(sync, Ask { guards, comparing: Comparing::Same, rows: None, refreshed });
         }
         let keep = same_rows(project, sync, base, before).then(|| Keep(columns(sync)));
-        let found: Result<(Footprint, Option<Spool>)> = base_planner.footprint(before, keep);
+        let found: Result<(Footprint, Option<Spool>)> = base_planner.footprint(before, keep, refreshed.as_deref_mut());
         match found {
             Ok((footprint, rows)) => {
-                planner.sync(sync, Ask { guards, comparing: Comparing::With(footprint), rows: rows.as_ref() })
+                let comparing = Comparing::With(footprint);
+                planner.sync(sync, Ask { guards, comparing, rows: rows.as_ref(), refreshed })
             }
             Err(error) => {
-                let part = planner.sync(sync, alone(guards))?;
+                let part = planner.sync(sync, Ask { guards, comparing: Comparing::Alone, rows: None, refreshed })?;
                 planner.warnings.push(Notice {
                     code: "causes_unknown".into(),
                     sync: Some(sync.name.clone()),

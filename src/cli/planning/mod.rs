@@ -4,6 +4,7 @@ pub(super) mod against;
 mod metering;
 mod opened;
 mod planner;
+mod refreshing;
 mod remarks;
 mod spool;
 mod stable;
@@ -13,7 +14,7 @@ use std::path::Path;
 
 use super::scheduling::{self, Schedules, Selected};
 use super::{Format, Selection, progress::Progress, terminal};
-use crate::diagnostic::{self, Error, Place, Result, closest};
+use crate::diagnostic::{self, Error, Result, closest};
 use crate::diff::HashKey;
 use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
 use crate::plan::footprint::Comparing;
@@ -25,6 +26,7 @@ use crate::usage::Month;
 use against::{Aside, Before, Comparison};
 pub(super) use planner::open_fields;
 use planner::{Ask, Planner};
+use refreshing::Refresher;
 
 /// What is asked of a plan.
 pub(super) struct Request<'a> {
@@ -81,6 +83,10 @@ pub(super) fn make(
         complete: selected.len() == project.syncs.len(),
         ..Plan::default()
     };
+    let mut refresher = match request.selection.refresh {
+        true => Some(Refresher::new(project, key, state, &selected, request.folder)?),
+        false => None,
+    };
     let (mut failures, mut faults) = (Vec::new(), Vec::new());
     for name in project.order().into_iter().filter(|name| selected.contains(name)) {
         let Some(sync) = project.syncs.get(&name) else { continue };
@@ -90,15 +96,19 @@ pub(super) fn make(
             continue;
         }
         progress.begin(&format!("planning {name}"));
-        let planned = match &mut before {
-            Some(before) => before.sync(project, sync, &mut planner),
-            None => planner.sync(sync, Ask { guards: sync.guards.clone(), comparing: Comparing::Alone, rows: None }),
-        };
+        let refreshed = refresher.as_mut().map(|refresher| refresher.sync(sync, progress)).transpose();
+        let planned = refreshed.and_then(|mut refreshed| match &mut before {
+            Some(before) => before.sync(project, sync, &mut planner, refreshed.as_mut()),
+            None => {
+                let (guards, comparing) = (sync.guards.clone(), Comparing::Alone);
+                planner.sync(sync, Ask { guards, comparing, rows: None, refreshed: refreshed.as_mut() })
+            }
+        });
         match planned {
             Ok(mut part) => {
                 part.schedule = board.syncs.get(&name).map(scheduling::scheduled);
                 plan.refusals.extend(guards::refusals(&part, |guard| {
-                    project.guard_place(sync, guard).map(|place| written(&place))
+                    project.guard_place(sync, guard).map(|place| place.to_string())
                 }));
                 let refusing = part.tests.iter().filter(|test| test.refuses());
                 plan.refusals.extend(refusing.filter_map(|test| test.notice(&name)));
@@ -118,6 +128,9 @@ pub(super) fn make(
         diagnostic::sort(&mut faults);
         faults.dedup();
         return Err(Error::Invalid(faults));
+    }
+    if let Some(error) = refresher.and_then(|refresher| refresher.nothing_looked_at()) {
+        return Err(error);
     }
     plan.complete &= failures.is_empty();
     plan.warnings = planner.warnings;
@@ -200,14 +213,9 @@ fn known_syncs(project: &Project, selection: &Selection) -> Result<()> {
     Err(Error::failed_help(format!("--allow: there is no sync `{}`", unknown.sync), help))
 }
 
+/// Where a sync says something, as `file:line:column`.
 pub(super) fn place(sync: &ResolvedSync, pointer: &str) -> Option<String> {
-    sync.place(pointer).map(|place| written(&place))
-}
-
-/// A place as `file:line:column`.
-fn written(place: &Place) -> String {
-    let (line, column) = place.line_column();
-    format!("{}:{line}:{column}", place.source.path.display())
+    sync.place(pointer).map(|place| place.to_string())
 }
 
 /// The faces of a plan. Values of personal data are shown to a person at a terminal or who asks for them, and masked

@@ -10,6 +10,7 @@ use super::super::discovering::{self, Discoverer};
 use super::super::watching::Watch;
 use super::metering::Meter;
 use super::opened::Sources;
+use super::refreshing::{self, Refreshed};
 use super::spool::{Keep, Spool};
 use super::testing::Tester;
 use super::{Request, remarks};
@@ -84,6 +85,8 @@ pub(super) struct Ask<'s> {
     pub comparing: Comparing,
     /// The rows, when they have been read before.
     pub rows: Option<&'s Spool>,
+    /// What the destination was found to hold (`--refresh`).
+    pub refreshed: Option<&'s mut Refreshed>,
 }
 
 impl Planner<'_> {
@@ -93,8 +96,14 @@ impl Planner<'_> {
     }
 
     /// What a sync would do, for a comparison; the rows are kept with the columns named, for another reading.
-    pub fn footprint(&mut self, sync: &ResolvedSync, keep: Option<Keep>) -> Result<(Footprint, Option<Spool>)> {
-        let ask = Ask { guards: sync.guards.clone(), comparing: Comparing::Noting(Footprint::default()), rows: None };
+    pub fn footprint(
+        &mut self,
+        sync: &ResolvedSync,
+        keep: Option<Keep>,
+        refreshed: Option<&mut Refreshed>,
+    ) -> Result<(Footprint, Option<Spool>)> {
+        let comparing = Comparing::Noting(Footprint::default());
+        let ask = Ask { guards: sync.guards.clone(), comparing, rows: None, refreshed };
         let mut spool = None;
         let kept = keep.map(|keep| (keep, &mut spool));
         let (_, footprint) = self.plan(sync, ask, kept)?;
@@ -171,6 +180,7 @@ impl Planner<'_> {
             full_refresh: self.request.selection.full_refresh,
             started_at: self.started_at.clone(),
             queried: Some(scratch.path().join("queried")),
+            drift: ask.refreshed.as_ref().filter(|refreshed| !refreshed.drift.is_empty()).map(|r| Arc::clone(&r.drift)),
         };
         let read = |columns: Option<&[String]>| source.read(&model.query, columns).map_err(|e| e.context(&origin));
         let rows = match (ask.rows, kept) {
@@ -182,6 +192,8 @@ impl Planner<'_> {
             }
             (None, None) => read(columns.as_deref())?,
         };
+        // What is only compared with is not looked for.
+        let mut refreshed = ask.refreshed.filter(|_| !compared);
         let summary = diff::diff(
             watch.over(rows),
             &layout,
@@ -191,7 +203,10 @@ impl Planner<'_> {
             &view.held,
             self.key,
             &options,
-            &mut |batch| Ok(collector.take(&batch)?),
+            &mut |batch| {
+                refreshed.iter_mut().try_for_each(|refreshed| refreshed.take(&batch))?;
+                Ok(collector.take(&batch)?)
+            },
         )
         .map_err(|e| diff_failed(sync, &origin, e))?;
         let queried = summary.keys;
@@ -221,6 +236,11 @@ impl Planner<'_> {
         };
         let cost = destination.cost(&sync.sync.object, sync.sync.mode, &sync.sync.options, &load)?;
         part.estimate = Estimate { requests: cost.requests, seconds: cost.seconds, queried_records: queried };
+        if let Some(refreshed) = refreshed {
+            let refresh = refreshed.finish()?;
+            self.warnings.extend(refreshing::notices(sync, &refresh, part.key_open));
+            part.refresh = Some(refresh);
+        }
         remarks::warn(&mut self.warnings, sync, &part, &said, matched && removes);
         self.warnings.extend(self.tester.left_out(model, &sync.name));
         let warnings = tests.iter().filter(|test| !test.refuses());
@@ -314,7 +334,7 @@ pub(super) fn origin(project: &Project, model: &ResolvedModel) -> String {
 /// Where a model says what is read.
 pub(super) fn place_of_query(model: &ResolvedModel) -> Option<String> {
     let forms = ["/sql", "/sql_file", "/table", "/dbt"];
-    forms.iter().filter_map(|form| model.place_of(form)).next().map(|place| super::written(&place))
+    forms.iter().filter_map(|form| model.place_of(form)).next().map(|place| place.to_string())
 }
 
 /// The columns a sync and its model name.

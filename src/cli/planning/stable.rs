@@ -98,6 +98,7 @@ fn compare(model: &ResolvedModel, sources: &mut Sources<'_>, key: &HashKey, fold
         full_refresh: false,
         started_at: String::new(),
         queried: None,
+        drift: None,
     };
     let read = || source.read(&model.query, Some(&names));
 

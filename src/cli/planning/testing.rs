@@ -10,7 +10,7 @@ use super::opened::Sources;
 use super::planner::is_sensitive;
 use crate::diagnostic::{Diagnostic, Error, Result};
 use crate::mapping;
-use crate::model_test::{self, Circumstances, Failure, Fault, Outcome, Subject, Test};
+use crate::model_test::{self, Check, Circumstances, Failure, Fault, Outcome, Subject, Test};
 use crate::plan::{Notice, TestResult, TestSample};
 use crate::project::{Project, ResolvedModel};
 use crate::state::Reading;
@@ -74,6 +74,13 @@ impl<'a> Tester<'a> {
                 schemas.insert(name, sources.schema(other)?);
             }
         }
+        // What dbt declares is of the line that names the dbt model, and spelt as dbt's files have it.
+        let own = |test: &Test| match &test.check {
+            _ if test.pointer != "/dbt" => test.clone(),
+            Check::Related { model, .. } => test.spelt(&schema, schemas.get(model.as_str()).map(|other| &**other)),
+            _ => test.spelt(&schema, None),
+        };
+        let tests: Vec<Test> = model.tests.iter().map(own).collect();
         let opened: &Sources<'_> = sources;
         let subject = |name: &str| -> Option<Subject<'_>> {
             let model = self.project.models.get(name)?;
@@ -88,7 +95,7 @@ impl<'a> Tester<'a> {
         };
         let this = subject(&model.name).ok_or_else(|| Error::failed("its source is gone"))?;
         if !crate::sources::is_unknown(&schema) {
-            let faults = model_test::check(&model.tests, &schema, &subject);
+            let faults = model_test::check(&tests, &schema, &subject);
             if !faults.is_empty() {
                 return Err(Error::Invalid(faults.into_iter().map(|fault| diagnostic(model, fault)).collect()));
             }
@@ -99,17 +106,17 @@ impl<'a> Tester<'a> {
             samples: self.samples,
             scratch: self.scratch,
         };
-        let outcomes = model_test::run(&this, &model.tests, &subject, &circumstances).map_err(|failure| {
+        let outcomes = model_test::run(&this, &tests, &subject, &circumstances).map_err(|failure| {
             let origin = super::planner::origin(self.project, model);
             match failure {
                 Failure::Model(error) => error.context(origin),
-                Failure::Test(at, error) => match model.tests.get(at) {
+                Failure::Test(at, error) => match tests.get(at) {
                     Some(test) => Error::Invalid(vec![cannot_run(model, test, &error)]),
                     None => error.context(origin),
                 },
             }
         })?;
-        Ok(model.tests.iter().zip(outcomes).map(|(test, outcome)| result(model, test, outcome)).collect())
+        Ok(tests.iter().zip(outcomes).map(|(test, outcome)| result(model, test, outcome)).collect())
     }
 
     /// Rows of the model in the last run of any of its syncs.
@@ -150,7 +157,7 @@ fn cannot_run(model: &ResolvedModel, test: &Test, error: &Error) -> Diagnostic {
 fn result(model: &ResolvedModel, test: &Test, outcome: Outcome) -> TestResult {
     let columns = test.columns();
     let sensitive = columns.iter().any(|column| is_sensitive(model, column));
-    let place = model.key_place(&test.pointer).map(|place| super::written(&place));
+    let place = model.key_place(&test.pointer).map(|place| place.to_string());
     TestResult {
         model: model.name.clone(),
         test: test.name.clone(),

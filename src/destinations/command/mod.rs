@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Batch, Capabilities, Class, Destination, Options, Outcome, SendError, Sent, Target, Writer, table};
+use super::{
+    Batch, Capabilities, Class, Destination, Options, Outcome, Readable, SendError, Sent, Target, Writer, table,
+};
 use crate::diagnostic::Result;
 use crate::manifest::program::CommandDestination;
 use crate::manifest::sync::{Mode, OnRemoved};
@@ -55,6 +57,10 @@ pub(super) fn capabilities(repeatable: bool, batch_size: u32) -> Capabilities {
 impl Destination for Command {
     fn capabilities(&self, _: &str, _: Mode, _: &Options) -> Result<Capabilities> {
         Ok(capabilities(self.repeatable, 100))
+    }
+
+    async fn reader(&self, _: &Target) -> Result<Readable, SendError> {
+        Ok(Readable::No("a program is given records and answers for each, but is not asked for them".into()))
     }
 
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {

@@ -73,6 +73,25 @@ impl Format for Csv {
         Ok(())
     }
 
+    fn look(
+        &self,
+        file: &Path,
+        wanted: &dyn Fn(Identity) -> bool,
+        found: &mut dyn FnMut(Identity, Vec<Cell>),
+    ) -> Result<(), SendError> {
+        let (mut rows, header) = reader(file)?;
+        let places = self.places(file, &header)?;
+        while let Some(row) = rows.next_row()? {
+            let at = |place: &Option<usize>| place.and_then(|at| row.get(at)).cloned().unwrap_or(Cell::Null);
+            let identifiers: Vec<Cell> = places.iter().take(self.identifiers).map(at).collect();
+            let identity = self.identity(&identifiers);
+            if wanted(identity) {
+                found(identity, places.iter().map(at).collect());
+            }
+        }
+        Ok(())
+    }
+
     fn rewrite(&self, old: Option<&Path>, new: File, changes: &mut dyn Changes) -> Result<bool, SendError> {
         let mut differs = old.is_none();
         let mut rows = old.map(reader).transpose()?;

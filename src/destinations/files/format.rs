@@ -59,6 +59,14 @@ pub(super) trait Format: Send + Sync {
     /// Calls `seen` with the identity of every row of a file.
     fn scan(&self, file: &Path, seen: &mut dyn FnMut(Identity)) -> Result<(), SendError>;
 
+    /// Calls `found` with the cells of every row of a file whose identity is wanted, one for each column.
+    fn look(
+        &self,
+        file: &Path,
+        wanted: &dyn Fn(Identity) -> bool,
+        found: &mut dyn FnMut(Identity, Vec<Cell>),
+    ) -> Result<(), SendError>;
+
     /// Writes a new file: the rows of `old` as `changes` leave them, then the appended ones. True when the rows differ
     /// from the old ones, or when there was no old file.
     fn rewrite(&self, old: Option<&Path>, new: File, changes: &mut dyn Changes) -> Result<bool, SendError>;

@@ -76,6 +76,22 @@ impl Format for JsonLines {
         Ok(())
     }
 
+    fn look(
+        &self,
+        file: &Path,
+        wanted: &dyn Fn(Identity) -> bool,
+        found: &mut dyn FnMut(Identity, Vec<Cell>),
+    ) -> Result<(), SendError> {
+        let mut rows = Reader::open(file)?;
+        while let Some(object) = rows.next_row()? {
+            let identity = self.identity(&self.current(&object, self.identifiers));
+            if wanted(identity) {
+                found(identity, self.current(&object, self.paths.len()));
+            }
+        }
+        Ok(())
+    }
+
     fn rewrite(&self, old: Option<&Path>, new: File, changes: &mut dyn Changes) -> Result<bool, SendError> {
         let mut differs = old.is_none();
         let mut rows = old.map(Reader::open).transpose()?;

@@ -10,6 +10,7 @@ mod csv;
 mod format;
 mod jsonl;
 mod parquet;
+mod read;
 mod settle;
 mod stage;
 
@@ -20,7 +21,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::table::{self, Columns};
-use super::{Batch, Capabilities, Class, Destination, Health, Outcome, SendError, Sent, Target, Writer};
+use super::{Batch, Capabilities, Class, Destination, Health, Outcome, Readable, SendError, Sent, Target, Writer};
 use crate::diagnostic::Result;
 use crate::manifest::connection::FilesConnection;
 use crate::manifest::sync::{Mode, OnRemoved};
@@ -29,6 +30,9 @@ use crate::manifest::sync::{Mode, OnRemoved};
 pub(super) struct Files {
     folder: PathBuf,
 }
+
+/// The options there are, for messages.
+const OPTIONS: &str = "`format` (`csv`, `jsonl`, `parquet`), `content` (`all`, `diff`)";
 
 /// `options` of a file.
 #[derive(Deserialize)]
@@ -85,6 +89,16 @@ impl Destination for Files {
         }
     }
 
+    async fn count(&self, object: &str, options: &super::Options) -> Result<Option<u64>, SendError> {
+        let (folder, object, options) = (self.folder.clone(), object.to_owned(), options.clone());
+        table::blocking(move || read::count(&folder, &object, &options)).await
+    }
+
+    async fn reader(&self, target: &Target) -> Result<Readable, SendError> {
+        let (folder, target) = (self.folder.clone(), target.clone());
+        table::blocking(move || read::open(&folder, &target)).await
+    }
+
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {
         let (folder, target) = (self.folder.clone(), target.clone());
         let file = table::blocking(move || Open::new(&folder, &target)).await?;
@@ -104,8 +118,7 @@ struct Open {
 
 impl Open {
     fn new(folder: &Path, target: &Target) -> Result<Self, SendError> {
-        let options: Options =
-            table::options(target, "`format` (`csv`, `jsonl`, `parquet`), `content` (`all`, `diff`)")?;
+        let options: Options = table::options(target, OPTIONS)?;
         let stem = &target.object;
         if stem.is_empty() || stem.starts_with('.') || stem.contains(['/', '\\', '\0']) {
             return Err(SendError::Fatal {

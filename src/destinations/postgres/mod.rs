@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use tokio_postgres::Client;
 
 use super::{
-    Batch, Capabilities, Class, Destination, Health, Options, Outcome, Reader, SendError, Sent, Target, Writer, table,
+    Batch, Capabilities, Class, Destination, Health, Options, Outcome, Readable, SendError, Sent, Target, Writer, table,
 };
 use crate::diagnostic::Result;
 use crate::manifest::sync::{Mode, OnRemoved};
@@ -67,9 +67,9 @@ impl Destination for Postgres {
         read::count(&connect(&self.server).await?, object).await
     }
 
-    async fn reader(&self, target: &Target) -> Result<Option<Box<dyn Reader>>, SendError> {
+    async fn reader(&self, target: &Target) -> Result<Readable, SendError> {
         let client = connect(&self.server).await?;
-        Ok(Some(Box::new(read::PostgresReader::open(client, target).await?)))
+        Ok(Readable::Yes(Box::new(read::PostgresReader::open(client, target).await?)))
     }
 
     async fn examine(&self) -> Result<Health, SendError> {

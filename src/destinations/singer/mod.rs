@@ -14,7 +14,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Batch, Capabilities, Class, Destination, Options, Outcome, SendError, Sent, Target, Warning, Writer, table,
+    Batch, Capabilities, Class, Destination, Options, Outcome, Readable, SendError, Sent, Target, Warning, Writer,
+    table,
 };
 use crate::diagnostic::Result;
 use crate::manifest::program::{Settings, SingerTarget};
@@ -56,6 +57,10 @@ impl Destination for Singer {
             by_state: false,
             matched: true,
         })
+    }
+
+    async fn reader(&self, _: &Target) -> Result<Readable, SendError> {
+        Ok(Readable::No("a Singer target takes records and gives none back".into()))
     }
 
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    Batch, Capabilities, Class, Destination, Health, Options, Outcome, Reader, SendError, Sent, Target, Writer, table,
+    Batch, Capabilities, Class, Destination, Health, Options, Outcome, Readable, SendError, Sent, Target, Writer, table,
 };
 use crate::diagnostic::Result;
 use crate::manifest::connection::SqliteConnection;
@@ -56,10 +56,10 @@ impl Destination for Sqlite {
         table::blocking(move || read::count(&path, &table)).await.map_err(|e| named(&self.path, e))
     }
 
-    async fn reader(&self, target: &Target) -> Result<Option<Box<dyn Reader>>, SendError> {
+    async fn reader(&self, target: &Target) -> Result<Readable, SendError> {
         let (path, target) = (self.path.clone(), target.clone());
         let opened = table::blocking(move || read::SqliteReader::open(&path, &target)).await;
-        Ok(Some(Box::new(opened.map_err(|e| named(&self.path, e))?)))
+        Ok(Readable::Yes(Box::new(opened.map_err(|e| named(&self.path, e))?)))
     }
 
     async fn examine(&self) -> Result<Health, SendError> {

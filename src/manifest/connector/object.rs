@@ -52,6 +52,8 @@ pub struct Object {
     pub count: Option<Asked>,
     /// Reads records back, to compare them with what was sent.
     pub read: Option<Read>,
+    /// Where nothing can: why not, as part of a sentence.
+    pub unreadable: Option<String>,
 }
 
 impl Object {
@@ -76,8 +78,9 @@ pub struct Read {
     /// Name of the look-up that finds a record with its fields. Its templates see `field_names`, the names of the sync's
     /// fields.
     pub find: String,
-    /// Expression, over `found`, of the object that holds the fields.
-    pub fields: String,
+    /// Expression, over `found`, of the object that holds the fields. Without it, no field is compared: that the record is
+    /// there says it all.
+    pub fields: Option<String>,
 }
 
 /// One identifier.

@@ -138,6 +138,16 @@ pub struct Warning {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lookup {
+    /// Another look-up that comes first. Only what it finds is looked up, and the templates of each record see it as
+    /// `found`.
+    pub after: Option<String>,
+    /// True when the request, with its pages, gives all there are, e.g. all members of a list: it is made once, and every
+    /// record is looked for in its answer. For `read` alone.
+    #[serde(default)]
+    pub whole: bool,
+    /// Expression over the answer: false where it does not hold all there are, so that what is not in it may be there all
+    /// the same.
+    pub complete: Option<String>,
     /// The request. With one record a request, its templates see the record's `match`, `fields`, … as well.
     pub request: Request,
     /// Template of what `{{ records }}` holds for each record.

@@ -107,11 +107,7 @@ pub(super) fn loosened(pairs: &Pairs) -> Vec<Loosened> {
             ("max_removed", now.max_removed, was.max_removed, effective.max_removed),
             ("max_invalid", now.max_invalid, was.max_invalid, effective.max_invalid),
         ];
-        let place = |guard: &str| {
-            let place = sync.place(&format!("/guards/{guard}"))?;
-            let (line, column) = place.line_column();
-            Some(format!("{}:{line}:{column}", place.source.path.display()))
-        };
+        let place = |guard: &str| sync.place(&format!("/guards/{guard}")).map(|place| place.to_string());
         let mut push = |guard: &str, before: String, after: String| {
             let sync = Some(sync.name.clone());
             out.push(Loosened { sync, limit: guard.into(), before, after, place: place(guard) });

@@ -4,8 +4,8 @@ use crate::plan::{Invalid, Plan, Sample, SyncPlan};
 use crate::report::diff::{Line, changed_lines, lines};
 use crate::report::escape::{cut, value_text, visible};
 use crate::report::facts::{
-    self, cause_words, changes, estimate_words, held, held_words, invalid_reason, is_first_run, operation_words, pick,
-    symbol, test_rows, test_text, test_words, unknown_words,
+    self, cause_words, changes, drift_rows, estimate_words, held, held_words, invalid_reason, is_first_run,
+    operation_words, pick, refresh_words, symbol, test_rows, test_text, test_words, unknown_words,
 };
 use crate::report::numbers::{count, group};
 use crate::report::prose::{code, fenced, html_code, sentence};
@@ -84,6 +84,7 @@ pub(super) fn sync(out: &mut String, sync: &SyncPlan, samples: usize) {
         ("operations", operation_words(sync)),
         ("causes", cause_words(sync)),
         ("held back", held_words(sync)),
+        ("destination", refresh_words(sync)),
         ("estimate", estimate_words(sync)),
         ("tests", test_words(sync)),
     ] {
@@ -107,6 +108,9 @@ pub(super) fn sync(out: &mut String, sync: &SyncPlan, samples: usize) {
             out.push_str(&format!(" ({})", rows.join(", ")));
         }
         out.push('\n');
+    }
+    for row in drift_rows(sync) {
+        out.push_str(&format!("- ≠ {}\n", code(&cut(&row, 4 * VALUE), false)));
     }
     for invalid in &sync.invalid {
         invalid_line(out, invalid, samples > 0);

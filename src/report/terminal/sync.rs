@@ -4,8 +4,8 @@ use super::{Page, Role};
 use crate::plan::{FieldChange, Sample, SyncPlan};
 use crate::report::escape::{cut, pad, pad_left, value_text, visible, width, wrap};
 use crate::report::facts::{
-    by_state, cause_words, changes, estimate_words, held, held_words, invalid_reason, is_first_run, operation_words,
-    pick, symbol, test_rows, test_text, test_words, unknown_words,
+    by_state, cause_words, changes, drift_rows, estimate_words, held, held_words, invalid_reason, is_first_run,
+    operation_words, pick, refresh_words, symbol, test_rows, test_text, test_words, unknown_words,
 };
 use crate::report::numbers::{count, group};
 
@@ -32,6 +32,7 @@ impl Page {
         if let Some(unknown) = unknown_words(sync) {
             self.prose(8, "? ", &unknown, Some(Role::Warn));
         }
+        self.labelled("destination", &refresh_words(sync));
         self.labelled("estimate", &estimate_words(sync));
         self.labelled("tests", &test_words(sync));
         for guard in sync.guards.iter().filter(|g| !g.ok) {
@@ -39,6 +40,9 @@ impl Page {
             self.prose(8, "! refused  ", &text, Some(Role::Bad));
         }
         self.tests(sync);
+        for row in drift_rows(sync) {
+            self.prose(8, "≠ ", &row, Some(Role::Warn));
+        }
         self.samples(sync);
         self.invalid(sync);
     }

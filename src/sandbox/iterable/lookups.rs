@@ -79,12 +79,29 @@ pub(super) fn forgotten(account: &Account, kind: &str, list: &str) -> Said {
     Ok(Answer::json(200, &json!({ list: hashes })))
 }
 
-/// GET /api/events/{email}: the latest first.
-pub(super) fn events(account: &Account, email: &str, call: &Call) -> Said {
-    let limit = call.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(30_usize).min(200);
-    let email = email.to_lowercase();
-    let his = account.events.values().rev().filter(|event| event.get("email").and_then(Value::as_str) == Some(&email));
-    Ok(Answer::json(200, &json!({ "events": his.take(limit).collect::<Vec<_>>() })))
+/// Most events of a person that are shown.
+const MOST_EVENTS: usize = 200;
+
+/// GET /api/events/{email} and /api/events/byUserId/{userId}: the latest first. Whose they are is `email` or `userId`.
+pub(super) fn events(account: &Account, whose: &str, name: &str, call: &Call) -> Said {
+    let limit = call.query("limit").and_then(|limit| limit.parse().ok()).unwrap_or(30_usize).min(MOST_EVENTS);
+    let name = if whose == "email" { name.to_lowercase() } else { name.to_owned() };
+    let his = account.events.values().rev().filter(|event| event.get(whose).and_then(Value::as_str) == Some(&name));
+    Ok(Answer::json(200, &json!({ "events": his.take(limit).map(event).collect::<Vec<_>>() })))
+}
+
+/// An event as it is read back: moments are texts, and the `id` it was sent with is not among its members.
+fn event(event: &Value) -> Value {
+    let mut shown = event.as_object().cloned().unwrap_or_default();
+    shown.remove("id");
+    let created = shown.get("createdAt").and_then(Value::as_i64).and_then(|at| Timestamp::from_second(at).ok());
+    if let Some(created) = created.map(moment) {
+        shown.insert("createdAt".to_owned(), Value::from(created.clone()));
+        shown.insert("eventUpdatedAt".to_owned(), Value::from(created));
+    }
+    shown.insert("eventType".to_owned(), Value::from("customEvent"));
+    shown.retain(|_, value| !value.is_null());
+    Value::Object(shown)
 }
 
 /// GET /api/channels

@@ -119,6 +119,7 @@ fn limit(method: &Method, path: &[&str]) -> Option<(&'static str, f64, u64)> {
         ("DELETE", ["users", ..]) => ("users/delete", 100.0, 1),
         ("POST", ["events", "track"]) => ("events/track", 2000.0, 1),
         ("POST", ["events", "trackBulk"]) => ("events/trackBulk", 10.0, 1),
+        ("GET", ["events", ..]) => ("events/get", 100.0, 1),
         ("GET", ["lists", "getUsers"]) => ("lists/getUsers", 5.0, 60),
         ("GET", ["lists", _, "size"]) => ("lists/size", 5.0, 60),
         ("GET", ["lists"]) => ("lists", 100.0, 1),

@@ -209,6 +209,26 @@ impl Format for Parquet {
         Ok(())
     }
 
+    fn look(
+        &self,
+        file: &Path,
+        wanted: &dyn Fn(Identity) -> bool,
+        found: &mut dyn FnMut(Identity, Vec<Cell>),
+    ) -> Result<(), SendError> {
+        for batch in reader(file, None)? {
+            let batch = batch.map_err(|e| unreadable(file, e))?;
+            let batch = self.widened(&batch).map_err(|e| unreadable(file, e))?;
+            let texts = self.texts(&batch, self.places.len()).map_err(|e| unreadable(file, e))?;
+            for row in 0..batch.num_rows() {
+                let identity = self.identity_at(&texts, row);
+                if wanted(identity) {
+                    found(identity, texts.iter().map(|column| Cell::new(value(column, row))).collect());
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn rewrite(&self, old: Option<&Path>, new: File, changes: &mut dyn Changes) -> Result<bool, SendError> {
         let path = Path::new("the new Parquet file");
         let bad = |e: String| unreadable(old.unwrap_or(path), e);
