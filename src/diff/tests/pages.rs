@@ -42,7 +42,7 @@ fn wide() -> RecordBatch {
         ("micros", Arc::new(TimestampMicrosecondArray::from_iter_values(rows().map(|n| n * 1_000_003)))),
         ("none", Arc::new(rows().map(|_| None::<&str>).collect::<StringArray>())),
         ("one", Arc::new(StringArray::from_iter_values(rows().map(|_| "the same")))),
-        ("seconds", Arc::new(rows().map(|n| stretches(n)).collect::<TimestampSecondArray>())),
+        ("seconds", Arc::new(rows().map(stretches).collect::<TimestampSecondArray>())),
         ("small", Arc::new(Int64Array::from_iter_values(rows().map(|n| n % 7)))),
         ("time", Arc::new(rows().map(|n| there(n).map(|n| n as i32)).collect::<Time32MillisecondArray>())),
         ("wide", Arc::new(rows().map(|n| there(n).map(|n| u64::MAX - n as u64)).collect::<UInt64Array>())),

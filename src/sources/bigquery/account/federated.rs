@@ -137,5 +137,5 @@ fn impersonated(body: &[u8]) -> Option<Granted> {
     let left = answer.expire_time.map(|end| end.duration_since(jiff::Timestamp::now()));
     let lives = left.map_or(Duration::from_secs(3600), |left| Duration::try_from(left).unwrap_or_default());
     let there = !answer.access_token.expose().is_empty();
-    there.then(|| Granted { token: answer.access_token, lives })
+    there.then_some(Granted { token: answer.access_token, lives })
 }
