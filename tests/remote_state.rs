@@ -105,7 +105,7 @@ fn what_one_machine_has_done_every_other_knows() {
 /// A destination that takes its time, so that something is going on when it is looked at.
 fn slow(machine: &Machine, rows: usize) {
     machine.project.sql(
-        &machine.project.read("destinations/crm.yaml").split('\'').nth(1).expect("a path"),
+        machine.project.read("destinations/crm.yaml").split('\'').nth(1).expect("a path"),
         "create table people (email text, name text, plan text, seats integer);
          create table writes (email text);
          create trigger i after insert on people begin insert into writes values (new.email); end;",
