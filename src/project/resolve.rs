@@ -210,12 +210,15 @@ fn misplaced(tree: &dyn Tree, out: &mut Vec<Diagnostic>) {
         let mut ignored = Vec::new();
         let file = read_file(tree, Kind::Project, "", &name, &mut ignored);
         let has = |key: &str| file.value.get(key).is_some();
+        let test = has("sync") && has("cases");
         let folder = match () {
             () if !has("name") => continue,
+            // Whatever else is tested has its files there, too.
+            () if name.starts_with("tests/") && !test => continue,
             () if has("model") && has("destination") => "syncs",
             () if has("api") && has("objects") && !has("type") => "connectors",
             () if has("primary_key") => "models",
-            () if has("sync") && has("cases") => "tests",
+            () if test => "tests",
             () if has("type") && has("connection") => "sources` or `destinations",
             () => continue,
         };
