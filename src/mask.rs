@@ -47,6 +47,11 @@ pub fn key(text: &str) -> String {
     }
 }
 
+/// A key as it may be shown; `open`: as it is, as all its columns are declared `sensitive: false`.
+pub fn shown_key(text: &str, open: bool) -> String {
+    if open { text.to_owned() } else { key(text) }
+}
+
 fn key_part(part: &str) -> String {
     if part.is_empty() {
         return String::new();
@@ -120,9 +125,7 @@ pub fn answer(text: &str, row_key: &str) -> String {
 pub fn rejection(row_key: &mut String, code: &mut String, message: &mut String, open: bool) {
     let quoted = if open { "" } else { row_key.as_str() };
     (*message, *code) = (answer(message, quoted), answer(code, quoted));
-    if !open {
-        *row_key = key(row_key);
-    }
+    *row_key = shown_key(row_key, open);
 }
 
 /// Replaces runs of characters of one kind.

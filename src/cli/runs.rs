@@ -130,9 +130,7 @@ fn rejected(
 ) -> Result<String> {
     let show = show_values || terminal::style(false).show_values;
     let open = |row: &crate::state::history::LoggedRow| run.syncs.iter().any(|s| s.sync == row.sync && s.key_open);
-    let key = |row: &crate::state::history::LoggedRow| {
-        if show || open(row) { row.key.clone() } else { mask::key(&row.key) }
-    };
+    let key = |row: &crate::state::history::LoggedRow| mask::shown_key(&row.key, show || open(row));
     let reason = |row: &crate::state::history::LoggedRow| {
         let text = row.reason.clone().unwrap_or_default();
         if show { text } else { mask::answer(&text, if open(row) { "" } else { &row.key }) }

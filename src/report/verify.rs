@@ -117,7 +117,7 @@ impl Verification {
     pub fn masked(mut self) -> Self {
         for sync in &mut self.syncs {
             let open = sync.key_open;
-            let key = |key: &mut String| *key = if open { key.clone() } else { mask::key(key) };
+            let key = |key: &mut String| *key = mask::shown_key(key, open);
             let reasons = sync.source_reasons.iter_mut().chain(&mut sync.destination_reasons);
             reasons.flat_map(|reason| &mut reason.keys).for_each(key);
             for record in &mut sync.differences {

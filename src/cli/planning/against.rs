@@ -10,11 +10,11 @@ use crate::diagnostic::{Error, Result};
 use crate::diff::HashKey;
 use crate::manifest::project::Usage;
 use crate::mapping::Used;
-use crate::plan::file::{FORMAT_VERSION, PlanFolder};
+use crate::plan::file::PlanFolder;
 use crate::plan::footprint::{Comparing, Footprint};
-use crate::plan::{ConfigurationChange, Notice, Plan, ProjectInfo, SyncPlan};
+use crate::plan::{ConfigurationChange, Notice, Plan, SyncPlan};
 use crate::project::changes::{Against, Change};
-use crate::project::{Project, ResolvedSync, tree};
+use crate::project::{Project, ResolvedSync};
 use crate::state::Reading;
 
 /// The project against what it was, and what of the difference has been approved.
@@ -164,16 +164,7 @@ impl Comparison {
 
     /// The plan of the configuration alone.
     pub fn offline(&self, project: &Project) -> Plan {
-        let mut plan = Plan {
-            format_version: FORMAT_VERSION.into(),
-            plan_id: uuid::Uuid::now_v7().to_string(),
-            digest: project.digest.clone(),
-            created_at: format!("{:.0}", jiff::Timestamp::now()),
-            environment: project.environment.name.clone(),
-            project: ProjectInfo { name: project.name.clone(), commit: tree::commit(&project.root), against: None },
-            complete: false,
-            ..Plan::default()
-        };
+        let mut plan = super::head(project, format!("{:.0}", jiff::Timestamp::now()));
         plan.refusals = project.syncs.values().filter_map(|sync| self.unapproved(sync)).collect();
         self.describe(&mut plan);
         plan.warnings.push(Notice {

@@ -75,16 +75,8 @@ pub(super) fn make(
     let aside = request.against.map(|_| Aside::new(request)).transpose()?;
     let before = request.against.zip(aside.as_ref());
     let mut before = before.map(|(against, aside)| Before::new(against, aside, key, state, request, now));
-    let mut plan = Plan {
-        format_version: FORMAT_VERSION.into(),
-        plan_id: uuid::Uuid::now_v7().to_string(),
-        digest: project.digest.clone(),
-        created_at: planner.started_at.clone(),
-        environment: project.environment.name.clone(),
-        project: ProjectInfo { name: project.name.clone(), commit: tree::commit(&project.root), against: None },
-        complete: selected.len() == project.syncs.len(),
-        ..Plan::default()
-    };
+    let complete = selected.len() == project.syncs.len();
+    let mut plan = Plan { complete, ..head(project, planner.started_at.clone()) };
     let mut refresher = match request.selection.refresh {
         true => Some(Refresher::new(project, key, state, &selected, request.folder)?),
         false => None,
@@ -193,6 +185,19 @@ fn ownerless(project: &Project, state: &Reading, said: impl Fn(&String) -> bool)
             place: None,
         }
     })
+}
+
+/// A plan of which nothing is known but whose it is and when it was made.
+fn head(project: &Project, created_at: String) -> Plan {
+    Plan {
+        format_version: FORMAT_VERSION.into(),
+        plan_id: uuid::Uuid::now_v7().to_string(),
+        digest: project.digest.clone(),
+        created_at,
+        environment: project.environment.name.clone(),
+        project: ProjectInfo { name: project.name.clone(), commit: tree::commit(&project.root), against: None },
+        ..Plan::default()
+    }
 }
 
 /// The counts of several syncs together.

@@ -279,7 +279,8 @@ pub(super) fn notices(sync: &ResolvedSync, refresh: &Refresh, key_open: bool) ->
             (refresh.unreadable, "not to be read"),
         ];
         let words = words.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}"));
-        let keys: Vec<String> = refresh.drift.iter().take(3).map(|drifted| shown(&drifted.key, key_open)).collect();
+        let keys: Vec<String> =
+            refresh.drift.iter().take(3).map(|drifted| mask::shown_key(&drifted.key, key_open)).collect();
         let (them, are) = if drifted == 1 { ("1 record", "is") } else { ("records", "are") };
         let number = if drifted == 1 { String::new() } else { format!("{drifted} ") };
         let help = match mode {
@@ -323,8 +324,4 @@ pub(super) fn notices(sync: &ResolvedSync, refresh: &Refresh, key_open: bool) ->
         }
     }
     notices
-}
-
-fn shown(key: &str, open: bool) -> String {
-    if open { key.to_owned() } else { mask::key(key) }
 }

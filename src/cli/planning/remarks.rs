@@ -126,7 +126,7 @@ fn identifiers(sync: &ResolvedSync) -> String {
 
 /// A key as a message of the plan shows it: messages go wherever the plan goes.
 fn shown_key(part: &SyncPlan, key: &str) -> String {
-    if part.key_open { key.to_owned() } else { mask::key(key) }
+    mask::shown_key(key, part.key_open)
 }
 
 #[cfg(test)]

@@ -193,7 +193,7 @@ fn words(project: &Project, model: &ResolvedModel, flapping: &Flapping, open: bo
         true => String::new(),
         false => format!("; columns: {}", columns.join(", ")),
     };
-    let keys: Vec<String> = flapping.keys.iter().map(|key| if open { key.clone() } else { mask::key(key) }).collect();
+    let keys: Vec<String> = flapping.keys.iter().map(|key| mask::shown_key(key, open)).collect();
     let syncs = project.syncs.values().filter(|sync| sync.model == model.name).count();
     let used = if syncs > 1 { format!(", used by {syncs} syncs") } else { String::new() };
     format!(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Remote;
-use super::objects::{Object, Tag, When};
+use super::objects::{Object, When};
 use crate::diagnostic::{Error, Result};
 use crate::state::backend::{Acquired, Holder};
 use crate::state::lease;
@@ -132,7 +132,7 @@ impl Remote {
         if self.lock().is_err() {
             let least = self.read(super::DOCUMENT)?.map_or(0, |object| token_of(&object.bytes));
             let bytes = serde_json::to_vec_pretty(&Lock { token: least, ..Lock::default() });
-            self.write(LOCK, bytes.map_err(|e| Error::failed(e.to_string()))?, When::Always)?;
+            self.swap_object(LOCK, bytes.map_err(|e| Error::failed(e.to_string()))?, When::Always)?;
             return Ok(None);
         }
         let holder = self.change_lock(|lock| lock.holder.take())?;
@@ -140,20 +140,6 @@ impl Remote {
             self.fence(holder.token)?;
         }
         Ok(holder)
-    }
-
-    fn write(&self, name: &str, bytes: Vec<u8>, when: When) -> Result<Option<Tag>> {
-        let (objects, name) = (self.objects.clone(), self.name(name));
-        self.worker.wait(async move { objects.write(&name, bytes, when).await })
-    }
-
-    /// Writes an object if it still is what it was. An answer may have been lost, and the request repeated: what is there
-    /// then is what we wrote.
-    pub(super) fn swap_object(&self, name: &str, bytes: Vec<u8>, when: When) -> Result<bool> {
-        if self.write(name, bytes.clone(), when)?.is_some() {
-            return Ok(true);
-        }
-        Ok(self.read(name)?.is_some_and(|object| object.bytes == bytes))
     }
 }
 

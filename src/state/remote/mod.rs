@@ -31,7 +31,7 @@ use super::{key, local};
 use crate::diagnostic::{Error, Result};
 use crate::diff::HashKey;
 use crate::manifest::project::{StateBackend, StateType};
-use objects::{Fetched, Object, Objects, Tag, When};
+use objects::{Fetched, Object, Objects, Tag, When, write_if};
 use worker::Worker;
 
 const DOCUMENT: &str = "state.json";
@@ -99,6 +99,12 @@ impl Remote {
     fn read(&self, name: &str) -> Result<Option<Object>> {
         let (objects, name) = (self.objects.clone(), self.name(name));
         self.worker.wait(async move { objects.read(&name).await })
+    }
+
+    /// Writes an object if it still is what it was.
+    fn swap_object(&self, name: &str, bytes: Vec<u8>, when: When) -> Result<bool> {
+        let (objects, name) = (self.objects.clone(), self.name(name));
+        self.worker.wait(async move { write_if(&*objects, &name, bytes, when).await })
     }
 
     fn now(&self) -> Result<Timestamp> {
@@ -288,14 +294,10 @@ impl Append for Segments {
         let name = format!("{}/{:010}", self.folder, self.next);
         let (objects, bytes) = (self.objects.clone(), bytes.to_vec());
         self.worker.wait(async move {
-            if objects.write(&name, bytes.clone(), When::Absent).await?.is_some() {
+            if write_if(&*objects, &name, bytes, When::Absent).await? {
                 return Ok(());
             }
-            // The answer to an earlier try may have been lost.
-            match objects.read(&name).await? {
-                Some(object) if object.bytes == bytes => Ok(()),
-                _ => Err(Error::failed(format!("the journal `{}/{name}` is written by another run", objects.place()))),
-            }
+            Err(Error::failed(format!("the journal `{}/{name}` is written by another run", objects.place())))
         })?;
         self.next += 1;
         Ok(())

@@ -80,3 +80,12 @@ pub trait Objects: Send + Sync + 'static {
     /// What time it is, by the clock of the store.
     async fn now(&self) -> Result<Timestamp>;
 }
+
+/// Writes an object on condition; false when that did not hold. The answer to an earlier try of the same call may have
+/// been lost: what is there then is what we wrote.
+pub async fn write_if(objects: &dyn Objects, name: &str, bytes: Vec<u8>, when: When) -> Result<bool> {
+    if objects.write(name, bytes.clone(), when).await?.is_some() {
+        return Ok(true);
+    }
+    Ok(objects.read(name).await?.is_some_and(|object| object.bytes == bytes))
+}
