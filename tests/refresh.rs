@@ -1,12 +1,11 @@
 //! `plan --refresh`: what somebody else has deleted or changed at a destination is found, shown, and planned against.
 
 use serde_json::{Value, json};
-use syncline::sandbox::{Options, Sandbox, Seed};
 
 use crate::databases::postgres_yaml;
 use crate::postgres::server;
 use crate::project::{Project, people_csv};
-use crate::verify::{behind_our_back, run};
+use crate::verify::{behind_our_back, run, users_and_leads};
 
 const FIELDS: &str =
     "fields: { name: name, seats: seats }\nguards: { max_removed: 100%, max_changed: 100%, max_added: 100% }\n";
@@ -257,18 +256,7 @@ fn postgres_is_read_back_in_its_own_types() {
 
 #[test]
 fn iterable_and_marketo_are_read_back_by_key() {
-    let users: Vec<Value> = (1..=8).map(|n| json!({ "email": format!("p{n}@example.com") })).collect();
-    let seed = Seed::parse(&json!({ "iterable": { "users": users } }).to_string()).unwrap();
-    let sandbox = Sandbox::launch(Options { seed: Some(seed), ..Options::default() }).unwrap();
-    let project = Project::people("upsert", FIELDS);
-    project.write("data/people.csv", &people_csv(10));
-    std::fs::remove_file(project.path("syncs/people.yaml")).unwrap();
-    std::fs::remove_file(project.path("destinations/crm.yaml")).unwrap();
-    let (iterable, marketo) = (sandbox.iterable_url(), sandbox.marketo_url());
-    project.write("destinations/iterable.yaml", &format!("name: iterable\ntype: iterable\nconnection: {{ api_key: \"{{{{ env.KEY }}}}\", base_url: \"{iterable}\" }}\n"));
-    project.write("destinations/marketo.yaml", &format!("name: marketo\ntype: marketo\nconnection: {{ client_id: sandbox, client_secret: \"{{{{ env.SECRET }}}}\", base_url: \"{marketo}\" }}\n"));
-    project.write("syncs/users.yaml", "name: users\nmodel: people\ndestination: iterable\nobject: user\nmode: update\nmatch: { email: email }\nfields: { seats: seats, address.plan: plan }\n");
-    project.write("syncs/leads.yaml", "name: leads\nmodel: people\ndestination: marketo\nobject: lead\nmode: upsert\nmatch: { email: email }\nfields: { firstName: name }\n");
+    let (sandbox, project) = users_and_leads();
     let plan = || run(&project, &["plan", "--refresh", "--format", "json", "--show-values"]).code(0).json();
     let of = |plan: &Value, name: &str| {
         plan["syncs"].as_array().unwrap().iter().find(|s| s["sync"] == name).unwrap().clone()

@@ -94,6 +94,20 @@ fn types(source: &dyn Source, query: &Query) -> Vec<String> {
     shown(&source.schema(query).unwrap_or_else(|e| panic!("{e}; {}", e.help().unwrap_or(""))))
 }
 
+/// Each expression of a system's SQL has this type there, and this value.
+#[track_caller]
+fn expressions(source: &dyn Source, cases: &[(&str, &str, &str)]) {
+    let mut wrong = Vec::new();
+    for (expression, kind, expected) in cases {
+        let query = sql(&format!("select {expression} as x -- as written"));
+        let got = (types(source, &query), rows(source, &query));
+        if got != (vec![format!("x {kind}")], vec![(*expected).to_owned()]) {
+            wrong.push(format!("{expression}: {got:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 fn shown(schema: &Schema) -> Vec<String> {
     let one = |field: &arrow_schema::Field| {
         let mark = field.metadata().get(sources::TYPE_KEY).map(|mark| format!(" {mark}")).unwrap_or_default();

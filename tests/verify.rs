@@ -291,19 +291,7 @@ pub(crate) fn behind_our_back(sandbox: &Sandbox) {
 
 #[test]
 fn iterable_and_marketo_are_read_back_by_key() {
-    let users: Vec<Value> = (1..=8).map(|n| json!({ "email": format!("p{n}@example.com") })).collect();
-    let seed = json!({ "iterable": { "users": users } });
-    let seed = Seed::parse(&seed.to_string()).unwrap();
-    let sandbox = Sandbox::launch(Options { seed: Some(seed), ..Options::default() }).unwrap();
-    let project = Project::people("upsert", FIELDS);
-    project.write("data/people.csv", &people_csv(10));
-    std::fs::remove_file(project.path("syncs/people.yaml")).unwrap();
-    std::fs::remove_file(project.path("destinations/crm.yaml")).unwrap();
-    let (iterable, marketo) = (sandbox.iterable_url(), sandbox.marketo_url());
-    project.write("destinations/iterable.yaml", &format!("name: iterable\ntype: iterable\nconnection: {{ api_key: \"{{{{ env.KEY }}}}\", base_url: \"{iterable}\" }}\n"));
-    project.write("destinations/marketo.yaml", &format!("name: marketo\ntype: marketo\nconnection: {{ client_id: sandbox, client_secret: \"{{{{ env.SECRET }}}}\", base_url: \"{marketo}\" }}\n"));
-    project.write("syncs/users.yaml", "name: users\nmodel: people\ndestination: iterable\nobject: user\nmode: update\nmatch: { email: email }\nfields: { seats: seats, address.plan: plan }\n");
-    project.write("syncs/leads.yaml", "name: leads\nmodel: people\ndestination: marketo\nobject: lead\nmode: upsert\nmatch: { email: email }\nfields: { firstName: name }\n");
+    let (sandbox, project) = users_and_leads();
     run(&project, &["apply", "--auto-approve"]).code(0);
     let of = |found: &Value, name: &str| {
         found["syncs"].as_array().unwrap().iter().find(|s| s["sync"] == name).unwrap().clone()
@@ -325,8 +313,25 @@ fn iterable_and_marketo_are_read_back_by_key() {
     assert_eq!(of(&found, "leads")["differences"], leads);
 }
 
-/// Two sandboxes of the same seed, and a project of people that goes to the first.
+/// A sandbox in which Iterable knows eight of ten people, and a project that sends them there and to Marketo.
+pub(crate) fn users_and_leads() -> (Sandbox, Project) {
+    let users: Vec<Value> = (1..=8).map(|n| json!({ "email": format!("p{n}@example.com") })).collect();
+    let syncs = [
+        ("users", "destination: iterable\nobject: user\nmode: update\nfields: { seats: seats, address.plan: plan }\n"),
+        ("leads", "destination: marketo\nobject: lead\nmode: upsert\nfields: { firstName: name }\n"),
+    ];
+    sandboxed(json!({ "iterable": { "users": users } }), &syncs)
+}
+
+/// A sandbox with a project of people that goes there, applied once.
 fn with_sandbox(seed: Value, syncs: &[(&str, &str)]) -> (Sandbox, Project) {
+    let (sandbox, project) = sandboxed(seed, syncs);
+    run(&project, &["apply", "--auto-approve"]).code(0);
+    (sandbox, project)
+}
+
+/// A sandbox, and a project of people that goes there.
+fn sandboxed(seed: Value, syncs: &[(&str, &str)]) -> (Sandbox, Project) {
     let seed = Seed::parse(&seed.to_string()).unwrap();
     let sandbox = Sandbox::launch(Options { seed: Some(seed), ..Options::default() }).unwrap();
     let project = Project::people("upsert", FIELDS);
@@ -342,7 +347,6 @@ fn with_sandbox(seed: Value, syncs: &[(&str, &str)]) -> (Sandbox, Project) {
             &format!("name: {name}\nmodel: people\nmatch: {{ email: email }}\n{text}"),
         );
     }
-    run(&project, &["apply", "--auto-approve"]).code(0);
     (sandbox, project)
 }
 

@@ -72,15 +72,7 @@ fn types_and_values() {
         ("null::varchar", "Utf8", "∅"),
         ("timetz '10:00:00+01'", "Utf8", "10:00:00+01"),
     ];
-    let mut wrong = Vec::new();
-    for (expression, kind, expected) in cases {
-        let query = sql(&format!("select {expression} as x -- as written"));
-        let got = (types(&*source, &query), rows(&*source, &query));
-        if got != (vec![format!("x {kind}")], vec![expected.to_owned()]) {
-            wrong.push(format!("{expression}: {got:?}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    expressions(&*source, &cases);
 }
 
 #[test]

@@ -22,15 +22,7 @@ fn types_and_values() {
         ("'2026-11-22 10:00:00 +0100'::timestamp_tz", "Timestamp(µs, \"UTC\")", "2026-11-22T09:00:00Z"),
         ("null::varchar", "Utf8", "∅"),
     ];
-    let mut wrong = Vec::new();
-    for (expression, kind, expected) in cases {
-        let query = sql(&format!("select {expression} as x -- as written"));
-        let got = (types(&*source, &query), rows(&*source, &query));
-        if got != (vec![format!("x {kind}")], vec![expected.to_owned()]) {
-            wrong.push(format!("{expression}: {got:?}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    expressions(&*source, &cases);
 }
 
 #[test]

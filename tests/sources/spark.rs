@@ -24,15 +24,7 @@ fn types_values_and_refusals() {
         ("named_struct('a', 1)", "Struct(\"a\": non-null Int32)", "{a: 1}"),
         ("cast(null as string)", "Utf8", "∅"),
     ];
-    let mut wrong = Vec::new();
-    for (expression, kind, expected) in cases {
-        let query = sql(&format!("select {expression} as x -- as written"));
-        let got = (types(&*source, &query), rows(&*source, &query));
-        if got != (vec![format!("x {kind}")], vec![expected.to_owned()]) {
-            wrong.push(format!("{expression}: {got:?}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    expressions(&*source, &cases);
 
     for (statement, message, help) in [
         ("select nope from values (1) as t(a)", "UNRESOLVED_COLUMN", "check the names"),

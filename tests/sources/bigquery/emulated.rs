@@ -36,15 +36,7 @@ fn types_and_values() {
         ("[struct(1 as a, ['z'] as b)]", "List(Struct(\"a\": Int64, \"b\": List(Utf8)))", "[{a: 1, b: [z]}]"),
         ("cast(null as string)", "Utf8", "∅"),
     ];
-    let mut wrong = Vec::new();
-    for (expression, kind, expected) in cases {
-        let query = sql(&format!("select {expression} as x -- as written"));
-        let got = (types(&*source, &query), rows(&*source, &query));
-        if got != (vec![format!("x {kind}")], vec![expected.to_owned()]) {
-            wrong.push(format!("{expression}: {got:?}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    expressions(&*source, &cases);
 }
 
 #[test]
