@@ -134,7 +134,7 @@ fn head(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Copied, Malformed, Range, SIGNATURE};
 
     fn copy(rows: &[&[Option<&str>]]) -> Vec<u8> {
         let mut bytes = [&SIGNATURE[..], &[0; 4], &[0, 0, 0, 3], b"ext"].concat();
@@ -149,8 +149,10 @@ mod tests {
         bytes
     }
 
+    type Row = Vec<Option<String>>;
+
     /// All values of all rows, read in messages of `size` bytes, and whether the copy was whole.
-    fn read(bytes: &[u8], size: usize) -> Result<(Vec<Vec<Option<String>>>, bool), Malformed> {
+    fn read(bytes: &[u8], size: usize) -> Result<(Vec<Row>, bool), Malformed> {
         let (mut copied, mut rows) = (Copied::default(), Vec::new());
         for message in bytes.chunks(size) {
             copied.take(message, |bytes, fields| {
@@ -166,7 +168,7 @@ mod tests {
     fn rows_are_found_wherever_the_messages_end() {
         let rows: [&[Option<&str>]; 4] = [&[Some("a"), None, Some("")], &[None, None, None], &[], &[Some("Ω \0 long")]];
         let bytes = copy(&rows);
-        let expected: Vec<Vec<Option<String>>> =
+        let expected: Vec<Row> =
             rows.iter().map(|row| row.iter().map(|field| field.map(str::to_owned)).collect()).collect();
         for size in 1..=bytes.len() {
             assert_eq!(read(&bytes, size), Ok((expected.clone(), true)), "messages of {size} bytes");
