@@ -11,6 +11,17 @@ const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROS: i64 = 946_684_800_000_000;
 const DAY_MICROS: i64 = 86_400_000_000;
 
+/// The powers of ten that 128 bits hold.
+const POWERS: [i128; 39] = {
+    let mut powers = [1; 39];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
 /// The bytes of a value; `None` for null.
 pub(super) struct Raw<'a>(pub(super) Option<&'a [u8]>);
 
@@ -211,11 +222,14 @@ impl<'a> Numeric<'a> {
         let mut value = 0_i128;
         for (at, group) in (0_i32..).zip(self.groups()) {
             let exponent = (self.weight - at) * 4 + i32::from(scale);
-            let unit = 10_i128.checked_pow(exponent.unsigned_abs())?;
-            let part = match exponent >= 0 {
-                true => i128::from(group).checked_mul(unit)?,
-                false if i128::from(group) % unit == 0 => i128::from(group) / unit,
-                false => return None,
+            let part = match usize::try_from(exponent) {
+                Ok(exponent) => i128::from(group).checked_mul(*POWERS.get(exponent)?)?,
+                // In 16 bits, as dividing in 128 takes longer than all the rest.
+                Err(_) => match 10_u16.checked_pow(exponent.unsigned_abs()) {
+                    Some(unit) if group % unit == 0 => (group / unit).into(),
+                    None if group == 0 => 0,
+                    _ => return None,
+                },
             };
             value = value.checked_add(part)?;
         }
@@ -253,6 +267,12 @@ mod tests {
             (numeric(2, 0, 0, &[1]), "100000000", Some(10_000_000_000)),
             (numeric(-2, 0, 8, &[1]), "0.00000001", None),
             (numeric(0, 0, 1, &[]), "0.0", Some(0)),
+            (numeric(-1, 0, 2, &[900]), "0.09", Some(9)),
+            (numeric(0, 0, 4, &[3, 0]), "3.0000", Some(300)),
+            (numeric(0, 0, 8, &[3, 0, 0]), "3.00000000", Some(300)),
+            (numeric(8, 0, 0, &[9999]), "999900000000000000000000000000000000", Some(99_990_000_000_000_000_000_000_000_000_000_000_000)),
+            (numeric(9, 0, 0, &[1]), "1000000000000000000000000000000000000", Some(100_000_000_000_000_000_000_000_000_000_000_000_000)),
+            (numeric(9, 0, 0, &[9]), "9000000000000000000000000000000000000", None),
         ];
         for (bytes, text, scaled) in cases {
             let number = Numeric::parse(&bytes).unwrap();
