@@ -224,7 +224,14 @@ impl Account {
                     let mut held = self.token.lock().await;
                     // Unless another request has renewed it in the meantime.
                     if held.as_ref().is_some_and(|held| held.serial == fetched.serial) {
-                        *held = Some(self.fetch(fetched.serial + 1, counter).await?);
+                        self.allowed()?;
+                        // What is refused once is not asked for by all that are in flight.
+                        let renewed = self.fetch(fetched.serial + 1, counter).await.inspect_err(|error| {
+                            if let SendError::Fatal { message, .. } = error {
+                                self.bar(message);
+                            }
+                        })?;
+                        *held = Some(renewed);
                     }
                     continue;
                 }

@@ -161,7 +161,7 @@ impl Http {
         let hash = name_hash(&format!("{}\u{0}{container}", target.object));
         let globals = globals.owning("container", container);
         let large = object.large.get(&target.mode).filter(|when| when.truth(&globals));
-        let large = large.and(steps.large.as_ref()).map(|large| large.operation.clone());
+        let large = large.and(steps.large.as_ref()).cloned();
         let known = |name: &str| object.words.fields.contains_key(name);
         let layout = Layout::new(target, known);
         let identifier = |name: &&str| {

@@ -1,11 +1,13 @@
 //! Jobs: a request that only begins something. What is needed to find its records again is written down in a ticket.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
+use tokio::sync::MutexGuard;
 
 use super::account::{Exchange, failure, fatal};
 use super::compile::{self, Job, JobResults};
@@ -104,7 +106,26 @@ impl Ticket {
 }
 
 impl HttpWriter {
-    /// Completes a job that was begun with this answer. Returns the handle to find it by.
+    /// Waits until one more job may be begun. While what is returned is held, no other one is; `None` where there is no
+    /// limit.
+    pub(super) async fn room(&self, job: &Job) -> Result<Option<MutexGuard<'_, VecDeque<Json>>>, SendError> {
+        let Some(most) = job.open else { return Ok(None) };
+        let mut begun = self.begun.lock().await;
+        while begun.len() >= most
+            && let Some(oldest) = begun.front()
+        {
+            let scope = Layer::over(Some(&self.globals)).with("job", oldest);
+            match self.poll(job, &scope).await {
+                // Nothing of this batch was sent.
+                Err(SendError::Lost { message }) => return Err(SendError::Transient { message, retry_after: None }),
+                ended => drop(ended?),
+            }
+            begun.pop_front();
+        }
+        Ok(Some(begun))
+    }
+
+    /// Completes a job that was begun with this answer. Returns the handle to find it by, and its id.
     pub(super) async fn submit(
         &self,
         job: &Job,
@@ -112,7 +133,7 @@ impl HttpWriter {
         answer: &Answer,
         records: &Records,
         scope: &dyn Scope,
-    ) -> Result<String, SendError> {
+    ) -> Result<(String, Json), SendError> {
         let id = {
             let over = answer.scope(Some(scope));
             job.id.json(&over).map(std::borrow::Cow::into_owned).filter(|id| !id.is_null())
@@ -131,7 +152,8 @@ impl HttpWriter {
                 });
             }
         }
-        serde_json::to_string(&ticket).map_err(|e| fatal(format!("the job cannot be written down: {e}")))
+        let handle = serde_json::to_string(&ticket);
+        Ok((handle.map_err(|e| fatal(format!("the job cannot be written down: {e}")))?, id))
     }
 
     /// Settles jobs, all at the same time. What cannot be settled is left out.
