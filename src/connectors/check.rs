@@ -124,7 +124,9 @@ impl<'a> Checker<'a> {
         let token = auth.token.as_ref().map(|token| {
             let known = names(&[&["connection"], ANSWER]);
             Token {
-                request: self.request(&token.request, &["connection"], "/api/auth/token/request"),
+                base_url: token.base_url.as_ref().map(|t| self.text(t, &["connection"], "/api/auth/token/base_url")),
+                request: self.request(&token.request, &["connection", "rotated"], "/api/auth/token/request"),
+                rotates: self.optional(token.rotates.as_ref(), &known, "/api/auth/token", "rotates"),
                 value: self.expression(&token.value, &known, "/api/auth/token/value"),
                 expires_in: self.expression(&token.expires_in, &known, "/api/auth/token/expires_in"),
             }

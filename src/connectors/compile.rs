@@ -41,7 +41,9 @@ pub(super) struct Auth {
 
 #[derive(Debug)]
 pub(super) struct Token {
+    pub base_url: Option<Text>,
     pub request: Request,
+    pub rotates: Option<Expression>,
     pub value: Expression,
     pub expires_in: Expression,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use tokio::sync::MutexGuard;
 
-use super::account::{Exchange, failure, fatal};
+use super::account::{Exchange, failure, fatal, read_only};
 use super::compile::{self, Job, JobResults};
 use super::expression::Scope;
 use super::outcome::{Each, Reader, Subject};
@@ -111,18 +111,20 @@ impl HttpWriter {
     pub(super) async fn room(&self, job: &Job) -> Result<Option<MutexGuard<'_, VecDeque<Json>>>, SendError> {
         let Some(most) = job.open else { return Ok(None) };
         let mut begun = self.begun.lock().await;
-        while begun.len() >= most
-            && let Some(oldest) = begun.front()
-        {
-            let scope = Layer::over(Some(&self.globals)).with("job", oldest);
-            match self.poll(job, &scope).await {
-                // Nothing of this batch was sent.
-                Err(SendError::Lost { message }) => return Err(SendError::Transient { message, retry_after: None }),
-                ended => drop(ended?),
-            }
-            begun.pop_front();
+        while begun.len() >= most {
+            self.outwait(job, &mut begun).await?;
         }
         Ok(Some(begun))
+    }
+
+    /// Waits until the oldest of the jobs has come to its end, so that there is room for another one.
+    pub(super) async fn outwait(&self, job: &Job, begun: &mut VecDeque<Json>) -> Result<(), SendError> {
+        let Some(oldest) = begun.front() else { return Ok(()) };
+        let scope = Layer::over(Some(&self.globals)).with("job", oldest);
+        // Nothing of the batch that waits was sent.
+        self.poll(job, &scope).await.map_err(read_only)?;
+        begun.pop_front();
+        Ok(())
     }
 
     /// Completes a job that was begun with this answer. Returns the handle to find it by, and its id.
@@ -261,7 +263,7 @@ impl HttpWriter {
     async fn read(&self, request: &super::request::Request, scope: &Layer<'_>) -> Result<Answer, SendError> {
         let made = request.make(scope, None).map_err(fatal)?;
         let exchange = self.account.call(&made, &[], scope, LostClass::A, &self.counter).await;
-        let Exchange { answer, verdict } = exchange.map_err(super::account::read_only)?;
+        let Exchange { answer, verdict } = exchange.map_err(read_only)?;
         if verdict.class == Class::Ok { Ok(answer) } else { Err(failure(verdict)) }
     }
 }

@@ -345,11 +345,21 @@ impl HttpWriter {
             Some(record) => record,
             None => &scope,
         };
-        let room = match &operation.job {
+        let mut room = match &operation.job {
             Some(job) => self.room(job).await?,
             None => None,
         };
-        let exchange = self.account.call(&shot.made, &operation.errors, rules, self.steps.class, &self.counter).await?;
+        let exchange = loop {
+            let exchange =
+                self.account.call(&shot.made, &operation.errors, rules, self.steps.class, &self.counter).await?;
+            match (&operation.job, &mut room) {
+                // Others fill the queue, too: what is there of our own makes room when it is done.
+                (Some(job), Some(begun)) if exchange.verdict.later() && !begun.is_empty() => {
+                    self.outwait(job, begun).await?;
+                }
+                _ => break exchange,
+            }
+        };
         let (answer, mut verdict) = (exchange.answer, exchange.verdict);
         let over = answer.scope(Some(&scope));
         if verdict.class == Class::Ok

@@ -101,6 +101,9 @@ pub struct Identifier {
     /// What it must be.
     #[serde(default, rename = "type")]
     pub kind: FieldType,
+    /// The modes a sync can be matched by it in; all when empty.
+    #[serde(default)]
+    pub modes: Vec<Mode>,
 }
 
 /// How many identifiers name a record.
