@@ -81,6 +81,14 @@ fn broken_files_conclude_nothing() {
             &["people.csv", "UTF-8"],
         ),
         (
+            "UTF-16 without a mark",
+            |p| {
+                let text: Vec<u8> = people_csv(3).encode_utf16().flat_map(u16::to_le_bytes).collect();
+                put(p, "data/people.csv", &text);
+            },
+            &["people.csv", "a column name holds zero bytes"],
+        ),
+        (
             "a quote that never ends",
             |p| p.edit("data/people.csv", "Person 7,", "\"Person 7,"),
             &["people.csv", "line 8"],

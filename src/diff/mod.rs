@@ -38,6 +38,7 @@ mod settle;
 mod sip;
 pub mod snapshot;
 mod threads;
+pub mod types;
 mod window;
 
 #[cfg(test)]
