@@ -214,6 +214,19 @@ fn files_that_only_look_odd_are_read() {
 }
 
 #[test]
+fn manifests_and_sql_are_read_as_windows_editors_write_them() {
+    let project = Project::people("mirror", FIELDS);
+    project.write("data/people.csv", &people_csv(3));
+    project.write("models/people.sql", "select id, email, name, plan, seats\nfrom people\n");
+    project.edit("models/people.yaml", "sql: select id, email, name, plan, seats from people", "sql_file: people.sql");
+    for name in ["syncline.yaml", "sources/files.yaml", "models/people.yaml", "models/people.sql", "syncs/people.yaml"] {
+        project.write(name, &format!("\u{feff}{}", project.read(name).replace('\n', "\r\n")));
+    }
+    says(&project.apply(&[]), "byte order marks and CRLF", 0, &[]);
+    assert_eq!(project.rows("out/crm.db", COUNT), ["3"]);
+}
+
+#[test]
 fn a_sqlite_database_that_cannot_be_read_concludes_nothing() {
     let project = Project::people("mirror", FIELDS);
     project.write("sources/files.yaml", "name: files\ntype: sqlite\nconnection: { path: data/shop.db }\n");
