@@ -219,7 +219,8 @@ fn manifests_and_sql_are_read_as_windows_editors_write_them() {
     project.write("data/people.csv", &people_csv(3));
     project.write("models/people.sql", "select id, email, name, plan, seats\nfrom people\n");
     project.edit("models/people.yaml", "sql: select id, email, name, plan, seats from people", "sql_file: people.sql");
-    for name in ["syncline.yaml", "sources/files.yaml", "models/people.yaml", "models/people.sql", "syncs/people.yaml"] {
+    for name in ["syncline.yaml", "sources/files.yaml", "models/people.yaml", "models/people.sql", "syncs/people.yaml"]
+    {
         project.write(name, &format!("\u{feff}{}", project.read(name).replace('\n', "\r\n")));
     }
     says(&project.apply(&[]), "byte order marks and CRLF", 0, &[]);

@@ -38,7 +38,8 @@ pub(super) fn find(project: &Project, state: &State, value: &str) -> Result<Appr
     }
     let made: Option<Timestamp> = approval.created_at.parse().ok();
     if made.is_none_or(|made| Timestamp::now().duration_since(made).as_hours() >= DAYS * 24) {
-        let made = made.map_or_else(|| "at an unknown time".to_owned(), |made| made.strftime("on %Y-%m-%d").to_string());
+        let made =
+            made.map_or_else(|| "at an unknown time".to_owned(), |made| made.strftime("on %Y-%m-%d").to_string());
         return stale(format!("the approved plan was made {made}: a plan can be approved for {DAYS} days"));
     }
     Ok(approval)

@@ -99,10 +99,6 @@ impl Reading {
         self.serial
     }
 
-    pub(super) fn backend(&self) -> &dyn Backend {
-        &*self.backend
-    }
-
     /// The document.
     pub fn document(&self) -> &Document {
         &self.document
