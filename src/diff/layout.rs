@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::DiffError;
 use super::cells::Meaning;
-use super::types::kind_of;
+use super::kinds::kind_of;
 
 /// Which of the model's columns a sync uses: key, match and mapped columns, and those its templates read. Sorted by
 /// name, so that the order in a manifest or a query makes no difference.

@@ -21,6 +21,7 @@ mod hash;
 mod index;
 mod invalid;
 mod keys;
+pub mod kinds;
 mod layout;
 mod mappings;
 mod memory;
@@ -38,7 +39,7 @@ mod settle;
 mod sip;
 pub mod snapshot;
 mod threads;
-pub mod types;
+
 mod window;
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use arrow_array::{Array, RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::diagnostic::Result;
+use crate::diff::kinds::kind_of;
 use crate::diff::snapshot::Layout;
-use crate::diff::types::kind_of;
 use crate::manifest::document::escape;
 use crate::mapping::{Used, columns_of};
 use crate::plan::{Notice, SyncPlan};
