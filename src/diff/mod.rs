@@ -39,7 +39,6 @@ mod settle;
 mod sip;
 pub mod snapshot;
 mod threads;
-
 mod window;
 
 #[cfg(test)]
