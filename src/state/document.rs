@@ -166,7 +166,7 @@ impl Document {
         }
         let corrupt = |e: serde_json::Error| {
             Error::failed_help(
-                format!("the state in `{place}` is damaged: {e}"),
+                format!("the state in `{place}` is damaged: `state.json`: {e}"),
                 "put back a copy (`syncline state push FILE`), or move the folder away to begin with an empty state",
             )
         };
