@@ -331,8 +331,8 @@ impl Column {
         if bytes.len() >= 8 {
             sum = sum.wrapping_add(match bytes.len() {
                 ..=24 => self.words::<3>(bytes),
-                ..=40 => self.words::<5>(bytes),
-                ..=64 => self.words::<8>(bytes),
+                25..=40 => self.words::<5>(bytes),
+                41..=64 => self.words::<8>(bytes),
                 _ => self.words::<{ LONGEST / 8 }>(bytes),
             });
         } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
