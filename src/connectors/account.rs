@@ -31,6 +31,10 @@ pub(super) struct Account {
     /// The settings of the connection, with defaults.
     pub connection: Json,
     base: String,
+    /// Where access tokens are fetched, when it is elsewhere.
+    token_base: Option<String>,
+    /// The refresh token that the last answer replaced the one of the connection by.
+    rotated: Mutex<Option<Json>>,
     headers: Vec<(String, String)>,
     transport: Arc<dyn Transport>,
     limits: Limits,
@@ -84,7 +88,7 @@ impl Account {
     pub fn new(
         compiled: Arc<Compiled>,
         connection: Map<String, Json>,
-        base: String,
+        (base, token_base): (String, Option<String>),
         redactor: Redactor,
         transport: Arc<dyn Transport>,
         patient: bool,
@@ -107,6 +111,8 @@ impl Account {
             compiled,
             connection,
             base,
+            token_base,
+            rotated: Mutex::default(),
             headers,
             transport,
             limits,
@@ -224,7 +230,14 @@ impl Account {
                     let mut held = self.token.lock().await;
                     // Unless another request has renewed it in the meantime.
                     if held.as_ref().is_some_and(|held| held.serial == fetched.serial) {
-                        *held = Some(self.fetch(fetched.serial + 1, counter).await?);
+                        self.allowed()?;
+                        // What is refused once is not asked for by all that are in flight.
+                        let renewed = self.fetch(fetched.serial + 1, counter).await.inspect_err(|error| {
+                            if let SendError::Fatal { message, .. } = error {
+                                self.bar(message);
+                            }
+                        })?;
+                        *held = Some(renewed);
                     }
                     continue;
                 }
@@ -294,16 +307,22 @@ impl Account {
     }
 
     async fn fetch(&self, serial: u64, counter: &Counter) -> Result<Fetched, SendError> {
-        let Some(Token { request, value, expires_in }) =
+        let Some(Token { request, value, expires_in, rotates, .. }) =
             self.compiled.auth.as_ref().and_then(|auth| auth.token.as_ref())
         else {
             return Err(fatal("there is no access token to fetch".into()));
         };
         let made = {
+            let rotated = self.rotated.lock().unwrap_or_else(PoisonError::into_inner);
             let scope = Layer::over(None).with("connection", &self.connection);
+            let scope = match rotated.as_ref() {
+                Some(rotated) => scope.with("rotated", rotated),
+                None => scope,
+            };
             request.make(&scope, None).map_err(fatal)?
         };
-        let mut call = made.call(&self.base, self.compiled.manifest().api.timeout);
+        let base = self.token_base.as_ref().unwrap_or(&self.base);
+        let mut call = made.call(base, self.compiled.manifest().api.timeout);
         call.confidential = true;
         // Nothing was written by it: whatever was lost can be asked again.
         let (answer, _permit) = self.exchange(call, &made.limits, counter).await.map_err(read_only)?;
@@ -322,7 +341,26 @@ impl Account {
         let valid = super::rules::seconds(Some(expires_in), &scope);
         let renew_at = valid.map(|valid| Instant::now() + valid.saturating_sub(MARGIN.min(valid / 10)));
         self.redactor.add(Secret::new(token.clone()));
+        if let Some(new) = rotates.as_ref().and_then(|rotates| rotates.text(&scope)).filter(|new| !new.is_empty()) {
+            self.rotate(new);
+        }
         Ok(Fetched { token, serial, renew_at })
+    }
+
+    /// Takes another refresh token from now on, and says that the one of the connection may be of no use any more.
+    fn rotate(&self, new: String) {
+        self.redactor.add(Secret::new(new.clone()));
+        let new = Json::String(new);
+        let given = self.connection.as_object().is_some_and(|settings| settings.values().any(|value| *value == new));
+        let mut rotated = self.rotated.lock().unwrap_or_else(PoisonError::into_inner);
+        if rotated.is_none() && !given {
+            tracing::warn!(
+                connector = %self.compiled.manifest().name,
+                "the destination has replaced the refresh token of the connection, which may not be taken again: the next \
+                 run needs the new one, and syncline writes no credentials down"
+            );
+        }
+        *rotated = Some(new);
     }
 
     /// Asks once how many requests of the day were used by others. What cannot be asked is not known.

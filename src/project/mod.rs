@@ -17,6 +17,7 @@ mod parameters;
 mod queries;
 mod resolve;
 mod select;
+mod shared;
 mod spoken;
 mod state;
 mod surface;
@@ -50,6 +51,7 @@ pub use dbt::DbtModel;
 pub use environment::EnvironmentInfo;
 pub use files::PROJECT_FILE;
 pub use select::Sets;
+pub use shared::Shared;
 
 /// What loading a project gives.
 #[derive(Debug)]
