@@ -22,8 +22,10 @@ use crate::secret::{Redactor, Secret};
 
 /// A token is renewed so long before it expires.
 const MARGIN: Duration = Duration::from_secs(60);
-/// How often a token is renewed for one request: others may see to it that the new one ends at once, too.
+/// How many tokens in a row that nobody has had any use of are renewed for one request.
 const RENEWALS: u32 = 3;
+/// How many tokens are renewed for one request at most, where others use each up before its turn comes.
+const MOST_RENEWALS: u32 = 50;
 /// Most pages of one answer.
 const MAX_PAGES: usize = 1000;
 
@@ -45,6 +47,8 @@ pub(super) struct Account {
     transport: Arc<dyn Transport>,
     limits: Limits,
     token: tokio::sync::Mutex<Option<Fetched>>,
+    /// How many tokens were fetched up to the last one that some request was answered with.
+    taken: AtomicU64,
     /// The first request goes alone: credentials that are refused are refused once, not by all that are in flight.
     first: tokio::sync::Mutex<()>,
     /// The first request had an answer, or none.
@@ -124,6 +128,7 @@ impl Account {
             transport,
             limits,
             token: tokio::sync::Mutex::new(None),
+            taken: AtomicU64::new(0),
             first: tokio::sync::Mutex::new(()),
             known: AtomicBool::new(false),
             barred: OnceLock::new(),
@@ -211,7 +216,7 @@ impl Account {
         counter: &Counter,
     ) -> Result<Exchange, SendError> {
         self.ask_used(counter).await;
-        let mut renewals = 0;
+        let (mut renewals, mut useless) = (0, 0);
         loop {
             let fetched = self.token(counter).await?;
             let mut call = made.call(&self.base, self.compiled.manifest().api.timeout);
@@ -219,6 +224,9 @@ impl Account {
             let (answer, permit) = self.exchange(call, &made.limits, counter).await?;
             let token = fetched.is_some();
             let mut verdict = answer.judge(rules.iter().chain(&self.compiled.errors), Some(scope), token, lost);
+            if let (false, Some(fetched)) = (verdict.class == Class::Reauth, &fetched) {
+                self.taken.fetch_max(fetched.serial + 1, Ordering::AcqRel);
+            }
             verdict.message = self.redact(&verdict.message);
             verdict.code = self.redact(&verdict.code);
             if verdict.class == Class::RateLimited {
@@ -232,8 +240,10 @@ impl Account {
                 verdict.message = "the destination redirects, and redirects are not followed".into();
             }
             if verdict.class == Class::Reauth {
-                if let (0..RENEWALS, Some(fetched)) = (renewals, fetched) {
+                if let (0..RENEWALS, 0..MOST_RENEWALS, Some(fetched)) = (useless, renewals, fetched) {
                     renewals += 1;
+                    // One that was taken before has only come to its end, be it by what others did.
+                    useless = if self.taken.load(Ordering::Acquire) <= fetched.serial { useless + 1 } else { 0 };
                     let mut held = self.token.lock().await;
                     // Unless another request has renewed it in the meantime.
                     if held.as_ref().is_some_and(|held| held.serial == fetched.serial) {

@@ -50,6 +50,8 @@ pub struct World {
     pub script: VecDeque<Fault>,
     /// Versions with which a whole batch is refused.
     pub poison: BTreeSet<i64>,
+    /// What is refused alone is told as the outcome of a record.
+    pub tells_alone: bool,
     /// Versions that are rejected one by one.
     pub rejected: BTreeSet<i64>,
     /// Keys that are not there (update-only).
@@ -207,7 +209,12 @@ impl Writer for FakeWriter {
             return Err(SendError::Transient { message: "500".into(), retry_after: None });
         }
         if batch.operations.iter().any(|o| world.poison.contains(&deed(o).1)) {
-            return Err(SendError::Refused { code: "poison".into(), message: "one of these".into() });
+            let (code, message) = ("poison".into(), "one of these".into());
+            return if world.tells_alone && batch.operations.len() == 1 {
+                Ok(Sent::Outcomes(vec![Outcome::Rejected { code, message }]))
+            } else {
+                Err(SendError::Refused { code, message })
+            };
         }
         if fault == Fault::Deferred {
             let handle = world.handle();

@@ -53,11 +53,13 @@ struct Load {
     arrived: bool,
     /// What is left of their tries; a fresh one where there is none.
     budget: Option<Budget>,
+    /// They are part of a batch that was refused as a whole.
+    halved: bool,
 }
 
 impl Load {
     fn fresh(operations: Vec<Operation>, arrived: bool) -> Self {
-        Self { operations, arrived, budget: None }
+        Self { operations, arrived, budget: None, halved: false }
     }
 }
 
@@ -180,9 +182,17 @@ impl<'a> Tower<'a> {
             }
             let mut budget = load.budget.take().unwrap_or_else(|| Budget::new(&self.retry, batch.id));
             let end = self.attempt(&mut batch, &mut load.arrived, &mut budget).await;
-            let arrived = load.arrived;
+            let (arrived, halved) = (load.arrived, load.halved);
             match end {
-                End::Answered(outcomes) => self.answered(batch.id, &rows, &outcomes).await?,
+                End::Answered(outcomes) => {
+                    // Some say of a record that stands alone what they said of the whole batch.
+                    if let (true, [Outcome::Rejected { code, message }]) = (halved, outcomes.as_slice())
+                        && let Some(reason) = self.breaker().refused_alone(code, message)
+                    {
+                        self.halt(reason);
+                    }
+                    self.answered(batch.id, &rows, &outcomes).await?;
+                }
                 End::Partly(outcomes, pause) => {
                     self.answered_partly(action, &rows, &outcomes, arrived).await?;
                     let open = batch.operations.into_iter().zip(outcomes).filter(|(_, outcome)| outcome.is_none());
@@ -191,7 +201,7 @@ impl<'a> Tower<'a> {
                         self.rest(pause).await;
                     }
                     if !operations.is_empty() {
-                        waiting.push(Load { operations, arrived, budget: Some(budget) });
+                        waiting.push(Load { operations, arrived, budget: Some(budget), halved });
                     }
                 }
                 End::Oversize(fits) => {
@@ -203,7 +213,7 @@ impl<'a> Tower<'a> {
                     }
                     let budget = budget.tried().then_some(budget);
                     if !rest.is_empty() {
-                        waiting.push(Load { operations: rest, arrived, budget: budget.clone() });
+                        waiting.push(Load { operations: rest, arrived, budget: budget.clone(), halved });
                     }
                     if alone {
                         let message = "the record is larger than one request may be".into();
@@ -211,7 +221,7 @@ impl<'a> Tower<'a> {
                         let first: Vec<u64> = batch.operations.iter().map(|o| o.ordinal).collect();
                         self.note(action, &first, &[outcome])?;
                     } else {
-                        waiting.push(Load { operations: batch.operations, arrived, budget });
+                        waiting.push(Load { operations: batch.operations, arrived, budget, halved });
                     }
                 }
                 End::Deferred(handle) => {
@@ -232,8 +242,9 @@ impl<'a> Tower<'a> {
                         self.void(batch.id, &rows)?;
                     }
                     let second = batch.operations.split_off(rows.len().div_ceil(2));
-                    waiting.push(Load::fresh(second, arrived));
-                    waiting.push(Load::fresh(batch.operations, arrived));
+                    for operations in [second, batch.operations] {
+                        waiting.push(Load { halved: true, ..Load::fresh(operations, arrived) });
+                    }
                 }
                 End::NotSent if !arrived => self.void(batch.id, &rows)?,
                 End::NotSent | End::InDoubt => self.doubted(rows.len()),

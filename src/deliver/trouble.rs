@@ -248,15 +248,18 @@ async fn answers_lost_by_an_append_only_destination_do_not_come_in_thousands() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_that_hits_every_record_stops_the_sync_and_is_quoted() {
-    let mut stage = stage(Class::A, 100, 2, Vec::new());
-    stage.world.lock().unwrap().poison = (1..=5000).collect();
-    let (run, sync) = apply(&mut stage, &rows(1..=5000)).await;
-    assert_eq!(run.status, Status::Failed);
-    assert!((200..=220).contains(&sync.rejected), "{} rejected", sync.rejected);
-    assert!(said(&sync).contains("poison: one of these"), "{}", said(&sync));
-    assert!(sync.requests < 500, "{} requests", sync.requests);
+    for tells_alone in [false, true] {
+        let mut stage = stage(Class::A, 100, 2, Vec::new());
+        stage.world.lock().unwrap().poison = (1..=5000).collect();
+        stage.world.lock().unwrap().tells_alone = tells_alone;
+        let (run, sync) = apply(&mut stage, &rows(1..=5000)).await;
+        assert_eq!(run.status, Status::Failed);
+        assert!((200..=220).contains(&sync.rejected), "{} rejected", sync.rejected);
+        assert!(said(&sync).contains("poison: one of these"), "{}", said(&sync));
+        assert!(sync.requests < 500, "{} requests", sync.requests);
+    }
     // Where one record is taken, it is the records and not the sync.
-    let mut stage = self::stage(Class::A, 100, 1, Vec::new());
+    let mut stage = stage(Class::A, 100, 1, Vec::new());
     stage.world.lock().unwrap().poison = (2..=500).collect();
     let (_, sync) = apply(&mut stage, &rows(1..=500)).await;
     assert_eq!((sync.succeeded.added, sync.rejected, sync.pending), (1, 499, 0));

@@ -45,9 +45,10 @@ async fn login(State(world): State<Shared>, uri: Uri, body: String) -> (StatusCo
 async fn api(State(world): State<Shared>, headers: HeaderMap, body: String) -> (StatusCode, String) {
     let mut world = world.lock().unwrap();
     world.requests.push(format!("{headers:?} {body}"));
-    world.used += 1;
     let token = format!("Bearer access-{}", world.logins.len());
-    let valid = world.used <= world.uses && headers.get("authorization").is_some_and(|value| *value == *token);
+    let newest = headers.get("authorization").is_some_and(|value| *value == *token);
+    world.used += usize::from(newest);
+    let valid = newest && world.used <= world.uses;
     (if valid { StatusCode::OK } else { StatusCode::UNAUTHORIZED }, "{}".into())
 }
 
@@ -109,6 +110,24 @@ async fn a_login_server_elsewhere_gets_the_refresh_token_and_the_api_only_the_ac
     let form = "/oauth/token grant_type=refresh_token&refresh_token=refresh";
     assert_eq!(logins, [format!("{form}-1"), format!("{form}-2"), format!("{form}-3")]);
     assert!(!world.requests.iter().any(|request| request.contains("refresh-")), "{:#?}", world.requests);
+}
+
+#[tokio::test]
+async fn a_request_whose_tokens_others_use_up_comes_to_its_turn() {
+    let (world, open) = world(100, 1).await;
+    let writer = open().open(&target("person", Mode::Upsert, &[])).await.unwrap();
+    let batches: Vec<Batch> = (0..12).map(batch).collect();
+    let sent = futures_util::future::join_all(batches.iter().map(|batch| writer.send(batch))).await;
+    assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    assert_eq!(world.lock().unwrap().logins.len(), 12, "each token serves one request");
+}
+
+#[tokio::test]
+async fn tokens_that_are_never_taken_are_not_fetched_for_ever() {
+    let (world, open) = world(100, 0).await;
+    let writer = open().open(&target("person", Mode::Upsert, &[])).await.unwrap();
+    assert!(matches!(writer.send(&batch(0)).await, Err(SendError::Fatal { .. })));
+    assert_eq!(world.lock().unwrap().logins.len(), 4);
 }
 
 #[tokio::test]
