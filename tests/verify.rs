@@ -443,6 +443,26 @@ fn who_is_on_a_list_is_read_back() {
 }
 
 #[test]
+fn items_of_a_catalog_are_read_back() {
+    let (sandbox, project) = sandboxed(json!({}), &[]);
+    send(&sandbox, "POST", "/api/catalogs/people", &json!({}));
+    project.write(
+        "syncs/items.yaml",
+        "name: items\nmodel: people\ndestination: iterable\nobject: catalog_item\nmode: mirror\nmatch: { id: id }\n\
+         options: { catalog: people }\nfields: { name: name, seats: seats }\n",
+    );
+    // Iterable says nothing of each item, so none counts as succeeded: reading them back does.
+    run(&project, &["apply", "--auto-approve"]).code(0);
+    assert_eq!(verified(&project, 0)("items")["at_destination"]["same"], 10);
+    send(&sandbox, "PATCH", "/api/catalogs/people/items/5", &json!({ "update": { "seats": 77 } }));
+    send(&sandbox, "DELETE", "/api/catalogs/people/items/4", &json!({}));
+    let found = verified(&project, 4)("items");
+    assert_eq!(reasons(&found), ["!missing 1", "!changed 1"], "{found:#}");
+    let seats = json!([{ "name": "seats", "sent": 5, "there": 77, "sensitive": true }]);
+    assert_eq!(found["differences"], json!([{ "key": "5", "fields": seats }]));
+}
+
+#[test]
 fn companies_cars_members_of_programs_and_subscriptions_are_read_back() {
     let people: Vec<Value> = (1..=10).map(|n| json!({ "email": format!("p{n}@example.com") })).collect();
     let seed = json!({

@@ -6,6 +6,7 @@ mod opened;
 mod planner;
 mod refreshing;
 mod remarks;
+mod retyped;
 mod spool;
 mod stable;
 mod testing;
@@ -106,6 +107,7 @@ pub(super) fn make(
                 }));
                 let refusing = part.tests.iter().filter(|test| test.refuses());
                 plan.refusals.extend(refusing.filter_map(|test| test.notice(&name)));
+                plan.refusals.append(&mut planner.refusals);
                 plan.syncs.push(part);
             }
             Err(Error::Invalid(diagnostics)) => faults.extend(diagnostics),
