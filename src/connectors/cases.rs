@@ -192,7 +192,8 @@ fn operation(record: &CaseRecord, ordinal: u64, target: &Target) -> Operation {
                     value(record.fields.get(&field.name)).map(|value| if cleared { Value::Null } else { value })
                 })
                 .collect(),
-        },
+        }
+        .into(),
         in_doubt: record.in_doubt,
     }
 }

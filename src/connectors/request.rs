@@ -67,7 +67,20 @@ impl Request {
                 .any(|part| part.csv && name == "records" || part.text.as_ref().is_some_and(|t| t.mentions(name))),
             BodyTemplate::Csv => name == "records",
         };
-        body || self.path.mentions(name)
+        body || self.mentions_beside(name)
+    }
+
+    /// True when it uses the name for more than to write what a path leads to.
+    pub fn computes(&self, name: &str) -> bool {
+        match &self.body {
+            BodyTemplate::Json(node) => node.computes(name) || self.mentions_beside(name),
+            _ => self.mentions(name),
+        }
+    }
+
+    /// True when some template of it that is not the body's uses the name.
+    fn mentions_beside(&self, name: &str) -> bool {
+        self.path.mentions(name)
             || self.query.iter().any(|(_, node)| node.mentions(name))
             || self.headers.iter().any(|(_, text)| text.mentions(name))
     }

@@ -17,7 +17,7 @@ use super::token::{Token, Tokens};
 use crate::destinations::{Action, Operation, Origin, Outcome, Writer};
 use crate::diagnostic::{Error, Result};
 use crate::diff::RowState;
-use crate::mapping::Record;
+use crate::mapping::Payload;
 use crate::plan::operations::{Head, Reader};
 use crate::state::ActiveSync;
 
@@ -299,7 +299,7 @@ impl<'a> Cutter<'a> {
         Ok(rows)
     }
 
-    fn operation(&self, head: Head, action: Action, record: Record) -> Operation {
+    fn operation(&self, head: Head, action: Action, record: Payload) -> Operation {
         Operation {
             ordinal: head.ordinal,
             action,

@@ -1,17 +1,19 @@
 //! Frozen rows → records, on the way out.
 
+use std::sync::Arc;
+
 use arrow_schema::SchemaRef;
 
 use crate::diagnostic::Result;
 use crate::diff::RowState;
-use crate::mapping::{Mapping, MappingSpec, Record, Unmappable};
+use crate::mapping::{Mapping, MappingSpec, Page, Payload, Record, Unmappable};
 use crate::plan::operations::{Frozen, Head};
 
 /// Makes the records of frozen rows.
 pub trait Mapper: Send {
     /// One entry per row: `None` where nothing is done at the destination, else the record, or why there is none
     /// (without the value itself).
-    fn records(&mut self, frozen: &Frozen) -> Result<Vec<Option<Result<Record, String>>>>;
+    fn records(&mut self, frozen: &Frozen) -> Result<Vec<Option<Result<Payload, String>>>>;
 }
 
 /// Makes records by a sync's mapping. The columns of a part are those the model had when its rows were frozen, or, for
@@ -19,27 +21,46 @@ pub trait Mapper: Send {
 pub struct SpecMapper {
     spec: MappingSpec,
     started_at: String,
-    ready: Option<(SchemaRef, Option<Mapping>)>,
+    ready: Option<(SchemaRef, Option<Arc<Mapping>>)>,
+    written: bool,
 }
 
 impl SpecMapper {
     /// A mapper for this mapping; `started_at` is what templates see as `run.started_at`.
     pub fn new(spec: MappingSpec, started_at: impl Into<String>) -> Self {
-        Self { spec, started_at: started_at.into(), ready: None }
+        Self { spec, started_at: started_at.into(), ready: None, written: false }
+    }
+
+    /// The same; where `written`, records are written as JSON, and values are made only where somebody asks for them.
+    pub fn written(self, written: bool) -> Self {
+        Self { written, ..self }
     }
 }
 
 impl Mapper for SpecMapper {
-    fn records(&mut self, frozen: &Frozen) -> Result<Vec<Option<Result<Record, String>>>> {
+    fn records(&mut self, frozen: &Frozen) -> Result<Vec<Option<Result<Payload, String>>>> {
         let schema = frozen.rows.schema();
         if self.ready.as_ref().is_none_or(|(ready, _)| *ready != schema) {
             // Rows last sent by an older mapping may lack columns this one reads.
-            self.ready = Some((schema.clone(), Mapping::new(&self.spec, &schema, &self.started_at).ok()));
+            self.ready = Some((schema.clone(), Mapping::new(&self.spec, &schema, &self.started_at).ok().map(Arc::new)));
         }
         let mapping = self.ready.as_ref().and_then(|(_, mapping)| mapping.as_ref());
         let bound = mapping.map(|mapping| mapping.bind(&frozen.rows)).transpose()?;
+        let is_written = |head: &Head| self.written && head.action.is_some() && head.matching.is_none();
+        let mut written = match mapping {
+            Some(mapping) => {
+                let rows = frozen.heads.iter().enumerate().filter(|(_, head)| is_written(head));
+                let rows = rows.map(|(row, head)| (row, head.state == RowState::Added));
+                let (page, lines) = Page::write(mapping, &frozen.rows, rows)?;
+                Some(lines.into_iter().map(move |line| line.map(|line| Payload::of(&page, line))))
+            }
+            None => None,
+        };
         let record = |(row, head): (usize, &Head)| {
             head.action?;
+            if is_written(head) && let Some(payload) = written.as_mut().and_then(Iterator::next) {
+                return Some(payload.map_err(|fault| told(&fault)));
+            }
             let made = match &bound {
                 Some(bound) => bound.record(row, head.state == RowState::Added),
                 None => Err(Unmappable {
@@ -50,14 +71,18 @@ impl Mapper for SpecMapper {
             };
             Some(match (made, &head.matching) {
                 // A removed row is named by the identifiers it was last sent with, whatever the mapping is today.
-                (Ok(record), Some(matching)) => Ok(Record { matching: matching.clone(), ..record }),
+                (Ok(record), Some(matching)) => Ok(Record { matching: matching.clone(), ..record }.into()),
                 (Err(_), Some(matching)) => {
-                    Ok(Record { matching: matching.clone(), fields: vec![None; self.spec.fields.len()] })
+                    Ok(Record { matching: matching.clone(), fields: vec![None; self.spec.fields.len()] }.into())
                 }
-                (Ok(record), None) => Ok(record),
-                (Err(fault), None) => Err(format!("field `{}`: {}", fault.field, fault.message)),
+                (Ok(record), None) => Ok(record.into()),
+                (Err(fault), None) => Err(told(&fault)),
             })
         };
         Ok(frozen.heads.iter().enumerate().map(record).collect())
     }
+}
+
+fn told(fault: &Unmappable) -> String {
+    format!("field `{}`: {}", fault.field, fault.message)
 }

@@ -45,7 +45,7 @@ pub fn record(email: &str, words: &str) -> Record {
 
 pub fn operation(action: Action, record: Record) -> Operation {
     let key = record.matching.iter().map(|v| format!("{v:?}")).collect();
-    Operation { ordinal: 0, action, added: true, key, dedupe_id: "".into(), record, in_doubt: false }
+    Operation { ordinal: 0, action, added: true, key, dedupe_id: "".into(), record: record.into(), in_doubt: false }
 }
 
 pub fn send(email: &str, words: &str) -> Operation {
