@@ -178,7 +178,7 @@ fn operation(record: &CaseRecord, ordinal: u64, target: &Target) -> Operation {
         },
         added: record.state == CaseState::Added,
         dedupe_id: format!("case-{ordinal}").as_str().into(),
-        key,
+        key: key.into(),
         record: Record {
             matching: target
                 .matching

@@ -18,7 +18,8 @@ use super::settings;
 use super::template::Layer;
 use super::writer::HttpWriter;
 use crate::destinations::{
-    Capabilities, Class, Cost, Destination, Discovered, Health, Load, Options, Readable, SendError, Target, Writer,
+    Capabilities, Class, Cost, Destination, Discovered, Health, Load, Options, Readable, SendError, Target,
+    TargetField, Writer,
 };
 use crate::diagnostic::{Error, Result, closest};
 use crate::http::{Client, Logged, Settings, Transport, WireLog};

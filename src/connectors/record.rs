@@ -17,6 +17,8 @@ pub(super) struct Layout {
     /// Position of fields without a meaning of their own.
     others: Vec<usize>,
     others_flat: bool,
+    /// True when identifiers and fields together make one object without nesting.
+    plain: bool,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,9 @@ impl Layout {
         let others: Vec<usize> = (0..fields.names.len()).filter(|at| !known(fields.name(*at))).collect();
         let others_flat = others.iter().all(|at| !fields.name(*at).contains('.'));
         let matching = Names::new(target.matching.iter().map(|field| field.name.as_str()));
-        Self { matching, fields, others, others_flat }
+        let twice = matching.names.iter().any(|name| fields.position(name).is_some());
+        let plain = matching.flat && fields.flat && !twice;
+        Self { matching, fields, others, others_flat, plain }
     }
 }
 
@@ -169,7 +173,7 @@ impl RecordScope<'_> {
             return template.write(self, out);
         }
         let (matching, fields) = (&self.layout.matching, &self.layout.fields);
-        if matching.flat && fields.flat && !matching.names.iter().any(|name| fields.position(name).is_some()) {
+        if self.layout.plain {
             self.flat(Part::All, out);
         } else {
             let all = self.matching().map(|(at, value)| (matching.name(at), value));

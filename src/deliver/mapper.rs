@@ -58,7 +58,9 @@ impl Mapper for SpecMapper {
         };
         let record = |(row, head): (usize, &Head)| {
             head.action?;
-            if is_written(head) && let Some(payload) = written.as_mut().and_then(Iterator::next) {
+            if is_written(head)
+                && let Some(payload) = written.as_mut().and_then(Iterator::next)
+            {
                 return Some(payload.map_err(|fault| told(&fault)));
             }
             let made = match &bound {

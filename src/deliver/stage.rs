@@ -51,10 +51,12 @@ pub struct IntMapper;
 impl Mapper for IntMapper {
     fn records(&mut self, frozen: &Frozen) -> Result<Vec<Option<Result<Payload, String>>>> {
         let column = |i: usize| frozen.rows.column(i).as_primitive::<Int64Type>();
-        let record = |i: usize| Payload::from(Record {
-            matching: vec![Value::Int(column(0).value(i))],
-            fields: vec![Some(Value::Int(column(1).value(i)))],
-        });
+        let record = |i: usize| {
+            Payload::from(Record {
+                matching: vec![Value::Int(column(0).value(i))],
+                fields: vec![Some(Value::Int(column(1).value(i)))],
+            })
+        };
         Ok((0..frozen.heads.len()).map(|i| frozen.heads[i].action.map(|_| Ok(record(i)))).collect())
     }
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 pub use dedupe::{DedupeId, Origin};
 
@@ -94,7 +95,7 @@ pub struct Operation {
     /// True when the row is new to this sync, false when it was acknowledged before.
     pub added: bool,
     /// The row's primary key as shown to people: the value itself, or a JSON array for composite keys.
-    pub key: String,
+    pub key: SmolStr,
     /// Same for the same sync, key and payload after any retry, crash or re-plan.
     pub dedupe_id: DedupeId,
     /// The record; for deletes, the identifiers and the fields as last sent.

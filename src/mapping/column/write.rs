@@ -7,7 +7,7 @@ impl Column<'_> {
     /// Writes the value of one row as JSON, as [`Value::write_json`] does, where that takes no value; false, and nothing is
     /// written, for every other one and for null. `scratch` is empty before and after.
     #[inline]
-    pub(super) fn write_json(&self, row: usize, out: &mut Vec<u8>, scratch: &mut String) -> bool {
+    pub(in super::super) fn write_json(&self, row: usize, out: &mut Vec<u8>, scratch: &mut String) -> bool {
         if row >= self.len || self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
             return false;
         }

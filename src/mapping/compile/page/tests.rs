@@ -8,8 +8,8 @@ use arrow_array::*;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::*;
-use crate::mapping::column::MARK;
 use crate::mapping::MappingSpec;
+use crate::mapping::column::MARK;
 
 fn columns() -> Vec<(Field, ArrayRef)> {
     let text = [Some("plain"), None, Some("a \"quoted\"\nline"), Some("über 日本, longer than eight bytes")];
@@ -71,7 +71,8 @@ fn spec(columns: &[(Field, ArrayRef)]) -> MappingSpec {
     ] {
         fields.insert(name.into(), field);
     }
-    let spec = serde_json::json!({ "primary_key": ["id"], "matching": { "id": "id", "key": "small" }, "fields": fields });
+    let spec =
+        serde_json::json!({ "primary_key": ["id"], "matching": { "id": "id", "key": "small" }, "fields": fields });
     serde_json::from_value(spec).unwrap()
 }
 
@@ -81,7 +82,8 @@ fn json(value: &Value) -> String {
 
 /// The entries of an object as a writer of values makes them.
 fn entries<'a>(named: impl Iterator<Item = (&'a String, Option<&'a Value>)>) -> String {
-    let entry = |(name, value): (&String, Option<&Value>)| Some(format!("{}:{}", serde_json::json!(name), json(value?)));
+    let entry =
+        |(name, value): (&String, Option<&Value>)| Some(format!("{}:{}", serde_json::json!(name), json(value?)));
     named.filter_map(entry).collect::<Vec<_>>().join(",")
 }
 
