@@ -3,6 +3,7 @@
 
 mod laws;
 mod server;
+mod written;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -88,3 +88,63 @@ impl Mapper for SpecMapper {
 fn told(fault: &Unmappable) -> String {
     format!("field `{}`: {}", fault.field, fault.message)
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+
+    use super::*;
+    use crate::destinations::Action;
+    use crate::diff::Cause;
+    use crate::mapping::Value;
+
+    #[test]
+    fn what_is_written_beforehand_is_the_same_record() {
+        // id, name; what became of the row; whether it is sent; the identifiers it was last sent with; whether it is written
+        let cases = [
+            (1, Some("Ada"), RowState::Added, true, None, true),
+            (2, Some("Grace"), RowState::Changed, false, None, false),
+            (3, None, RowState::Changed, true, None, true),
+            (4, Some("left"), RowState::Removed, true, Some(vec![Value::Int(14)]), false),
+            (5, Some("Alan"), RowState::Changed, true, None, true),
+        ];
+        let head =
+            |(at, (id, _, state, sent, matching, _)): (usize, &(i64, _, RowState, bool, Option<Vec<Value>>, _))| Head {
+                ordinal: at as u64,
+                state: *state,
+                cause: Cause::Data,
+                action: sent.then_some(Action::Send),
+                key: id.to_string().into(),
+                key_hash: 1,
+                row_hash: 2,
+                matching: matching.clone(),
+            };
+        let columns: [(&str, ArrayRef); 2] = [
+            ("id", Arc::new(Int64Array::from_iter_values(cases.iter().map(|case| case.0)))),
+            ("name", Arc::new(cases.iter().map(|case| case.1).collect::<StringArray>())),
+        ];
+        let rows = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
+        let frozen = Frozen { heads: cases.iter().enumerate().map(head).collect(), rows };
+        let spec: MappingSpec = serde_json::from_value(serde_json::json!({
+            "primary_key": ["id"], "matching": { "id": "id" },
+            "fields": { "first": { "column": "name", "write": "if_added" }, "number": { "column": "name", "transform": "integer" } }
+        }))
+        .unwrap();
+        let with = |fields: &[&str]| {
+            let mut spec = spec.clone();
+            spec.fields.retain(|name, _| fields.contains(&name.as_str()));
+            spec
+        };
+        for spec in [with(&["first"]), with(&["first", "number"])] {
+            let values = SpecMapper::new(spec.clone(), "").records(&frozen).unwrap();
+            let written = SpecMapper::new(spec, "").written(true).records(&frozen).unwrap();
+            for ((values, written), case) in values.into_iter().zip(written).zip(&cases) {
+                let is_written = matches!(&written, Some(Ok(payload)) if payload.written().is_some());
+                assert_eq!(is_written, case.5 && matches!(values, Some(Ok(_))), "{case:?}");
+                let record =
+                    |made: Option<Result<Payload, String>>| made.map(|made| made.map(|made| Record::clone(&made)));
+                assert_eq!(record(written), record(values), "{case:?}");
+            }
+        }
+    }
+}

@@ -52,6 +52,13 @@ pub fn send(email: &str, words: &str) -> Operation {
     operation(Action::Send, record(email, words))
 }
 
+/// Changes the fields of a record.
+pub fn change(operation: &mut Operation, with: impl FnOnce(&mut Vec<Option<Value>>)) {
+    let mut record = Record::clone(&operation.record);
+    with(&mut record.fields);
+    operation.record = record.into();
+}
+
 pub fn batch(id: u64, operations: Vec<Operation>) -> Batch {
     Batch { id, operations }
 }
