@@ -165,8 +165,8 @@ impl HttpWriter {
         if operations.len() > operation.most {
             return Err(SendError::Oversize { fits: operation.most });
         }
-        let mut slots =
-            Slots { outcomes: vec![None; operations.len()], found: vec![None; operations.len()], again: None };
+        let looked_up = if step.find.is_some() || step.absent.is_some() { operations.len() } else { 0 };
+        let mut slots = Slots { outcomes: vec![None; operations.len()], found: vec![None; looked_up], again: None };
         let mut kept: Vec<(u64, Found)> = Vec::new();
         for (name, must_be) in [(&step.find, true), (&step.absent, false)] {
             let Some(name) = name else { continue };
@@ -309,7 +309,7 @@ impl HttpWriter {
     ) -> Result<Shot, SendError> {
         let refused = |message| SendError::Refused { code: "template".into(), message };
         let scope = self.scope(positions.len(), group.as_ref());
-        let mut records = Records::new(operation.record_key.is_some());
+        let mut records = Records::new(operation.record_key.is_some(), positions.len());
         let record = |at: usize| {
             let found = slots.found.get(at).and_then(Option::as_ref);
             operations.get(at).map(|operation| RecordScope { parent: &scope, layout: &self.layout, operation, found })
