@@ -16,8 +16,8 @@ use crate::manifest::connector::api::Method;
 /// The content type of a body as HTML forms send it.
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Most records of a request for which room is made beforehand.
-const MOST_EXPECTED: usize = 1000;
+/// Most bytes of room that is made for records beforehand.
+const MOST_ROOM: usize = 1 << 20;
 
 /// A request, parsed.
 #[derive(Debug)]
@@ -270,7 +270,7 @@ impl Records {
         self.ends.push(self.bytes.len());
         if let [first] = *self.ends {
             // The others are about as long, and a tenth more.
-            self.bytes.reserve((first + first / 10).saturating_mul(self.ends.capacity().min(MOST_EXPECTED)));
+            self.bytes.reserve((first + first / 10).saturating_mul(self.ends.capacity()).min(MOST_ROOM));
         }
         if let Some(keys) = &mut self.keys {
             keys.push(key.ok_or("a record has no key for its place in the request")?);
