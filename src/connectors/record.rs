@@ -193,7 +193,7 @@ enum Part {
 }
 
 /// Writes entries with commas between them.
-fn list<'a, T>(entries: impl Iterator<Item = T>, out: &mut Vec<u8>, mut put: impl FnMut(T, &mut Vec<u8>)) {
+fn list<T>(entries: impl Iterator<Item = T>, out: &mut Vec<u8>, mut put: impl FnMut(T, &mut Vec<u8>)) {
     for (position, entry) in entries.enumerate() {
         if position > 0 {
             out.push(b',');

@@ -51,8 +51,7 @@ impl Mapper for SpecMapper {
             Some(mapping) => {
                 let rows = frozen.heads.iter().enumerate().filter(|(_, head)| is_written(head));
                 let rows = rows.map(|(row, head)| (row, head.state == RowState::Added));
-                let (page, lines) = Page::write(mapping, &frozen.rows, rows)?;
-                Some(lines.into_iter().map(move |line| line.map(|line| Payload::of(&page, line))))
+                Some(Page::write(mapping, &frozen.rows, rows)?.into_iter())
             }
             None => None,
         };
@@ -98,27 +97,28 @@ mod tests {
     use crate::diff::Cause;
     use crate::mapping::Value;
 
+    /// id, name; what became of the row; whether it is sent; the identifiers it was last sent with; whether it is written.
+    type Case = (i64, Option<&'static str>, RowState, bool, Option<Vec<Value>>, bool);
+
     #[test]
     fn what_is_written_beforehand_is_the_same_record() {
-        // id, name; what became of the row; whether it is sent; the identifiers it was last sent with; whether it is written
-        let cases = [
+        let cases: [Case; 5] = [
             (1, Some("Ada"), RowState::Added, true, None, true),
             (2, Some("Grace"), RowState::Changed, false, None, false),
             (3, None, RowState::Changed, true, None, true),
             (4, Some("left"), RowState::Removed, true, Some(vec![Value::Int(14)]), false),
             (5, Some("Alan"), RowState::Changed, true, None, true),
         ];
-        let head =
-            |(at, (id, _, state, sent, matching, _)): (usize, &(i64, _, RowState, bool, Option<Vec<Value>>, _))| Head {
-                ordinal: at as u64,
-                state: *state,
-                cause: Cause::Data,
-                action: sent.then_some(Action::Send),
-                key: id.to_string().into(),
-                key_hash: 1,
-                row_hash: 2,
-                matching: matching.clone(),
-            };
+        let head = |(at, (id, _, state, sent, matching, _)): (usize, &Case)| Head {
+            ordinal: at as u64,
+            state: *state,
+            cause: Cause::Data,
+            action: sent.then_some(Action::Send),
+            key: id.to_string().into(),
+            key_hash: 1,
+            row_hash: 2,
+            matching: matching.clone(),
+        };
         let columns: [(&str, ArrayRef); 2] = [
             ("id", Arc::new(Int64Array::from_iter_values(cases.iter().map(|case| case.0)))),
             ("name", Arc::new(cases.iter().map(|case| case.1).collect::<StringArray>())),

@@ -25,8 +25,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Writes the records of these rows; true for those that are added. The second part says for each of them on which
-    /// line it is, or why it is on none.
+    /// Writes the records of these rows on one page; true for those that are added.
     ///
     /// # Errors
     /// As [`Mapping::bind`].
@@ -34,7 +33,7 @@ impl Page {
         mapping: &Arc<Mapping>,
         rows: &RecordBatch,
         which: impl Iterator<Item = (usize, bool)>,
-    ) -> Result<(Arc<Self>, Vec<Result<usize, Unmappable>>)> {
+    ) -> Result<Vec<Result<Payload, Unmappable>>> {
         let (most, entries) = (rows.num_rows(), mapping.keys.len());
         let mut page = Self {
             mapping: Arc::clone(mapping),
@@ -45,8 +44,10 @@ impl Page {
             identifiers: Vec::with_capacity(most * mapping.matching.len()),
         };
         let (bound, mut scratch) = (mapping.bind(rows)?, String::new());
-        let written = which.map(|(row, added)| page.add(&bound, row, added, &mut scratch)).collect();
-        Ok((Arc::new(page), written))
+        let lines: Vec<_> = which.map(|(row, added)| page.add(&bound, row, added, &mut scratch)).collect();
+        let page = Arc::new(page);
+        let payload = |line| Payload::Written(Line { page: Arc::clone(&page), line, made: OnceLock::new() });
+        Ok(lines.into_iter().map(|line| line.map(payload)).collect())
     }
 
     fn add(
@@ -156,11 +157,6 @@ pub struct Line {
 }
 
 impl Payload {
-    /// The record on this line of a page, as [`Page::write`] numbers them.
-    pub fn of(page: &Arc<Page>, line: usize) -> Self {
-        Self::Written(Line { page: Arc::clone(page), line, made: OnceLock::new() })
-    }
-
     /// Values of the identifiers, without a look at the fields.
     pub fn matching(&self) -> &[Value] {
         match self {

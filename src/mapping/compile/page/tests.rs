@@ -97,16 +97,16 @@ fn a_page_says_what_the_values_say() {
     let bound = mapping.bind(&rows).unwrap();
     // Not all of them, not in their order, and the same one twice.
     let which = [(3, true), (0, false), (1, true), (2, false), (3, false), (9, true)];
-    let (page, lines) = Page::write(&mapping, &rows, which.into_iter()).unwrap();
-    for ((row, added), line) in which.into_iter().zip(lines) {
+    let payloads = Page::write(&mapping, &rows, which.into_iter()).unwrap();
+    for ((row, added), payload) in which.into_iter().zip(payloads) {
         let record = match bound.record(row, added) {
             Ok(record) => record,
             Err(fault) => {
-                assert_eq!(line.unwrap_err(), fault);
+                assert_eq!(payload.unwrap_err(), fault);
                 continue;
             }
         };
-        let payload = Payload::of(&page, line.unwrap());
+        let payload = payload.unwrap();
         let written = payload.written().unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let identifiers = entries(spec.matching.keys().zip(record.matching.iter().map(Some)));
@@ -139,10 +139,10 @@ fn what_cannot_be_mapped_is_on_no_line_and_leaves_nothing() {
     });
     let spec: MappingSpec = serde_json::from_value(spec).unwrap();
     let mapping = Arc::new(Mapping::new(&spec, &rows.schema(), "").unwrap());
-    let (page, lines) = Page::write(&mapping, &rows, (0..4).map(|row| (row, true))).unwrap();
-    let told = lines.into_iter().map(|line| {
-        let told = |line| String::from_utf8(Payload::of(&page, line).written().unwrap().all().to_vec()).unwrap();
-        line.map_or_else(|fault| format!("{}: {}", fault.reason.word(), fault.message), told)
+    let payloads = Page::write(&mapping, &rows, (0..4).map(|row| (row, true))).unwrap();
+    let told = payloads.into_iter().map(|payload| {
+        let told = |payload: Payload| String::from_utf8(payload.written().unwrap().all().to_vec()).unwrap();
+        payload.map_or_else(|fault| format!("{}: {}", fault.reason.word(), fault.message), told)
     });
     let expected = [
         r#""email":"a@x.com","mail":"a@x.com","score":1.0"#,
