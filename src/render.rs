@@ -85,7 +85,13 @@ pub fn render(text: &str, scope: &Scope) -> Result<Rendered, Vec<Fault>> {
     };
     let secrets = asked.secrets();
     match result {
-        Ok(value) => Ok(Rendered { value, secrets, outside: asked.any() }),
+        Ok(value) => {
+            let empty = if value.as_str() == Some("") { asked.empty(text) } else { Vec::new() };
+            if !empty.is_empty() {
+                return Err(empty);
+            }
+            Ok(Rendered { value, secrets, outside: asked.any() })
+        }
         Err(error) => {
             let missing = asked.missing(text);
             if !missing.is_empty() {

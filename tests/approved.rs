@@ -128,6 +128,23 @@ fn another_configuration_is_named_and_refused() {
 }
 
 #[test]
+fn an_approval_counts_for_a_week() {
+    let project = project("upsert");
+    plan(&project);
+    let mut json: serde_json::Value = serde_json::from_str(&project.read("plan.json")).expect("a plan");
+    let days_ago = |days: i64| (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days)).to_string();
+    json["created_at"] = days_ago(7).into();
+    project.write("plan.json", &json.to_string());
+    let ran = project.run(&["apply", "--approved", "plan.json"]).code(5);
+    assert!(ran.stderr.contains("a plan can be approved for 7 days"), "{}", ran.stderr);
+    assert_eq!(with_two_seats(&project), "0");
+    json["created_at"] = days_ago(6).into();
+    project.write("plan.json", &json.to_string());
+    project.run(&["apply", "--approved", "plan.json"]).code(0);
+    assert_eq!(with_two_seats(&project), "1");
+}
+
+#[test]
 fn a_sync_that_was_not_in_the_plan_must_do_nothing() {
     let project = project("upsert");
     project.write(

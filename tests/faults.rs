@@ -81,6 +81,14 @@ fn broken_files_conclude_nothing() {
             &["people.csv", "UTF-8"],
         ),
         (
+            "UTF-16 without a mark",
+            |p| {
+                let text: Vec<u8> = people_csv(3).encode_utf16().flat_map(u16::to_le_bytes).collect();
+                put(p, "data/people.csv", &text);
+            },
+            &["people.csv", "a column name holds zero bytes"],
+        ),
+        (
             "a quote that never ends",
             |p| p.edit("data/people.csv", "Person 7,", "\"Person 7,"),
             &["people.csv", "line 8"],
@@ -202,6 +210,20 @@ fn files_that_only_look_odd_are_read() {
     project.write("data/people.csv", HEADER);
     let refused = project.apply(&[]).code(3);
     assert!(format!("{}{}", refused.stdout, refused.stderr).contains("empty"));
+    assert_eq!(project.rows("out/crm.db", COUNT), ["3"]);
+}
+
+#[test]
+fn manifests_and_sql_are_read_as_windows_editors_write_them() {
+    let project = Project::people("mirror", FIELDS);
+    project.write("data/people.csv", &people_csv(3));
+    project.write("models/people.sql", "select id, email, name, plan, seats\nfrom people\n");
+    project.edit("models/people.yaml", "sql: select id, email, name, plan, seats from people", "sql_file: people.sql");
+    for name in ["syncline.yaml", "sources/files.yaml", "models/people.yaml", "models/people.sql", "syncs/people.yaml"]
+    {
+        project.write(name, &format!("\u{feff}{}", project.read(name).replace('\n', "\r\n")));
+    }
+    says(&project.apply(&[]), "byte order marks and CRLF", 0, &[]);
     assert_eq!(project.rows("out/crm.db", COUNT), ["3"]);
 }
 

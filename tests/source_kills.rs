@@ -12,6 +12,9 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
 use crate::project::{Project, Ran};
 use watch::Running;
@@ -121,6 +124,23 @@ fn start(project: &Project) -> Running {
 /// The people as they are at first (`false`) and later (`true`): id and seats.
 fn people(later: bool) -> impl Iterator<Item = (usize, usize)> {
     (1..=PEOPLE).filter(move |id| !later || *id != 3).map(move |id| (id, if later && id == 5 { 1_000 } else { id }))
+}
+
+/// People as a batch of Arrow, each with this ballast.
+fn people_batch(rows: &[(usize, usize)], ballast: impl Fn(usize) -> String) -> RecordBatch {
+    let numbers = |of: fn(&(usize, usize)) -> usize| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| of(row) as i64)))
+    };
+    let texts = |of: &dyn Fn(usize) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|(id, _)| of(*id))))
+    };
+    let columns = [
+        ("id", numbers(|row| row.0)),
+        ("email", texts(&|id| format!("p{id}@x.io"))),
+        ("seats", numbers(|row| row.1)),
+        ("pad", texts(&ballast)),
+    ];
+    RecordBatch::try_from_iter(columns).expect("a batch")
 }
 
 /// What the destination holds of them, each with so many characters of ballast.

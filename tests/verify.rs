@@ -443,6 +443,99 @@ fn who_is_on_a_list_is_read_back() {
 }
 
 #[test]
+fn items_of_a_catalog_are_read_back() {
+    let (sandbox, project) = sandboxed(json!({}), &[]);
+    send(&sandbox, "POST", "/api/catalogs/people", &json!({}));
+    project.write(
+        "syncs/items.yaml",
+        "name: items\nmodel: people\ndestination: iterable\nobject: catalog_item\nmode: mirror\nmatch: { id: id }\n\
+         options: { catalog: people }\nfields: { name: name, seats: seats }\n",
+    );
+    // Iterable says nothing of each item, so none counts as succeeded: reading them back does.
+    run(&project, &["apply", "--auto-approve"]).code(0);
+    assert_eq!(verified(&project, 0)("items")["at_destination"]["same"], 10);
+    send(&sandbox, "PATCH", "/api/catalogs/people/items/5", &json!({ "update": { "seats": 77 } }));
+    send(&sandbox, "DELETE", "/api/catalogs/people/items/4", &json!({}));
+    let found = verified(&project, 4)("items");
+    assert_eq!(reasons(&found), ["!missing 1", "!changed 1"], "{found:#}");
+    let seats = json!([{ "name": "seats", "sent": 5, "there": 77, "sensitive": true }]);
+    assert_eq!(found["differences"], json!([{ "key": "5", "fields": seats }]));
+}
+
+#[test]
+fn companies_cars_members_of_programs_and_subscriptions_are_read_back() {
+    let people: Vec<Value> = (1..=10).map(|n| json!({ "email": format!("p{n}@example.com") })).collect();
+    let seed = json!({
+        "iterable": { "users": people },
+        "marketo": {
+            "leads": people,
+            "custom_objects": [{ "name": "car", "dedupeFields": ["vin", "owner"], "fields": [{ "name": "vin" }, { "name": "owner" }, { "name": "seats", "dataType": "integer" }] }],
+            "programs": [{ "id": 5, "name": "Webinar", "statuses": { "Invited": 1 }, "memberFields": [{ "name": "seat", "dataType": "integer" }] }],
+        },
+    });
+    let (sandbox, project) = sandboxed(
+        seed,
+        &[
+            ("companies", "destination: marketo\nobject: company\nmode: upsert\nfields: { company: name }\n"),
+            (
+                "cars",
+                "destination: marketo\nobject: custom_object\nmode: upsert\noptions: { object_name: car }\nfields: { seats: seats }\n",
+            ),
+            (
+                "members",
+                "destination: marketo\nobject: program_member\nmode: upsert\noptions: { program_id: 5 }\nfields: { statusName: { value: Invited }, seat: seats }\n",
+            ),
+            (
+                "subscriptions",
+                "destination: iterable\nobject: subscription\nmode: upsert\nfields: { unsubscribedChannelIds: { value: [12, 7] }, subscribedMessageTypeIds: { value: [] } }\n",
+            ),
+        ],
+    );
+    project.edit("syncs/companies.yaml", "match: { email: email }", "match: { externalCompanyId: id }");
+    // Commas, quotes and other letters in what they are known by.
+    project.edit("syncs/cars.yaml", "match: { email: email }", "match: { vin: name, owner: email }");
+    project.write("data/people.csv", &people_csv(10).replace("Person 3,", "\"Größe, \"\"drei\"\"\","));
+    run(&project, &["apply", "--auto-approve"]).code(0);
+    let all = ["companies", "cars", "members", "subscriptions"];
+    let found = verified(&project, 0);
+    for sync in all {
+        assert_eq!(found(sync)["at_destination"]["same"], 10, "{:#}", found(sync));
+    }
+    let input = json!([{ "externalCompanyId": "4", "company": "Somebody's" }]);
+    send(&sandbox, "POST", "/rest/v1/companies.json", &json!({ "action": "updateOnly", "input": input }));
+    let input = json!([{ "vin": "Größe, \"drei\"", "owner": "p3@example.com" }]);
+    let body = json!({ "deleteBy": "dedupeFields", "input": input });
+    send(&sandbox, "POST", "/rest/v1/customobjects/car/delete.json", &body);
+    let lead = send(&sandbox, "GET", "/rest/v1/leads.json?filterType=email&filterValues=p5@example.com", &json!({}));
+    let lead = lead["result"][0]["id"].as_u64().unwrap();
+    let body = json!({ "input": [{ "leadId": lead, "seat": 99 }] });
+    send(&sandbox, "POST", "/rest/v1/programs/5/members.json", &body);
+    let changed = json!([{ "email": "p6@example.com", "unsubscribedChannelIds": [7] }]);
+    let body = json!({ "updateSubscriptionsRequests": changed });
+    send(&sandbox, "POST", "/api/users/bulkUpdateSubscriptions", &body);
+    let found = verified(&project, 4);
+    for (sync, expected, field) in [
+        (
+            "companies",
+            "!changed 1",
+            json!({ "name": "company", "sent": "Person 4", "there": "Somebody's", "sensitive": true }),
+        ),
+        ("cars", "!missing 1", json!(null)),
+        ("members", "!changed 1", json!({ "name": "seat", "sent": 5, "there": 99, "sensitive": true })),
+        ("subscriptions", "!changed 1", json!({ "name": "unsubscribedChannelIds", "sent": [12, 7], "there": [7] })),
+    ] {
+        assert_eq!(reasons(&found(sync)), [expected], "{sync}: {:#}", found(sync));
+        assert_eq!(found(sync)["differences"][0]["fields"][0], field, "{sync}");
+    }
+    // A plan that looks puts it right.
+    run(&project, &["apply", "--auto-approve", "--refresh"]).code(0);
+    let found = verified(&project, 0);
+    for sync in all {
+        assert_eq!(found(sync)["at_destination"]["same"], 10, "{:#}", found(sync));
+    }
+}
+
+#[test]
 fn events_are_found_by_name_and_time_as_far_as_iterable_shows_them() {
     let events = "destination: iterable\nobject: event\nmode: insert\nfields: { eventName: { value: joined }, createdAt: seats, plan: plan }\n";
     let (sandbox, project) = with_sandbox(json!({}), &[("events", events)]);

@@ -207,9 +207,9 @@ fn from_file(
 fn tell(shares: &Shares) {
     let sum = |count: fn(&super::narrowing::Share) -> u64| shares.values().map(count).sum::<u64>();
     let (done, left_out) = (sum(|s| s.operations), sum(|s| s.left_out));
-    let all = done + left_out;
+    let (all, verb) = (done + left_out, if done == 1 { "is" } else { "are" });
     terminal::note(&format!(
-        "Of {all} operations of this plan, {done} are delivered now; the other {left_out} stay planned."
+        "Of {all} operations of this plan, {done} {verb} delivered now; the other {left_out} stay planned."
     ));
 }
 

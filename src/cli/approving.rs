@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use super::show;
 use crate::diagnostic::{Error, Result};
 use crate::plan::Plan;
@@ -9,12 +11,15 @@ use crate::plan::approval::{Approval, Difference};
 use crate::project::Project;
 use crate::state::State;
 
+/// Days an approval counts: rows move on, and who has approved a plan has not seen those of next month.
+const DAYS: i64 = 7;
+
 const PLAN_AGAIN: &str = "plan again with `syncline plan`, and have that plan approved";
 
 /// The plan that `--approved` names: `sha256:…`, `sha256:…@PLAN_ID`, or the path of a plan as a file or as JSON.
 ///
 /// # Errors
-/// Stale: the plan is not known, or the configuration or environment is another one now.
+/// Stale: the plan is not known or too old, or the configuration or environment is another one now.
 pub(super) fn find(project: &Project, state: &State, value: &str) -> Result<Approval> {
     let approval =
         if value.starts_with("sha256:") { by_digest(project, state, value)? } else { by_file(state, value)? };
@@ -30,6 +35,12 @@ pub(super) fn find(project: &Project, state: &State, value: &str) -> Result<Appr
             files => format!(": {}", files.iter().map(|file| format!("`{file}`")).collect::<Vec<_>>().join(", ")),
         };
         return stale(format!("the configuration has changed since the plan was approved{which}"));
+    }
+    let made: Option<Timestamp> = approval.created_at.parse().ok();
+    if made.is_none_or(|made| Timestamp::now().duration_since(made).as_hours() >= DAYS * 24) {
+        let made =
+            made.map_or_else(|| "at an unknown time".to_owned(), |made| made.strftime("on %Y-%m-%d").to_string());
+        return stale(format!("the approved plan was made {made}: a plan can be approved for {DAYS} days"));
     }
     Ok(approval)
 }

@@ -124,7 +124,8 @@ fn detail(name: &str, known: &KnownConnector) -> Value {
 
 fn object(object: &Object) -> Value {
     let identifiers = object.identifiers.iter().map(|(name, identifier)| {
-        let facts = json!({ "description": identifier.description, "type": identifier.kind });
+        let modes: Vec<&str> = identifier.modes.iter().map(|mode| mode.word()).collect();
+        let facts = json!({ "description": identifier.description, "type": identifier.kind, "modes": modes });
         (name.clone(), facts)
     });
     let fields = object.fields.iter().map(|(name, field)| {
@@ -143,6 +144,8 @@ fn object(object: &Object) -> Value {
         "fields_are_asked_for": object.discover.is_some(),
         "options": parameters(&object.options),
         "counts": object.count.is_some(),
+        "reads_back": object.read.is_some(),
+        "unreadable": object.unreadable,
     })
 }
 

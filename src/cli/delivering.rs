@@ -79,8 +79,9 @@ pub(super) fn deliver(project: &Project, locked: &Locked, order: Order) -> Resul
             let delivered = match depot.one(sync, part, &share, frozen, &progress).await? {
                 Ok(delivered) => delivered,
                 Err(reason) => {
-                    others.push(failed(&part.sync, &share, &reason));
-                    failed(&part.sync, &share, &reason)
+                    let failed = failed(&part.sync, &share, &reason);
+                    others.push(failed.clone());
+                    failed
                 }
             };
             upstream.ended(&delivered);

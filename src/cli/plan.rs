@@ -88,7 +88,8 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     // Half a plan would be applied as if it were the whole one.
     if let Some(out) = options.out.as_ref().filter(|_| whole) {
         planned.folder.pack(out, state.hash_key())?;
-        terminal::note(&format!("The plan is in `{0}`; apply exactly it with: syncline apply {0}", out.display()));
+        let (path, typed) = (out.display(), terminal::typed(&out.display().to_string()));
+        terminal::note(&format!("The plan is in `{path}`; apply exactly it with: syncline apply {typed}"));
     }
     if let (Some(out), false) = (&options.out, whole) {
         terminal::note(&format!("No plan file `{}` was written: not every sync could be planned.", out.display()));

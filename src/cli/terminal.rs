@@ -52,6 +52,12 @@ pub(super) fn style(show_values: bool) -> report::Style {
     }
 }
 
+/// A path as it is typed at a shell: in quotes where it must be.
+pub(super) fn typed(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ':' | '@' | '%' | ',' | '=');
+    if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
 /// Writes data to stdout. That nobody reads on (`| head`) is no error, and no reason to end half-way: `apply` still
 /// applies, the lock is given back, and the exit code is that of the command.
 pub(super) fn out(text: &str) -> Result<()> {

@@ -1,13 +1,15 @@
 //! One account of an API: where it is, who we are, how fast it may be asked.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value as Json};
 
 use super::compile::{Auth, Compiled, Token};
 use super::expression::{Scope, escape};
+use super::outcome::name_hash;
 use super::request::{Made, Request};
 use super::rules::{Answer, CREDENTIALS, Rule, Verdict};
 use super::template::Layer;
@@ -25,12 +27,20 @@ const RENEWALS: u32 = 3;
 /// Most pages of one answer.
 const MAX_PAGES: usize = 1000;
 
+/// The refresh tokens that took the place of those of connections, by account. For the whole process: what a plan has used
+/// up is of no use to the apply that follows.
+static ROTATED: LazyLock<Mutex<HashMap<u64, Json>>> = LazyLock::new(Mutex::default);
+
 /// One account of an API, shared by all syncs to it.
 pub(super) struct Account {
     pub compiled: Arc<Compiled>,
     /// The settings of the connection, with defaults.
     pub connection: Json,
     base: String,
+    /// Where access tokens are fetched, when it is elsewhere.
+    token_base: Option<String>,
+    /// Names the account among those whose refresh tokens were replaced.
+    who: u64,
     headers: Vec<(String, String)>,
     transport: Arc<dyn Transport>,
     limits: Limits,
@@ -84,7 +94,7 @@ impl Account {
     pub fn new(
         compiled: Arc<Compiled>,
         connection: Map<String, Json>,
-        base: String,
+        (base, token_base): (String, Option<String>),
         redactor: Redactor,
         transport: Arc<dyn Transport>,
         patient: bool,
@@ -93,6 +103,7 @@ impl Account {
         let limits = Limits::new(&compiled.manifest().api.limits)
             .map_err(|e| Error::failed(format!("connector `{name}`: {e}")))?;
         let connection = Json::Object(connection);
+        let who = name_hash(&format!("{name} {base} {connection}"));
         let mut headers = Vec::new();
         {
             let scope = Layer::over(None).with("connection", &connection);
@@ -107,6 +118,8 @@ impl Account {
             compiled,
             connection,
             base,
+            token_base,
+            who,
             headers,
             transport,
             limits,
@@ -224,7 +237,14 @@ impl Account {
                     let mut held = self.token.lock().await;
                     // Unless another request has renewed it in the meantime.
                     if held.as_ref().is_some_and(|held| held.serial == fetched.serial) {
-                        *held = Some(self.fetch(fetched.serial + 1, counter).await?);
+                        self.allowed()?;
+                        // What is refused once is not asked for by all that are in flight.
+                        let renewed = self.fetch(fetched.serial + 1, counter).await.inspect_err(|error| {
+                            if let SendError::Fatal { message, .. } = error {
+                                self.bar(message);
+                            }
+                        })?;
+                        *held = Some(renewed);
                     }
                     continue;
                 }
@@ -294,16 +314,26 @@ impl Account {
     }
 
     async fn fetch(&self, serial: u64, counter: &Counter) -> Result<Fetched, SendError> {
-        let Some(Token { request, value, expires_in }) =
+        let Some(Token { request, value, expires_in, rotates, .. }) =
             self.compiled.auth.as_ref().and_then(|auth| auth.token.as_ref())
         else {
             return Err(fatal("there is no access token to fetch".into()));
         };
         let made = {
+            let rotated = ROTATED.lock().unwrap_or_else(PoisonError::into_inner);
             let scope = Layer::over(None).with("connection", &self.connection);
+            let scope = match rotated.get(&self.who) {
+                Some(rotated) => {
+                    // Another opening of the account may have been given it.
+                    self.redactor.add(Secret::new(rotated.as_str().unwrap_or_default()));
+                    scope.with("rotated", rotated)
+                }
+                None => scope,
+            };
             request.make(&scope, None).map_err(fatal)?
         };
-        let mut call = made.call(&self.base, self.compiled.manifest().api.timeout);
+        let base = self.token_base.as_ref().unwrap_or(&self.base);
+        let mut call = made.call(base, self.compiled.manifest().api.timeout);
         call.confidential = true;
         // Nothing was written by it: whatever was lost can be asked again.
         let (answer, _permit) = self.exchange(call, &made.limits, counter).await.map_err(read_only)?;
@@ -322,7 +352,25 @@ impl Account {
         let valid = super::rules::seconds(Some(expires_in), &scope);
         let renew_at = valid.map(|valid| Instant::now() + valid.saturating_sub(MARGIN.min(valid / 10)));
         self.redactor.add(Secret::new(token.clone()));
+        if let Some(new) = rotates.as_ref().and_then(|rotates| rotates.text(&scope)).filter(|new| !new.is_empty()) {
+            self.rotate(new);
+        }
         Ok(Fetched { token, serial, renew_at })
+    }
+
+    /// Takes another refresh token from now on, and says that the one of the connection may be of no use any more.
+    fn rotate(&self, new: String) {
+        self.redactor.add(Secret::new(new.clone()));
+        let new = Json::String(new);
+        let given = self.connection.as_object().is_some_and(|settings| settings.values().any(|value| *value == new));
+        let former = ROTATED.lock().unwrap_or_else(PoisonError::into_inner).insert(self.who, new);
+        if former.is_none() && !given {
+            tracing::warn!(
+                connector = %self.compiled.manifest().name,
+                "the destination has replaced the refresh token of the connection, which may not be taken again: the next \
+                 run needs the new one, and syncline writes no credentials down"
+            );
+        }
     }
 
     /// Asks once how many requests of the day were used by others. What cannot be asked is not known.
@@ -439,7 +487,7 @@ pub(super) fn whole(text: &str) -> Option<u64> {
 
 /// All accounts of a run: destinations that speak to the same account share its limits and its access token.
 #[derive(Clone, Default)]
-pub struct Accounts(Arc<Mutex<std::collections::HashMap<String, Arc<Account>>>>);
+pub struct Accounts(Arc<Mutex<HashMap<String, Arc<Account>>>>);
 
 impl Accounts {
     /// The account of this name, made if there is none.

@@ -35,15 +35,16 @@ pub(super) async fn container(
     let _alone = account.containers.lock().await;
     if let Some(find) = &container.find {
         let made = find.request.make(globals, None).map_err(fatal)?;
-        let mut found = None;
+        let mut found: Vec<Json> = Vec::new();
         let verdict = account
             .pages(&find.request, made, &[], globals, counter, |answer| {
                 let over = answer.scope(Some(globals));
                 let Some(items) = find.items.json(&over) else { return };
                 for item in items.as_array().into_iter().flatten() {
                     let over = Layer::over(Some(&over)).with("item", item);
-                    if found.is_none() && find.is.text(&over).as_deref() == Some(&name) {
-                        found = find.value.json(&over).map(std::borrow::Cow::into_owned);
+                    if find.is.text(&over).as_deref() == Some(&name) {
+                        let value = find.value.json(&over).map(std::borrow::Cow::into_owned);
+                        found.extend(value.filter(|value| !found.contains(value)));
                     }
                 }
             })
@@ -51,7 +52,13 @@ pub(super) async fn container(
         if !matches!(verdict.class, Class::Ok | Class::NotFound) {
             return Err(failure(verdict));
         }
-        if let Some(found) = found {
+        if let [first, second, ..] = found.as_slice() {
+            return Err(SendError::Fatal {
+                message: format!("the destination has several `{name}`, e.g. {first} and {second}"),
+                help: Some("say in the `options` of the sync which one is meant, by its id".into()),
+            });
+        }
+        if let Some(found) = found.pop() {
             return Ok(found);
         }
     }

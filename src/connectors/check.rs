@@ -124,7 +124,9 @@ impl<'a> Checker<'a> {
         let token = auth.token.as_ref().map(|token| {
             let known = names(&[&["connection"], ANSWER]);
             Token {
-                request: self.request(&token.request, &["connection"], "/api/auth/token/request"),
+                base_url: token.base_url.as_ref().map(|t| self.text(t, &["connection"], "/api/auth/token/base_url")),
+                request: self.request(&token.request, &["connection", "rotated"], "/api/auth/token/request"),
+                rotates: self.optional(token.rotates.as_ref(), &known, "/api/auth/token", "rotates"),
                 value: self.expression(&token.value, &known, "/api/auth/token/value"),
                 expires_in: self.expression(&token.expires_in, &known, "/api/auth/token/expires_in"),
             }
@@ -262,7 +264,7 @@ impl<'a> Checker<'a> {
                 self.named("lookup", &read.find, known, &format!("{pointer}/read/find"));
                 let known = names(&[GLOBAL, &["found"]]);
                 let fields = self.optional(read.fields.as_ref(), &known, &format!("{pointer}/read"), "fields");
-                Read { find: read.find.clone(), fields }
+                Read { find: read.find.clone(), fields, unseen: read.unseen.clone(), unordered: read.unordered }
             }),
             count: object.count.as_ref().map(|count| self.asked(count, GLOBAL, &format!("{pointer}/count"))),
         }
@@ -305,12 +307,11 @@ impl<'a> Checker<'a> {
             }
         }
         if let Some(load) = &steps.large {
-            self.named(
-                "operation",
-                &load.operation,
-                object.operations.keys().map(String::as_str),
-                &format!("{pointer}/large/use"),
-            );
+            for (word, name) in [("use", Some(&load.operation)), ("first", load.first.as_ref())] {
+                let Some(name) = name else { continue };
+                let operations = object.operations.keys().map(String::as_str);
+                self.named("operation", name, operations, &format!("{pointer}/large/{word}"));
+            }
             large.insert(mode, self.expression(&load.when, GLOBAL, &format!("{pointer}/large/when")));
         }
         if steps.send.is_none() && (steps.added.is_none() || steps.changed.is_none()) && mode != Mode::Insert {
@@ -451,6 +452,7 @@ impl<'a> Checker<'a> {
         Job {
             id: self.expression(&job.id, &answer, &format!("{pointer}/id")),
             then,
+            open: job.open.map(|open| open.max(1) as usize),
             poll: self.request(&job.poll.request, &later, &format!("{poll}/request")),
             every: job.poll.every,
             timeout: job.poll.timeout,

@@ -41,7 +41,9 @@ pub(super) struct Auth {
 
 #[derive(Debug)]
 pub(super) struct Token {
+    pub base_url: Option<Text>,
     pub request: Request,
+    pub rotates: Option<Expression>,
     pub value: Expression,
     pub expires_in: Expression,
 }
@@ -71,6 +73,8 @@ pub(super) struct Object {
 pub(super) struct Read {
     pub find: String,
     pub fields: Option<Expression>,
+    pub unseen: Vec<String>,
+    pub unordered: bool,
 }
 
 /// An operation, parsed.
@@ -143,6 +147,7 @@ pub(super) struct Lookup {
 pub(super) struct Job {
     pub id: Expression,
     pub then: Vec<Request>,
+    pub open: Option<usize>,
     pub poll: Request,
     pub every: u32,
     pub timeout: u32,
@@ -288,7 +293,7 @@ fn any_object(requests: &Requests, faults: &mut Vec<Fault>) -> words::Object {
             operation: name.into(),
             find: lookup.clone().filter(|_| find),
             absent: lookup.clone().filter(|_| absent),
-            then: None,
+            ..words::Step::default()
         })
     };
     let steps = |added: Option<words::Step>, changed: Option<words::Step>| ModeSteps {

@@ -22,7 +22,7 @@ pub(super) fn cost(
     let mut tally = Tally { object, batch: load.batch_size.max(1), requests: 0, by_limit: BTreeMap::new() };
     let large = object.large.get(&mode).filter(|when| when.truth(globals)).and(steps.large.as_ref());
     if let Some(large) = large {
-        let step = Step { operation: large.operation.clone(), find: None, absent: None, then: None };
+        let step = Step { operation: large.operation.clone(), ..Step::default() };
         tally.step(Some(&step), load.added + load.changed);
     } else if steps.added.is_some() || steps.changed.is_some() {
         tally.step(steps.added.as_ref().or(steps.send.as_ref()), load.added);

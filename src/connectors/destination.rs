@@ -52,15 +52,15 @@ fn ahead(headers: &Json) -> Option<i64> {
     Some(theirs.as_second() - jiff::Timestamp::now().as_second())
 }
 
-/// The client of an address, if the connection may lead there.
-fn client(
+/// The client of these addresses, if the connection may lead there.
+fn client<'a>(
     connection: &Connection,
-    base: &str,
+    bases: impl Iterator<Item = &'a String>,
     ca_file: Option<PathBuf>,
     redactor: &Redactor,
     log: Option<&Arc<WireLog>>,
 ) -> Result<Arc<dyn Transport>> {
-    let client = Client::new(Settings { ca_file, ..Settings::new([base]) })?;
+    let client = Client::new(Settings { ca_file, ..Settings::new(bases) })?;
     client.hosts().try_for_each(|host| connection.permit(host))?;
     Ok(match log {
         Some(log) => Arc::new(Logged::new(client, Arc::clone(log), redactor.clone())),
@@ -92,11 +92,15 @@ impl Http {
         let name = format!("{} {base} {who:x}", compiled.manifest().name);
         let account = setup.accounts.get(name, || {
             let redactor = connection.redactor();
+            let token_base = settings::token_base(&compiled, &values)?;
             let transport = match &setup.transport {
                 Some(transport) => Arc::clone(transport),
-                None => client(connection, &base, ca_file, &redactor, setup.wire_log.as_ref())?,
+                None => {
+                    let bases = [Some(&base), token_base.as_ref()];
+                    client(connection, bases.into_iter().flatten(), ca_file, &redactor, setup.wire_log.as_ref())?
+                }
             };
-            Account::new(compiled, values, base, redactor, transport, patient)
+            Account::new(compiled, values, (base, token_base), redactor, transport, patient)
         })?;
         Ok(Self { account })
     }
@@ -163,7 +167,7 @@ impl Http {
         let hash = name_hash(&format!("{}\u{0}{container}", target.object));
         let globals = globals.owning("container", container);
         let large = object.large.get(&target.mode).filter(|when| when.truth(&globals));
-        let large = large.and(steps.large.as_ref()).map(|large| large.operation.clone());
+        let large = large.and(steps.large.as_ref()).cloned();
         let known = |name: &str| object.words.fields.contains_key(name);
         let layout = Layout::new(target, known);
         let identifier = |name: &&str| {

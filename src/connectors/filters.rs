@@ -27,6 +27,8 @@ pub(super) fn add(engine: &mut Environment<'static>) {
     });
     engine.add_filter("pairs", pairs);
     engine.add_filter("texts", texts);
+    engine.add_filter("pick", pick);
+    engine.add_filter("nulls", nulls);
     engine.add_filter("epoch", |value: Value| epoch(&value, jiff::Timestamp::as_second));
     engine.add_filter("epoch_ms", |value: Value| epoch(&value, jiff::Timestamp::as_millisecond));
 }
@@ -66,6 +68,20 @@ fn texts(value: Value) -> Result<Value, Error> {
         Ok((key.to_string(), text))
     });
     Ok(Value::from_pairs(entries.collect::<Result<Vec<(String, Value)>, Error>>()?))
+}
+
+/// The values of an object under these names, as texts in their order; what is not there is an empty text.
+fn pick(value: Value, names: Vec<String>) -> Result<Vec<String>, Error> {
+    let text = |name: &String| {
+        let found = value.get_item(&Value::from(name.as_str()))?;
+        Ok(if found.is_undefined() || found.is_none() { String::new() } else { found.to_string() })
+    };
+    names.iter().map(text).collect()
+}
+
+/// The entries of an object that are null.
+fn nulls(value: Value) -> Result<Value, Error> {
+    Ok(Value::from_pairs(entries(&value)?.filter(|(_, value)| value.is_none())))
 }
 
 fn entries(value: &Value) -> Result<impl Iterator<Item = (Value, Value)>, Error> {
@@ -120,6 +136,9 @@ mod tests {
             ("fields.null | string | lower | trim", Some(json!(null))),
             ("fields.other | lower", None),
             ("fields.other | title | default('x')", Some(json!("x"))),
+            ("fields | nulls", Some(json!({ "null": null }))),
+            ("fields | pick(['number', 'null', 'other', 'name'])", Some(json!(["7", "", "", " Ann b "]))),
+            ("{'a': 5.0} | pick(['a'])", Some(json!(["5.0"]))),
         ] {
             let parsed = Expression::parse(expression, &["fields"]).expect(expression);
             assert_eq!(parsed.json(&scope).map(std::borrow::Cow::into_owned), expected, "{expression}");

@@ -1,13 +1,15 @@
 //! Jobs: a request that only begins something. What is needed to find its records again is written down in a ticket.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
+use tokio::sync::MutexGuard;
 
-use super::account::{Exchange, failure, fatal};
+use super::account::{Exchange, failure, fatal, read_only};
 use super::compile::{self, Job, JobResults};
 use super::expression::Scope;
 use super::outcome::{Each, Reader, Subject};
@@ -104,7 +106,28 @@ impl Ticket {
 }
 
 impl HttpWriter {
-    /// Completes a job that was begun with this answer. Returns the handle to find it by.
+    /// Waits until one more job may be begun. While what is returned is held, no other one is; `None` where there is no
+    /// limit.
+    pub(super) async fn room(&self, job: &Job) -> Result<Option<MutexGuard<'_, VecDeque<Json>>>, SendError> {
+        let Some(most) = job.open else { return Ok(None) };
+        let mut begun = self.begun.lock().await;
+        while begun.len() >= most {
+            self.outwait(job, &mut begun).await?;
+        }
+        Ok(Some(begun))
+    }
+
+    /// Waits until the oldest of the jobs has come to its end, so that there is room for another one.
+    pub(super) async fn outwait(&self, job: &Job, begun: &mut VecDeque<Json>) -> Result<(), SendError> {
+        let Some(oldest) = begun.front() else { return Ok(()) };
+        let scope = Layer::over(Some(&self.globals)).with("job", oldest);
+        // Nothing of the batch that waits was sent.
+        self.poll(job, &scope).await.map_err(read_only)?;
+        begun.pop_front();
+        Ok(())
+    }
+
+    /// Completes a job that was begun with this answer. Returns the handle to find it by, and its id.
     pub(super) async fn submit(
         &self,
         job: &Job,
@@ -112,7 +135,7 @@ impl HttpWriter {
         answer: &Answer,
         records: &Records,
         scope: &dyn Scope,
-    ) -> Result<String, SendError> {
+    ) -> Result<(String, Json), SendError> {
         let id = {
             let over = answer.scope(Some(scope));
             job.id.json(&over).map(std::borrow::Cow::into_owned).filter(|id| !id.is_null())
@@ -131,7 +154,8 @@ impl HttpWriter {
                 });
             }
         }
-        serde_json::to_string(&ticket).map_err(|e| fatal(format!("the job cannot be written down: {e}")))
+        let handle = serde_json::to_string(&ticket);
+        Ok((handle.map_err(|e| fatal(format!("the job cannot be written down: {e}")))?, id))
     }
 
     /// Settles jobs, all at the same time. What cannot be settled is left out.
@@ -239,7 +263,7 @@ impl HttpWriter {
     async fn read(&self, request: &super::request::Request, scope: &Layer<'_>) -> Result<Answer, SendError> {
         let made = request.make(scope, None).map_err(fatal)?;
         let exchange = self.account.call(&made, &[], scope, LostClass::A, &self.counter).await;
-        let Exchange { answer, verdict } = exchange.map_err(super::account::read_only)?;
+        let Exchange { answer, verdict } = exchange.map_err(read_only)?;
         if verdict.class == Class::Ok { Ok(answer) } else { Err(failure(verdict)) }
     }
 }

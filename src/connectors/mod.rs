@@ -10,6 +10,7 @@
 //! into the request. Nothing an API answers can make this panic, and nothing unclear becomes a success.
 
 mod account;
+mod around;
 mod ask;
 mod cases;
 mod check;

@@ -66,9 +66,11 @@ impl Reader for HttpReader {
                 let sent = self.fields.iter().zip(&operation.record.fields);
                 let compared =
                     sent.filter_map(|((name, compared), value)| Some((name, value.as_ref()?)).filter(|_| *compared));
+                let compared = compared.filter(|(name, _)| !read.unseen.contains(name));
                 let differs = compared.filter_map(|(name, value)| {
-                    let there = at(&there, name);
-                    (!same(&value.to_json(), there)).then(|| There { field: name.clone(), value: there.clone() })
+                    let (sent, there) = (value.to_json(), at(&there, name));
+                    let same = same(&sent, there) || read.unordered && same_set(&sent, there);
+                    (!same).then(|| There { field: name.clone(), value: there.clone() })
                 });
                 Held::There(differs.collect())
             }
@@ -105,6 +107,17 @@ fn same(sent: &Json, there: &Json) -> bool {
             (Some(sent), Some(there)) => sent == there,
             _ => false,
         },
+        _ => false,
+    }
+}
+
+/// True when both are lists of the same items, in whatever order; an empty list is the same as none.
+fn same_set(sent: &Json, there: &Json) -> bool {
+    match (sent, there) {
+        (Json::Array(sent), Json::Array(there)) => {
+            sent.len() == there.len() && sent.iter().all(|item| there.iter().any(|other| same(item, other)))
+        }
+        (Json::Array(items), Json::Null) | (Json::Null, Json::Array(items)) => items.is_empty(),
         _ => false,
     }
 }
@@ -150,6 +163,23 @@ mod tests {
             (json!("2026-11-01T10:00:00Z"), json!("2026-11-01T10:00:00-01:00"), false),
         ] {
             assert_eq!(same(&sent, &there), expected, "{sent} and {there}");
+        }
+    }
+
+    #[test]
+    fn lists_without_an_order_are_the_same_in_any_order() {
+        for (sent, there, expected) in [
+            (json!([1, 2]), json!([2, 1]), true),
+            (json!([1, 2]), json!(["2", "1"]), true),
+            (json!([1, 2]), json!([1, 3]), false),
+            (json!([1, 2]), json!([1, 2, 3]), false),
+            (json!([]), json!(null), true),
+            (json!(null), json!([]), true),
+            (json!([1]), json!(null), false),
+            (json!(null), json!([1]), false),
+            (json!(1), json!([1]), false),
+        ] {
+            assert_eq!(same_set(&sent, &there), expected, "{sent} and {there}");
         }
     }
 

@@ -47,6 +47,11 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
+    /// True when the destination has done nothing and says when to come back.
+    pub fn later(&self) -> bool {
+        self.class == Class::Transient && self.wait.is_some()
+    }
+
     /// What to do when it ends the run of the sync.
     pub fn help(&self) -> &'static str {
         match self.status {

@@ -63,6 +63,25 @@ pub(super) fn connection(
     Ok((values, base, trusted))
 }
 
+/// Where access tokens are fetched, when that is not where the API is; without a slash at its end.
+pub(super) fn token_base(compiled: &Compiled, settings: &Map<String, Json>) -> Result<Option<String>> {
+    let token = compiled.auth.as_ref().and_then(|auth| auth.token.as_ref());
+    let Some(template) = token.and_then(|token| token.base_url.as_ref()) else { return Ok(None) };
+    let settings = Json::Object(settings.clone());
+    let scope = Layer::over(None).with("connection", &settings);
+    let rendered = template.render(&scope).map_err(|message| {
+        Error::failed(format!("connector `{}`: `api.auth.token.base_url`: {message}", compiled.manifest().name))
+    })?;
+    let base = rendered.unwrap_or_default().trim().trim_end_matches('/').to_owned();
+    if base.is_empty() {
+        return Err(Error::failed_help(
+            format!("connector `{}`: there is no address access tokens are fetched from", compiled.manifest().name),
+            "see `api.auth.token.base_url` of the connector, and what of the `connection` it is made of",
+        ));
+    }
+    Ok(Some(base))
+}
+
 /// Checks values against what is known of them and adds the defaults. The error is a message and what to do.
 pub(super) fn fill(
     known: &IndexMap<String, Parameter>,

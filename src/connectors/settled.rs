@@ -20,6 +20,13 @@ pub(super) struct Slots {
     pub again: Option<(String, Option<Duration>)>,
 }
 
+impl Slots {
+    /// Positions of the records nothing is known of yet.
+    pub fn open(&self) -> Vec<usize> {
+        self.outcomes.iter().enumerate().filter(|(_, outcome)| outcome.is_none()).map(|(at, _)| at).collect()
+    }
+}
+
 /// What looking up settles. `must_be`: the record must be there; otherwise it must not.
 pub(super) fn settle_found(found: Vec<Found>, must_be: bool, operations: &[Operation], slots: &mut Slots) {
     for (at, (found, operation)) in found.into_iter().zip(operations).enumerate() {

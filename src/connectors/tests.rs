@@ -3,6 +3,7 @@
 
 mod laws;
 mod server;
+mod tokens;
 mod written;
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! A batch on its way: looked up where the mode wants it, sent, and each record's outcome found in the answer.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hasher as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::settled::{Slots, sent, settle_found, verdicts};
 use super::template::Layer;
 use crate::destinations::{Action, Batch, Operation, Outcome, SendError, Sent, Warning, Writer};
 use crate::manifest::connector::api::Class;
-use crate::manifest::connector::object::{FieldType, LostClass, ModeSteps, Step};
+use crate::manifest::connector::object::{FieldType, Large, LostClass, ModeSteps, Step};
 use crate::manifest::connector::operation::By;
 use crate::mapping::{Record, Value};
 
@@ -35,8 +35,8 @@ pub(super) struct HttpWriter {
     /// Name of the object.
     pub object: String,
     pub steps: ModeSteps,
-    /// Name of the operation that takes the place of `send`, where the load is large.
-    pub large: Option<String>,
+    /// What takes the place of `send`, where the load is large.
+    pub large: Option<Large>,
     pub layout: Layout,
     /// What all templates see.
     pub globals: Layer<'static>,
@@ -56,6 +56,8 @@ pub(super) struct HttpWriter {
     pub found: Mutex<HashMap<(u64, String), Found>>,
     /// What look-ups found that ask for all there are.
     pub whole: tokio::sync::Mutex<HashMap<String, Arc<Whole>>>,
+    /// Jobs that were begun and are not known to have come to their end, oldest first.
+    pub begun: tokio::sync::Mutex<VecDeque<Json>>,
     warned: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -80,7 +82,7 @@ impl HttpWriter {
         account: Arc<Account>,
         object: String,
         steps: ModeSteps,
-        large: Option<String>,
+        large: Option<Large>,
         layout: Layout,
         globals: Layer<'static>,
         identifiers: Vec<(bool, FieldType)>,
@@ -104,6 +106,7 @@ impl HttpWriter {
             json,
             found: Mutex::default(),
             whole: tokio::sync::Mutex::default(),
+            begun: tokio::sync::Mutex::default(),
             warned: Mutex::default(),
         }
     }
@@ -120,7 +123,9 @@ impl HttpWriter {
             Action::Clear => steps.clear.clone(),
             Action::Delete => steps.delete.clone(),
             Action::Send => match &self.large {
-                Some(operation) => Some(Step { operation: operation.clone(), find: None, absent: None, then: None }),
+                Some(Large { operation, first, .. }) => {
+                    Some(Step { operation: operation.clone(), first: first.clone(), ..Step::default() })
+                }
                 None if added => steps.added.clone().or_else(|| steps.send.clone()),
                 None => steps.changed.clone().or_else(|| steps.send.clone()),
             },
@@ -178,9 +183,11 @@ impl HttpWriter {
             }
             settle_found(found, must_be, operations, &mut slots);
         }
-        let open: Vec<usize> =
-            (0..operations.len()).filter(|at| matches!(slots.outcomes.get(*at), Some(None))).collect();
-        let acted = self.act(operation, operations, open, &mut slots).await;
+        if let Some(first) = &step.first {
+            let first = object.operations.get(first).ok_or_else(|| gone(first))?;
+            self.precede(first, operations, &mut slots).await?;
+        }
+        let acted = self.act(operation, operations, slots.open(), &mut slots).await;
         if let (Err(SendError::Transient { .. } | SendError::Lost { .. } | SendError::Unreachable { .. }), Some(name)) =
             (&acted, &step.find)
         {
@@ -197,30 +204,8 @@ impl HttpWriter {
         sent(slots)
     }
 
-    /// A second operation for the records that succeeded: what becomes of it is their outcome.
-    async fn follow(
-        &self,
-        then: &compile::Operation,
-        operations: &[Operation],
-        slots: &mut Slots,
-    ) -> Result<(), SendError> {
-        let done = |at: &usize| matches!(slots.outcomes.get(*at), Some(Some(Outcome::Succeeded)));
-        let positions: Vec<usize> = (0..operations.len()).filter(done).collect();
-        for part in positions.chunks(then.most.max(1)) {
-            part.iter().for_each(|at| {
-                if let Some(slot) = slots.outcomes.get_mut(*at) {
-                    *slot = None;
-                }
-            });
-            if self.act(then, operations, part.to_vec(), slots).await?.is_some() {
-                return Err(fatal("an operation that follows cannot be a job".into()));
-            }
-        }
-        Ok(())
-    }
-
     /// Carries an operation out for these records of the batch. Returns the handle where it only began.
-    async fn act(
+    pub(super) async fn act(
         &self,
         operation: &compile::Operation,
         operations: &[Operation],
@@ -364,7 +349,21 @@ impl HttpWriter {
             Some(record) => record,
             None => &scope,
         };
-        let exchange = self.account.call(&shot.made, &operation.errors, rules, self.steps.class, &self.counter).await?;
+        let mut room = match &operation.job {
+            Some(job) => self.room(job).await?,
+            None => None,
+        };
+        let exchange = loop {
+            let exchange =
+                self.account.call(&shot.made, &operation.errors, rules, self.steps.class, &self.counter).await?;
+            match (&operation.job, &mut room) {
+                // Others fill the queue, too: what is there of our own makes room when it is done.
+                (Some(job), Some(begun)) if exchange.verdict.later() && !begun.is_empty() => {
+                    self.outwait(job, begun).await?;
+                }
+                _ => break exchange,
+            }
+        };
         let (answer, mut verdict) = (exchange.answer, exchange.verdict);
         let over = answer.scope(Some(&scope));
         if verdict.class == Class::Ok
@@ -383,7 +382,10 @@ impl HttpWriter {
         }
         self.warn(&operation.outcome, &over);
         if let Some(job) = &operation.job {
-            let handle = self.begin(job, operation, &answer, shot, operations, slots, rules).await?;
+            let (handle, id) = self.begin(job, operation, &answer, shot, operations, slots, rules).await?;
+            if let Some(mut begun) = room {
+                begun.push_back(id);
+            }
             return Ok(Landed::Deferred(handle));
         }
         let words = &operation.outcome;
@@ -471,7 +473,7 @@ impl HttpWriter {
         operations: &[Operation],
         slots: &Slots,
         scope: &dyn Scope,
-    ) -> Result<String, SendError> {
+    ) -> Result<(String, Json), SendError> {
         let lists: Vec<&compile::List> = job.results.iter().map(|result| &result.list).collect();
         let names = self.names(&lists, operations, &shot.positions, &slots.found);
         let known = self.known(&shot.positions, &slots.outcomes);

@@ -6,6 +6,9 @@ use tokio::time::Instant;
 
 use super::retry::RetryPolicy;
 
+/// So many times as many single refusals in a row stop a sync of which the destination took something.
+const PATIENT: u32 = 5;
+
 /// What the batches in flight have seen together.
 #[derive(Debug)]
 pub struct Breaker {
@@ -99,10 +102,14 @@ impl Breaker {
             self.refused = (code.to_owned(), 1);
         }
         let count = self.refused.1;
-        (!self.took && count >= self.policy.refusals).then(|| {
+        // What took some may take others again; but not when all at once it takes none, as when a list is deleted. Rows come
+        // in the order of their hashes: so many in a row are not those that happen to be bad.
+        let most = if self.took { self.policy.refusals.saturating_mul(PATIENT) } else { self.policy.refusals };
+        (count >= most).then(|| {
+            let took = if self.took { "takes no record any more" } else { "took no record" };
             format!(
-                "the destination took no record and refused {count} in a row one by one with the same code, so that the \
-                 rest was not tried: {code}: {message}"
+                "the destination {took} and refused {count} in a row one by one with the same code, so that the rest was \
+                 not tried: {code}: {message}"
             )
         })
     }
@@ -186,16 +193,22 @@ mod tests {
     }
 
     #[test]
-    fn single_refusals_stop_only_where_nothing_was_taken_and_the_code_is_the_same() {
+    fn single_refusals_in_a_row_stop_where_the_code_is_the_same() {
+        // Whether something was taken before, codes in turn, after how many refusals in a row it stops.
         for (took, codes, stops) in
-            [(false, &["a"] as &[&str], true), (true, &["a"], false), (false, &["a", "b"], false)]
+            [(false, &["a"] as &[&str], Some(200)), (true, &["a"], Some(1000)), (false, &["a", "b"], None)]
         {
             let mut breaker = breaker();
             if took {
                 breaker.took();
             }
-            let stopped = (0..400).any(|i| breaker.refused_alone(codes[i % codes.len()], "no such field").is_some());
-            assert_eq!(stopped, stops, "{took} {codes:?}");
+            let mut refused = (0..2000).map(|i| breaker.refused_alone(codes[i % codes.len()], "no such field"));
+            assert_eq!(refused.position(|reason| reason.is_some()).map(|at| at + 1), stops, "{took} {codes:?}");
+        }
+        let mut breaker = breaker();
+        for _ in 0..10 {
+            breaker.took();
+            assert!((0..999).all(|_| breaker.refused_alone("a", "bad address").is_none()), "one was taken in between");
         }
     }
 }

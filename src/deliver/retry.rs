@@ -23,7 +23,8 @@ pub struct RetryPolicy {
     pub unreachable: Duration,
     /// How often, at least.
     pub unreachable_tries: u32,
-    /// Single records refused in a row with the same code, where nothing was ever taken, after which the sync stops.
+    /// Single records refused in a row with the same code after which the sync stops; five times as many where something was
+    /// taken before.
     pub refusals: u32,
     /// Where the jitter begins; the same seed gives the same pauses.
     pub seed: u64,

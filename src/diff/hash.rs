@@ -15,6 +15,8 @@
 //! Values of a dictionary are folded once per dictionary. The order of columns, their encoding, the width of integers
 //! and the scale of decimals make no difference; which columns there are does.
 
+use std::hint::select_unpredictable;
+
 use arrow_array::array::AnyDictionaryArray;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Int32Type, Int64Type};
@@ -34,6 +36,8 @@ const NUMBERS: usize = LONGEST / 8 + 1;
 
 /// Rows folded at a time: their sums take half of the nearest cache.
 const BLOCK: usize = 1024;
+/// Decimals with fewer digits after the point are freed of zeros without a branch.
+const ZEROS: usize = 8;
 /// Keys written out at a time.
 const KEYS: usize = 64;
 
@@ -209,9 +213,7 @@ impl Column {
                 self.fold_words(tag::INT, values.map(|v| i64::from(*v) as u64), sums);
             }
             DataType::Decimal128(_, scale) if plain => {
-                for (sum, value) in sums.iter_mut().zip(array.as_primitive::<Decimal128Type>().values()) {
-                    *sum = sum.wrapping_add(self.share(number(tag::DECIMAL, decimal(*value, *scale))));
-                }
+                self.fold_decimals(array.as_primitive::<Decimal128Type>().values(), *scale, sums);
             }
             DataType::Timestamp(unit, zone) if plain => {
                 let tag = if zone.is_some() { tag::INSTANT } else { tag::TIMESTAMP };
@@ -250,6 +252,35 @@ impl Column {
         let kind = self.numbers[0].wrapping_mul(u128::from(tag));
         for (sum, word) in sums.iter_mut().zip(words) {
             *sum = sum.wrapping_add(kind).wrapping_add(self.numbers[1].wrapping_mul(u128::from(word)));
+        }
+    }
+
+    fn fold_decimals(&self, values: &[i128], scale: i8, sums: &mut [u128]) {
+        let other = |value: i128| self.share(number(tag::DECIMAL, decimal(value, scale)));
+        let Some(zeros) = usize::try_from(scale).ok().filter(|scale| *scale < ZEROS) else {
+            return sums.iter_mut().zip(values).for_each(|(sum, value)| *sum = sum.wrapping_add(other(*value)));
+        };
+        // As the shares of `number` and `decimal`, without a branch: how many zeros there are is not foreseen.
+        let kinds: [u128; ZEROS] = std::array::from_fn(|scale| {
+            let kind = if scale == 0 { tag::DECIMAL } else { tag::DECIMAL | tag::WIDE };
+            self.numbers[0].wrapping_mul(u128::from(kind) | (scale as u128) << 8)
+        });
+        let negative = self.numbers[2].wrapping_mul(u128::from(u64::MAX));
+        for (sum, value) in sums.iter_mut().zip(values) {
+            let Ok(mut small) = i64::try_from(*value) else {
+                *sum = sum.wrapping_add(other(*value));
+                continue;
+            };
+            let mut left = zeros;
+            for _ in 0..zeros {
+                let shorter = small / 10;
+                let exact = shorter * 10 == small;
+                small = select_unpredictable(exact, shorter, small);
+                left -= usize::from(exact);
+            }
+            let second = select_unpredictable(left > 0 && small < 0, negative, 0);
+            let first = self.numbers[1].wrapping_mul(u128::from(small as u64));
+            *sum = sum.wrapping_add(kinds[left]).wrapping_add(first).wrapping_add(second);
         }
     }
 
@@ -297,14 +328,13 @@ impl Column {
                 .wrapping_add(number(2, (hash >> 64) as u64));
         }
         let mut sum = number(0, kind);
-        if let Some(last) = bytes.last_chunk::<8>() {
-            let (words, _) = bytes.as_chunks::<8>();
-            for (i, word) in words.iter().enumerate() {
-                sum = sum.wrapping_add(number(i + 1, u64::from_le_bytes(*word)));
-            }
-            if words.len() * 8 < bytes.len() {
-                sum = sum.wrapping_add(number(words.len() + 1, u64::from_le_bytes(*last)));
-            }
+        if bytes.len() >= 8 {
+            sum = sum.wrapping_add(match bytes.len() {
+                ..=24 => self.words::<3>(bytes),
+                25..=40 => self.words::<5>(bytes),
+                41..=64 => self.words::<8>(bytes),
+                _ => self.words::<{ LONGEST / 8 }>(bytes),
+            });
         } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
             let word = u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
             sum = sum.wrapping_add(number(1, word));
@@ -313,5 +343,17 @@ impl Column {
             sum = sum.wrapping_add(number(1, word));
         }
         sum
+    }
+
+    /// The words of a text of eight bytes or more, of which there are at most `MOST`. The same number of steps whatever
+    /// its length: how many words a text has is not foreseen, and a wrong guess takes as long as several of them.
+    #[inline]
+    fn words<const MOST: usize>(&self, bytes: &[u8]) -> u128 {
+        let (count, last) = (bytes.len().div_ceil(8), bytes.len() - 8);
+        (0..MOST).fold(0u128, |sum, i| {
+            let word = bytes[last.min(i * 8)..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+            let word = select_unpredictable(i < count, word, 0);
+            sum.wrapping_add(self.numbers[i + 1].wrapping_mul(u128::from(word)))
+        })
     }
 }

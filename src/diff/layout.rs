@@ -8,6 +8,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::DiffError;
 use super::cells::Meaning;
+use super::kinds::kind_of;
 
 /// Which of the model's columns a sync uses: key, match and mapped columns, and those its templates read. Sorted by
 /// name, so that the order in a manifest or a query makes no difference.
@@ -20,7 +21,7 @@ pub struct Layout {
 }
 
 /// Field metadata by which a source says that text holds a decimal or JSON; it decides what the text means.
-const MEANING: &str = "syncline.type";
+pub(super) const MEANING: &str = "syncline.type";
 
 fn meaning(field: &Field) -> HashMap<String, String> {
     let meaning = field.metadata().get(MEANING).map(|m| (MEANING.to_owned(), m.clone()));
@@ -65,11 +66,7 @@ impl Layout {
     /// Key columns and their logical types, in the order of the primary key: what a snapshot remembers of its key.
     pub fn key_types(&self) -> Vec<(String, String)> {
         let fields = self.key.iter().map(|&i| self.schema.field(i));
-        let kind = |f: &Field| match f.metadata().get(MEANING) {
-            Some(meaning) => meaning.clone(),
-            None => logical_type(f.data_type()).to_owned(),
-        };
-        fields.map(|f| (f.name().clone(), kind(f))).collect()
+        fields.map(|f| (f.name().clone(), kind_of(f))).collect()
     }
 
     /// The used columns of a batch of the model, as they are encoded there.

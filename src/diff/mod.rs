@@ -21,6 +21,7 @@ mod hash;
 mod index;
 mod invalid;
 mod keys;
+pub mod kinds;
 mod layout;
 mod mappings;
 mod memory;

@@ -1,6 +1,9 @@
 //! SipHash-1-3 with 128 bits of many messages at a time: eight states side by side, so that a processor with wide
 //! registers does the same step for several of them in one instruction. The results are those of one at a time.
 
+#[cfg(target_arch = "x86_64")]
+mod wide;
+
 use siphasher::sip128::SipHasher13;
 
 use super::Hash;
@@ -17,26 +20,39 @@ type Lanes = [u64; LANES];
 pub(super) struct Sip {
     words: [u64; 2],
     one: SipHasher13,
+    /// The processor has registers of 512 bits.
+    wide: bool,
 }
 
 impl Sip {
     /// Under this key.
     pub(super) fn new(key: &[u8; 16]) -> Sip {
         let number = u128::from_le_bytes(*key);
-        Sip { words: [number as u64, (number >> 64) as u64], one: SipHasher13::new_with_key(key) }
+        #[cfg(target_arch = "x86_64")]
+        let wide = wide::available();
+        #[cfg(not(target_arch = "x86_64"))]
+        let wide = false;
+        Sip { words: [number as u64, (number >> 64) as u64], one: SipHasher13::new_with_key(key), wide }
     }
 
     /// Hashes numbers, each as 16 bytes, the lowest first.
     pub(super) fn numbers(&self, numbers: &[u128], out: &mut Vec<Hash>) {
         for some in numbers.chunks(LANES) {
-            let mut block = Block { words: [[0; LANES]; 3], counts: [3; LANES] };
-            for (lane, number) in some.iter().enumerate() {
-                block.words[0][lane] = *number as u64;
-                block.words[1][lane] = (*number >> 64) as u64;
-            }
-            block.words[2] = [16 << 56; LANES];
-            out.extend(&block.hash(self.words)[..some.len()]);
+            let mut eight = [0; LANES];
+            eight[..some.len()].copy_from_slice(some);
+            out.extend(&self.eight_numbers(&eight)[..some.len()]);
         }
+    }
+
+    fn eight_numbers(&self, numbers: &[u128; LANES]) -> [Hash; LANES] {
+        #[cfg(target_arch = "x86_64")]
+        if self.wide {
+            // SAFETY: the processor has been asked.
+            return unsafe { wide::numbers(numbers, self.words) };
+        }
+        let low = numbers.map(|number| number as u64);
+        let high = numbers.map(|number| (number >> 64) as u64);
+        self.block(&Block { words: [low, high, [16 << 56; LANES]], counts: [3; LANES] })
     }
 
     /// Hashes texts, each as the message that consists of a tag, the length in 8 bytes and the text.
@@ -48,10 +64,9 @@ impl Sip {
                 *place = text;
                 count += 1;
             }
-            let some = &some[..count];
-            match Block::<WORDS>::texts(tag, some) {
-                Some(block) => out.extend(&block.hash(self.words)[..count]),
-                None => out.extend(some.iter().map(|text| {
+            match self.eight_texts(tag, &some) {
+                Some(hashes) => out.extend(&hashes[..count]),
+                None => out.extend(some[..count].iter().map(|text| {
                     let message = [&[tag], (text.len() as u64).to_le_bytes().as_slice(), text].concat();
                     self.one.hash(&message).as_u128()
                 })),
@@ -60,6 +75,18 @@ impl Sip {
                 return;
             }
         }
+    }
+
+    #[inline]
+    fn eight_texts(&self, tag: u8, texts: &[&[u8]; LANES]) -> Option<[Hash; LANES]> {
+        #[cfg(target_arch = "x86_64")]
+        if self.wide
+            // SAFETY: the processor has been asked.
+            && let Some(hashes) = unsafe { wide::texts(tag, texts, self.words) }
+        {
+            return Some(hashes);
+        }
+        Some(self.block(&Block::<WORDS>::texts(tag, texts)?))
     }
 
     /// Hashes messages that stand one after the other in `bytes`; `ends` says where each ends.
@@ -73,10 +100,25 @@ impl Sip {
             }
             let messages = &messages[..some.len()];
             match Block::<WORDS>::new(messages) {
-                Some(block) => out.extend(&block.hash(self.words)[..some.len()]),
+                Some(block) => out.extend(&self.block(&block)[..some.len()]),
                 None => out.extend(messages.iter().map(|message| self.one.hash(message).as_u128())),
             }
         }
+    }
+
+    fn block<const W: usize>(&self, block: &Block<W>) -> [Hash; LANES] {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if self.wide {
+                // SAFETY: the processor has been asked.
+                return unsafe { wide::block(block, self.words) };
+            }
+            if std::arch::is_x86_feature_detected!("avx2") {
+                // SAFETY: the processor has just been asked.
+                return unsafe { half(block, self.words) };
+            }
+        }
+        hash(block, self.words)
     }
 }
 
@@ -86,7 +128,7 @@ const PREFIX: usize = 9;
 /// Messages as words, and how many each has.
 struct Block<const W: usize> {
     words: [Lanes; W],
-    counts: [usize; LANES],
+    counts: Lanes,
 }
 
 impl<const W: usize> Block<W> {
@@ -105,7 +147,7 @@ impl<const W: usize> Block<W> {
             let mut last = [0; 8];
             last[..rest.len()].copy_from_slice(rest);
             block.words[words.len()][lane] = u64::from_le_bytes(last) | (message.len() as u64) << 56;
-            block.counts[lane] = words.len() + 1;
+            block.counts[lane] = words.len() as u64 + 1;
         }
         Some(block)
     }
@@ -140,31 +182,10 @@ impl<const W: usize> Block<W> {
                     block.words[length / 8][lane] |= end;
                 }
             }
-            block.counts[lane] = length / 8 + 1;
+            block.counts[lane] = (length / 8) as u64 + 1;
         }
         Some(block)
     }
-
-    fn hash(&self, key: [u64; 2]) -> [Hash; LANES] {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if std::arch::is_x86_feature_detected!("avx512f") {
-                // SAFETY: the processor has just been asked.
-                return unsafe { wide(self, key) };
-            }
-            if std::arch::is_x86_feature_detected!("avx2") {
-                // SAFETY: the processor has just been asked.
-                return unsafe { half(self, key) };
-            }
-        }
-        hash(self, key)
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn wide<const W: usize>(block: &Block<W>, key: [u64; 2]) -> [Hash; LANES] {
-    hash(block, key)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -186,7 +207,7 @@ fn hash<const W: usize>(block: &Block<W>, [k0, k1]: [u64; 2]) -> [Hash; LANES] {
         [k1 ^ 0x7465_6462_7974_6573; LANES],
     ];
     let mut most = 0;
-    let mut fewest = usize::MAX;
+    let mut fewest = u64::MAX;
     let mut lane = 0;
     while lane < LANES {
         let count = block.counts[lane];
@@ -194,10 +215,10 @@ fn hash<const W: usize>(block: &Block<W>, [k0, k1]: [u64; 2]) -> [Hash; LANES] {
         fewest = if count < fewest { count } else { fewest };
         lane += 1;
     }
-    most = if most < W { most } else { W };
+    most = if most < W as u64 { most } else { W as u64 };
     let mut at = 0;
     while at < most {
-        let words = block.words[at];
+        let words = block.words[at as usize];
         let mut next = v;
         next[3] = xor(next[3], words);
         round(&mut next);
@@ -305,22 +326,30 @@ mod tests {
         let messages: Vec<&[u8]> = starts.zip(&ends).map(|(start, end)| &text[*start..*end]).collect();
         let expected: Vec<Hash> = messages.iter().map(|message| one.hash(message).as_u128()).collect();
         assert_eq!(hashes, expected);
+        let narrow = Sip { wide: false, ..Sip::new(&key) };
+        let mut hashes = Vec::new();
+        narrow.messages(&text, &ends, &mut hashes);
+        assert_eq!(hashes, expected, "without registers of 512 bits");
         let plain = hash(&Block::<WORDS>::new(&messages[..LANES]).unwrap(), sip.words);
         assert_eq!(plain, expected[..LANES], "without wide registers");
 
         let prefixed = |text: &[u8]| [&[6], (text.len() as u64).to_le_bytes().as_slice(), text].concat();
         let texts: Vec<&[u8]> =
             messages.iter().map(|message| &message[..]).chain((0..30).map(|n| &text[n..n * 2])).collect();
-        let mut hashes = Vec::new();
-        sip.texts(6, texts.iter().copied(), &mut hashes);
         let expected: Vec<Hash> = texts.iter().map(|text| one.hash(&prefixed(text)).as_u128()).collect();
-        assert_eq!(hashes, expected, "texts with tag and length");
+        for sip in [&sip, &narrow] {
+            let mut hashes = Vec::new();
+            sip.texts(6, texts.iter().copied(), &mut hashes);
+            assert_eq!(hashes, expected, "texts with tag and length");
+        }
 
         let spread = |n: u128| n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
         let numbers: Vec<u128> = (0..37).map(spread).collect();
-        let mut hashes = Vec::new();
-        sip.numbers(&numbers, &mut hashes);
         let expected: Vec<Hash> = numbers.iter().map(|n| one.hash(&n.to_le_bytes()).as_u128()).collect();
-        assert_eq!(hashes, expected);
+        for sip in [sip, narrow] {
+            let mut hashes = Vec::new();
+            sip.numbers(&numbers, &mut hashes);
+            assert_eq!(hashes, expected);
+        }
     }
 }

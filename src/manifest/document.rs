@@ -38,7 +38,8 @@ impl Document {
             return Err(Box::new(too_large(&source(""))));
         }
         match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(source(text)),
+            // A byte order mark, as some editors write it, is no part of what the file says.
+            Ok(text) => Ok(source(text.strip_prefix('\u{feff}').unwrap_or(text))),
             Err(error) => {
                 let start = error.valid_up_to();
                 let good = String::from_utf8_lossy(bytes);

@@ -99,16 +99,24 @@ pub(super) fn names(files: &[File], out: &mut Vec<Diagnostic>) {
     }
 }
 
+/// Bytes of a name: a file of the state has a run id beside it, and no file system takes more than 255.
+const LONGEST: usize = 128;
+
 /// Whether a text can be a name: files and folders of the state are called by it.
 fn is_name(name: &str) -> bool {
     !name.is_empty()
+        && name.len() <= LONGEST
         && !name.starts_with('.')
         && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
 fn bad_name(name: &str, place: Option<Place>) -> Diagnostic {
-    Diagnostic::error("bad-name", format!("`{name}` cannot be a name"), place)
-        .with_help("names are made of letters, digits, `_`, `-` and `.`, and do not begin with `.`")
+    Diagnostic::error("bad-name", format!("`{name}` cannot be a name"), place).with_help(match name.len() > LONGEST {
+        true => {
+            format!("it is {} bytes long, and the most is {LONGEST}: files of the state are called by it", name.len())
+        }
+        false => "names are made of letters, digits, `_`, `-` and `.`, and do not begin with `.`".to_owned(),
+    })
 }
 
 /// Checks the names of environments.

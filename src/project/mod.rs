@@ -17,6 +17,7 @@ mod parameters;
 mod queries;
 mod resolve;
 mod select;
+mod shared;
 mod spoken;
 mod state;
 mod surface;
@@ -50,6 +51,7 @@ pub use dbt::DbtModel;
 pub use environment::EnvironmentInfo;
 pub use files::PROJECT_FILE;
 pub use select::Sets;
+pub use shared::Shared;
 
 /// What loading a project gives.
 #[derive(Debug)]
@@ -391,11 +393,13 @@ impl Project {
 
     /// Faults of a mapping, at their exact places in the sync's manifest.
     pub fn mapping_faults(&self, sync: &ResolvedSync, faults: &[mapping::Fault]) -> Vec<Diagnostic> {
-        // What is promised about columns stands in the model.
+        // The key, and what is promised about columns, stand in the model.
         let model = self.models.get(&sync.model).map(|model| &model.document);
         let diagnostic = |fault: &mapping::Fault| {
             let place = match fault.range.clone() {
-                None if fault.pointer.starts_with("/columns/") => model.unwrap_or(&sync.document).place(&fault.pointer),
+                None if ["/columns/", "/primary_key/"].iter().any(|own| fault.pointer.starts_with(own)) => {
+                    model.unwrap_or(&sync.document).place(&fault.pointer)
+                }
                 Some(range) => sync.document.place_within(&fault.pointer, range),
                 None => sync.document.place(&fault.pointer),
             };

@@ -197,6 +197,18 @@ fn matching(sync: &File, whose: &str, object: &Object, out: &mut Vec<Diagnostic>
         let message = format!("{whose} is not matched by `{name}`");
         out.push(Diagnostic::error("unknown-identifier", message, place).with_help(help));
     }
+    let mode = sync.text("/mode").unwrap_or_default();
+    for (name, identifier) in object.identifiers.iter().filter(|(name, _)| given.contains_key(*name)) {
+        let offered = |mode: &str| identifier.modes.is_empty() || identifier.modes.iter().any(|m| m.word() == mode);
+        // A mode the object does not have at all has been said.
+        if !offered(mode) && object.modes.keys().any(|known| known.word() == mode) {
+            let place = sync.key_place(&format!("/match/{}", escape(name)));
+            let message = format!("{whose} cannot be matched by `{name}` in mode `{mode}`");
+            let words = quoted(identifier.modes.iter().map(|mode| mode.word()));
+            let help = format!("match by another identifier, or use the mode {words}");
+            out.push(Diagnostic::error("identifier-not-offered", message, place).with_help(help));
+        }
+    }
     match object.matching {
         Matching::One => {
             for name in given.keys().skip(1) {

@@ -208,8 +208,16 @@ fn read(outside: &Outside, path: &str) -> Result<String, String> {
         return Err(format!("`{path}` is larger than {} KiB", MAX_FILE / 1024));
     }
     let text = std::fs::read_to_string(full).map_err(failed)?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+    match without_break(&text) {
+        "" => Err(format!("`{path}` is empty")),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// A text without the line break at its end.
+fn without_break(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
 }
 
 const PLACEHOLDER: &str = "unknown";
@@ -220,6 +228,7 @@ pub(super) struct Asked {
     any: AtomicBool,
     secrets: Mutex<Vec<Secret>>,
     missing: Mutex<BTreeSet<String>>,
+    empty: Mutex<BTreeSet<String>>,
 }
 
 impl Asked {
@@ -244,18 +253,33 @@ impl Asked {
 
     /// Environment variables that were asked for and are not set, where they stand in the text.
     pub(super) fn missing(&self, text: &str) -> Vec<Fault> {
-        let missing = self.missing.lock().map(|missing| missing.clone()).unwrap_or_default();
-        let is_missing = |name: &Occurrence| {
-            name.root() == "env" && !name.guarded && name.path.get(1).is_some_and(|name| missing.contains(name))
-        };
-        let fault = |name: Occurrence| Fault {
-            code: "missing-variable",
-            message: format!("the environment variable `{}` is not set", name.path[1]),
-            help: Some(format!("set it before the run: `export {}=…`", name.path[1])),
-            range: name.range,
-        };
-        occurrences(text).into_iter().filter(is_missing).map(fault).collect()
+        let help = |name: &str| format!("set it before the run: `export {name}=…`");
+        variables(text, &self.missing, "is not set", &help)
     }
+
+    /// Environment variables that were asked for and are set to nothing, where they stand in the text.
+    pub(super) fn empty(&self, text: &str) -> Vec<Fault> {
+        let help = |name: &str| {
+            format!(
+                "set it before the run: `export {name}=…`; CI systems set secrets to nothing that a job may not see. If it \
+                 may be empty, say what then: `env.{name} | default('…', true)`"
+            )
+        };
+        variables(text, &self.empty, "is set to nothing", &help)
+    }
+}
+
+/// A fault for each of these environment variables where it stands in a text.
+fn variables(text: &str, names: &Mutex<BTreeSet<String>>, what: &str, help: &dyn Fn(&str) -> String) -> Vec<Fault> {
+    let names = names.lock().map(|names| names.clone()).unwrap_or_default();
+    let named = |occurrence: &Occurrence| occurrence.path.get(1).filter(|name| names.contains(*name)).cloned();
+    let own = |occurrence: &Occurrence| occurrence.root() == "env" && !occurrence.guarded;
+    let fault = |occurrence: Occurrence| {
+        let name = named(&occurrence)?;
+        let message = format!("the environment variable `{name}` {what}");
+        Some(Fault { code: "missing-variable", message, help: Some(help(&name)), range: occurrence.range })
+    };
+    occurrences(text).into_iter().filter(own).filter_map(fault).collect()
 }
 
 /// `env`: looked up when asked, never listed.
@@ -274,6 +298,13 @@ impl Object for Env {
         };
         match value {
             Some(text) => {
+                // What pastes or prints a secret into a variable often leaves a line break behind it.
+                let text = without_break(&text).to_owned();
+                if text.is_empty()
+                    && let Ok(mut empty) = self.asked.empty.lock()
+                {
+                    empty.insert(name.to_owned());
+                }
                 self.asked.note(&self.outside, &text);
                 Some(minijinja::Value::from(text))
             }

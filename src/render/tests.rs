@@ -18,7 +18,10 @@ fn scope(block: Block) -> Scope {
         refs: Arc::new([("base".to_owned(), "(\nselect 1\n)".to_owned())].into()),
         outside: Outside::Real {
             root: std::env::temp_dir(),
-            lookup: Arc::new(|name| (name == "TOKEN").then(|| "s3cret-token".to_owned())),
+            lookup: Arc::new(|name| {
+                let values = [("TOKEN", "s3cret-token"), ("EMPTY", ""), ("BROKEN", "s3cret-line\r\n")];
+                values.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            }),
         },
     }
 }
@@ -99,6 +102,11 @@ fn secrets_are_collected_and_missing_ones_named() {
     assert_eq!(faults[0].message, "the environment variable `ABSENT` is not set");
     assert_eq!(&"{{ env.TOKEN }} {{ env.ABSENT }}"[faults[0].range.clone()], "env.ABSENT");
     assert_eq!(render("{{ env.ABSENT | default('d') }}", &scope(Block::Outside)).unwrap().value, json!("d"));
+    let faults = render("{{ env.EMPTY }}", &scope(Block::Outside)).unwrap_err();
+    assert_eq!(faults[0].message, "the environment variable `EMPTY` is set to nothing");
+    assert_eq!(render("{{ env.EMPTY | default('d', true) }}", &scope(Block::Outside)).unwrap().value, json!("d"));
+    assert_eq!(render("a{{ env.EMPTY }}", &scope(Block::Outside)).unwrap().value, json!("a"));
+    assert_eq!(render("{{ env.BROKEN }}", &scope(Block::Outside)).unwrap().value, json!("s3cret-line"));
     let faults = render("{{ env.TOKEN + 1 }}", &scope(Block::Outside)).unwrap_err();
     assert!(!faults[0].message.contains("s3cret"), "{faults:?}");
 }

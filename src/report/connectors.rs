@@ -74,9 +74,14 @@ fn object(text: &mut String, name: &str, object: &Value) {
     if let Some(words) = object.get("description").and_then(Value::as_str) {
         let _ = writeln!(text, "  {words}");
     }
-    let mut identifiers: Vec<&str> = entries(object.get("identifiers")).map(|(name, _)| name).collect();
+    let identifier = |(name, facts): (&str, &Value)| {
+        let modes: Vec<&str> =
+            facts.get("modes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        if modes.is_empty() { name.to_owned() } else { format!("{name} (mode {})", modes.join(", ")) }
+    };
+    let mut identifiers: Vec<String> = entries(object.get("identifiers")).map(identifier).collect();
     if is(object, "open_identifiers") {
-        identifiers.push("any other name");
+        identifiers.push("any other name".to_owned());
     }
     let join = if word(object, "match") == "one" { " or " } else { " and " };
     let _ = writeln!(text, "  match: {}", or(&identifiers.join(join), "–"));
@@ -113,6 +118,11 @@ fn object(text: &mut String, name: &str, object: &Value) {
     if entries(object.get("options")).next().is_some() {
         text.push_str("  options:\n");
         settings(text, object.get("options"), "    ");
+    }
+    if let Some(why) = object.get("unreadable").and_then(Value::as_str) {
+        let _ = writeln!(text, "  not read back by `verify`: {why}");
+    } else if !is(object, "reads_back") {
+        text.push_str("  not read back by `verify`: the connector does not say how\n");
     }
 }
 

@@ -343,7 +343,7 @@ fn zoned_time(bytes: [u8; 8]) -> String {
     text
 }
 
-fn intervals(array: &ArrayRef) -> Result<StringArray, ArrowError> {
+pub(super) fn intervals(array: &ArrayRef) -> Result<StringArray, ArrowError> {
     use DataType as T;
     Ok(match array.data_type() {
         T::Interval(IntervalUnit::YearMonth) => {

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::Locked;
+use super::checksums::{self, Checksums};
 use super::deferred::{Answers, Leftover};
 use super::document::{Document, PlanStatus, UsedPlan};
 use super::fold::{self, Share};
@@ -119,11 +120,14 @@ impl<'a> ActiveRun<'a> {
         };
         // The keys it queried are kept by month; nothing else of a run needs them.
         let kept = |name: &str| !name.starts_with("queried/");
+        let mut copies = Checksums::new();
         for (name, file) in files_below(plan)?.into_iter().filter(|(name, _)| kept(name)) {
-            backend.put(&in_run(&run.run_id, &format!("plan/{name}")), &file)?;
+            let name = in_run(&run.run_id, &format!("plan/{name}"));
+            copies.insert(name.clone(), checksums::of_file(&file)?);
+            backend.put(&name, &file)?;
         }
         let out = locked.scratch()?;
-        let queried = usage::count(backend, &locked.document().usage, plan, &run.run_id, out.path())?;
+        let queried = usage::count(backend, &locked.document(), plan, &run.run_id, out.path())?;
         put_run(locked, &run)?;
         let earlier = locked.commit(|document| {
             let serial = document.serial + 1;
@@ -133,8 +137,9 @@ impl<'a> ActiveRun<'a> {
             used.runs.push(run.run_id.clone());
             (used.status, used.serial) = (PlanStatus::Running, serial);
             document.open_runs.push(run.run_id.clone());
+            document.checksums.extend(copies);
             if let Some(queried) = queried {
-                queried.note(backend, &mut document.usage, Month::of(started_at))?;
+                queried.note(backend, document, Month::of(started_at))?;
             }
             Ok(earlier)
         })?;
@@ -206,7 +211,8 @@ impl<'a> ActiveRun<'a> {
         *next += 1;
         let backend = self.locked.backend();
         let done = recover::done(backend, &self.earlier, &record.sync)?;
-        let before = recover::before(&self.locked.document(), &record.sync, &|name| backend.get(name))?;
+        let document = self.locked.document();
+        let before = recover::before(&document, &record.sync, &|name| checksums::file(backend, &document, name))?;
         let keys = before.doubt.as_ref().map(fold::hashes).transpose()?.unwrap_or_default();
         self.journal.queue(&Record::Sync(Box::new(record.clone())))?;
         let leftover = before.deferred.iter().filter_map(|kept| kept.leftover(self.next_batch())).collect();
@@ -221,7 +227,9 @@ impl<'a> ActiveRun<'a> {
         let out = self.locked.scratch()?;
         let (done, unsettled) = (sync.done.as_ref(), &self.journal.unsettled(sync.record.number));
         let share = Share { run_id: &run_id, record: &sync.record, marks, done, unsettled };
-        let before = recover::before(&self.locked.document(), &sync.record.sync, &|name| backend.get(name))?;
+        let document = self.locked.document();
+        let find = |name: &str| checksums::file(backend, &document, name);
+        let before = recover::before(&document, &sync.record.sync, &find)?;
         let operations = self.operations(&sync.record.sync)?;
         let mut folded = fold::fold(before, &share, operations, out.path())?;
         folded.run.requests = effort.requests;
@@ -238,7 +246,7 @@ impl<'a> ActiveRun<'a> {
             run.clone()
         };
         self.locked.commit(|document| {
-            for (name, file) in recover::note(document, &run_id, &sync.record, &folded) {
+            for (name, file) in recover::note(document, &run_id, &sync.record, &folded)? {
                 if file.exists() {
                     backend.put(&name, &file)?;
                 }

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::path::Path;
 
 use super::State;
+use super::checksums;
 use crate::diagnostic::{Error, Result};
 use crate::plan::approval::Approval;
 
@@ -21,7 +22,7 @@ impl State {
         let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot remember the plan: {e}"));
         let bytes = serde_json::to_vec_pretty(approval).map_err(|e| failed(&e))?;
         let file = tempfile::NamedTempFile::new().map_err(|e| failed(&e))?;
-        std::fs::write(file.path(), bytes).map_err(|e| failed(&e))?;
+        std::fs::write(file.path(), checksums::sealed(&bytes)).map_err(|e| failed(&e))?;
         self.backend.put(&name(&approval.plan_id), file.path())?;
         // Ids sort by time. What cannot be removed now goes another time.
         let names = self.backend.list(FOLDER)?;
@@ -66,9 +67,10 @@ fn name(plan_id: &str) -> String {
     format!("{FOLDER}/{plan_id}.json")
 }
 
-/// A record; one that cannot be read, or is of another major version, approves nothing.
+/// A record; one that cannot be read, is damaged, or is of another major version, approves nothing.
 fn read(path: &Path) -> Option<Approval> {
-    let approval: Approval = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let bytes = std::fs::read(path).ok().filter(|bytes| checksums::broken(bytes).is_none())?;
+    let approval: Approval = serde_json::from_slice(&bytes).ok()?;
     (approval.format_version.split('.').next() == Some("1")).then_some(approval)
 }
 

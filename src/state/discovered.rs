@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::backend::Backend;
+use super::checksums;
 use crate::destinations::{Discovered, Options};
 use crate::diagnostic::{Error, Result};
 
@@ -80,10 +81,11 @@ impl Discoveries {
         format!("discovered/{}.{}.{hash}.json", plain(destination), plain(object))
     }
 
-    /// The answer of this name, while it counts. One that cannot be read is no answer.
+    /// The answer of this name, while it counts. One that cannot be read, or is damaged, is no answer.
     pub fn get(&self, name: &str) -> Option<Discovery> {
         let path = self.backend.get(name).ok()??;
-        let discovery: Discovery = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+        let bytes = std::fs::read(path).ok().filter(|bytes| checksums::broken(bytes).is_none())?;
+        let discovery: Discovery = serde_json::from_slice(&bytes).ok()?;
         discovery.is_fresh().then_some(discovery)
     }
 
@@ -95,7 +97,7 @@ impl Discoveries {
         let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot keep what was discovered: {e}"));
         let bytes = serde_json::to_vec_pretty(discovery).map_err(|e| failed(&e))?;
         let file = tempfile::NamedTempFile::new().map_err(|e| failed(&e))?;
-        std::fs::write(file.path(), bytes).map_err(|e| failed(&e))?;
+        std::fs::write(file.path(), checksums::sealed(&bytes)).map_err(|e| failed(&e))?;
         self.backend.put(name, file.path())
     }
 }

@@ -6,6 +6,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::checksums::{self, Checksums};
+use super::recover::in_run;
 use super::runs::Status;
 use crate::diagnostic::{Error, Result};
 use crate::schedule::Ran;
@@ -43,6 +45,9 @@ pub struct Document {
     /// Runs that began and did not end: their journals tell what they did.
     #[serde(default)]
     pub open_runs: Vec<String>,
+    /// Checksums of the files named here, and of the operations that open runs have copied.
+    #[serde(default, skip_serializing_if = "Checksums::is_empty")]
+    pub checksums: Checksums,
     /// Keys of a newer minor version, kept as they are.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -148,6 +153,7 @@ impl Document {
             plans: IndexMap::new(),
             usage: Ledger::default(),
             open_runs: Vec::new(),
+            checksums: Checksums::new(),
             other: Map::new(),
         }
     }
@@ -160,7 +166,7 @@ impl Document {
         }
         let corrupt = |e: serde_json::Error| {
             Error::failed_help(
-                format!("the state in `{place}` is damaged: {e}"),
+                format!("the state in `{place}` is damaged: `state.json`: {e}"),
                 "put back a copy (`syncline state push FILE`), or move the folder away to begin with an empty state",
             )
         };
@@ -172,14 +178,26 @@ impl Document {
                 "use the version of syncline that wrote it, or a newer one",
             ));
         }
-        serde_json::from_slice(bytes).map_err(corrupt)
+        if let Some((written, now)) = checksums::broken(bytes) {
+            return Err(Error::failed_help(
+                format!(
+                    "the state in `{place}` is damaged: the checksum of `state.json` is {now}, and it was written with {written}"
+                ),
+                "put back a copy (`syncline state push FILE`); if somebody has edited the file on purpose, take its line \
+                 `checksum` out",
+            ));
+        }
+        let mut document: Self = serde_json::from_slice(bytes).map_err(corrupt)?;
+        // Not part of what it says.
+        document.other.remove("checksum");
+        Ok(document)
     }
 
     /// The document as text.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec_pretty(self).map_err(|e| Error::failed(e.to_string()))?;
         bytes.push(b'\n');
-        Ok(bytes)
+        Ok(checksums::sealed(&bytes))
     }
 
     /// The name a sync has in this state, `moved_from` and earlier moves considered.
@@ -194,8 +212,13 @@ impl Document {
         syncs.chain(self.usage.files()).chain(&self.usage.retired).map(String::as_str).collect()
     }
 
-    /// Forgets the oldest used plans.
+    /// Forgets the oldest used plans, and the checksums of files that are not named any more.
     pub fn trim(&mut self) {
+        let copies: Vec<String> = self.open_runs.iter().map(|run| in_run(run, "")).collect();
+        let mut checksums = std::mem::take(&mut self.checksums);
+        let named = self.files();
+        checksums.retain(|name, _| named.contains(name.as_str()) || copies.iter().any(|run| name.starts_with(run)));
+        self.checksums = checksums;
         while self.plans.len() > PLANS {
             self.plans.shift_remove_index(0);
         }

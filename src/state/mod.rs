@@ -21,6 +21,7 @@ mod active;
 mod approvals;
 pub mod aside;
 pub mod backend;
+pub mod checksums;
 mod deferred;
 pub mod discovered;
 pub mod document;
@@ -174,8 +175,9 @@ impl Locked {
         let mut runs = Vec::new();
         for run_id in self.document().open_runs {
             let out = self.scratch()?;
-            let find = |name: &str| self.backend().get(name);
-            let recovered = recover::recover(self.backend(), &self.document(), &run_id, &find, out.path())?;
+            let document = self.document();
+            let find = |name: &str| checksums::file(self.backend(), &document, name);
+            let recovered = recover::recover(self.backend(), &document, &run_id, &find, out.path())?;
             self.commit(|document| {
                 for (name, file) in &recovered.files {
                     self.backend().put(name, file)?;

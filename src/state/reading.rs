@@ -1,12 +1,13 @@
 //! The state as a plan sees it: without a lock, and with what interrupted runs are known to have done.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
 
 use super::backend::Backend;
+use super::checksums;
 use super::discovered::Discoveries;
 use super::document::{Document, SyncEntry};
 use super::formers::Formers;
@@ -24,6 +25,8 @@ pub struct Reading {
     /// Files that exist only for this reading.
     fresh: HashMap<String, PathBuf>,
     scratch: Option<Arc<TempDir>>,
+    /// Files that were found to be what was written: they never change.
+    sound: Mutex<HashSet<String>>,
 }
 
 /// What is known of one sync.
@@ -49,7 +52,8 @@ pub struct SyncView {
 impl Reading {
     pub(super) fn new(backend: Arc<dyn Backend>, document: Document) -> Result<Self> {
         let serial = document.serial;
-        let mut reading = Self { backend, document, serial, fresh: HashMap::new(), scratch: None };
+        let (fresh, sound) = (HashMap::new(), Mutex::default());
+        let mut reading = Self { backend, document, serial, fresh, scratch: None, sound };
         for run_id in reading.document.open_runs.clone() {
             let scratch = match &reading.scratch {
                 Some(scratch) => scratch.clone(),
@@ -72,11 +76,17 @@ impl Reading {
         Ok(reading)
     }
 
-    fn find(&self, name: &str) -> Result<Option<PathBuf>> {
-        match self.fresh.get(name) {
-            Some(path) => Ok(Some(path.clone())),
-            None => self.backend.get(name),
+    pub(super) fn find(&self, name: &str) -> Result<Option<PathBuf>> {
+        if let Some(path) = self.fresh.get(name) {
+            return Ok(Some(path.clone()));
         }
+        let path = self.backend.get(name)?;
+        let sound = || self.sound.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = path.as_ref().filter(|_| !sound().contains(name)) {
+            checksums::check(&self.document.checksums, name, path)?;
+            sound().insert(name.to_owned());
+        }
+        Ok(path)
     }
 
     /// Identity of the state.
@@ -87,10 +97,6 @@ impl Reading {
     /// Serial a plan made from this reading is bound to.
     pub fn serial(&self) -> u64 {
         self.serial
-    }
-
-    pub(super) fn backend(&self) -> &dyn Backend {
-        &*self.backend
     }
 
     /// The document.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::backend::Backend;
+use super::checksums;
 use super::deferred;
 use super::document::{Document, LastRun, PlanStatus};
 use super::fold::{self, Before, Folded, Share};
@@ -64,13 +65,13 @@ pub(super) fn before(document: &Document, sync: &str, find: Find<'_>) -> Result<
     })
 }
 
-/// Notes a folded sync in the document. Returns the files to put.
+/// Notes a folded sync in the document, with the checksums of its files. Returns the files to put.
 pub(super) fn note(
     document: &mut Document,
     run_id: &str,
     record: &SyncRecord,
     folded: &Folded,
-) -> Vec<(String, PathBuf)> {
+) -> Result<Vec<(String, PathBuf)>> {
     let sync = &record.sync;
     let now = Timestamp::now();
     document.usage.count_requests(Month::of(now), &record.model, &record.destination, folded.run.requests);
@@ -110,7 +111,10 @@ pub(super) fn note(
     entry.key.clone_from(&record.key);
     entry.mapping = folded.mapping;
     entry.last_run = Some(LastRun { run_id: run_id.into(), status: folded.run.status, finished_at: now.to_string() });
-    files
+    for (name, path) in files.iter().filter(|(name, path)| !name.starts_with("runs/") && path.exists()) {
+        document.checksums.insert(name.clone(), checksums::of_file(path)?);
+    }
+    Ok(files)
 }
 
 /// What a run's journal proves; `None` without a journal, or when nothing in it is whole.
@@ -182,11 +186,12 @@ pub(super) fn recover(
         let unsettled = &proof.unsettled;
         let share = Share { run_id, record: &proof.record, marks: &proof.marks, done: done.as_ref(), unsettled };
         let known = before(&document, &sync, find)?;
+        checksums::check_below(backend, &document, &in_run(run_id, &format!("plan/operations/{sync}")))?;
         let mut folded = fold::fold(known, &share, operations(backend, run_id, &sync)?, out)?;
         folded.run.requests = proof.batches;
         folded.run.error = Some("interrupted".into());
         folded.run.judge();
-        files.extend(note(&mut document, run_id, &proof.record, &folded));
+        files.extend(note(&mut document, run_id, &proof.record, &folded)?);
         run.syncs.retain(|s| s.sync != sync);
         run.syncs.push(folded.run);
     }

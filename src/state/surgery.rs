@@ -5,6 +5,7 @@ use std::path::Path;
 use arrow_schema::FieldRef;
 
 use super::Locked;
+use super::checksums;
 use super::document::LastRun;
 use super::fold::{self, Share};
 use super::journal::SyncRecord;
@@ -33,7 +34,9 @@ impl Locked {
         self.recover()?;
         let id = format!("adopt-{}", uuid::Uuid::now_v7());
         let out = self.scratch()?;
-        let before = recover::before(&self.document(), &record.sync, &|name| self.backend().get(name))?;
+        let document = self.document();
+        let find = |name: &str| checksums::file(self.backend(), &document, name);
+        let before = recover::before(&document, &record.sync, &find)?;
         // As if every row had been sent and confirmed; there is nothing to do at the destination.
         let operations = operations.map(|part| {
             part.map(|mut part| {
@@ -46,7 +49,7 @@ impl Locked {
         let folded = fold::fold(before, &share, operations, out.path())?;
         self.commit(|document| {
             let last_run = document.syncs.get(&record.sync).and_then(|entry| entry.last_run.clone());
-            for (name, file) in recover::note(document, &id, &record, &folded) {
+            for (name, file) in recover::note(document, &id, &record, &folded)? {
                 // There is no run this could be the row log of.
                 if !name.starts_with("runs/") && file.exists() {
                     self.backend().put(&name, &file)?;
@@ -82,7 +85,8 @@ impl Locked {
                 "apply once with the old key, then change it",
             ));
         }
-        let before = recover::before(&document, sync, &|name| self.backend().get(name))?;
+        let find = |name: &str| checksums::file(self.backend(), &document, name);
+        let before = recover::before(&document, sync, &find)?;
         let Some(old) = before.snapshot else {
             return Err(Error::failed(format!("the state holds no rows of `{sync}`: its key can be changed freely")));
         };
@@ -91,6 +95,7 @@ impl Locked {
         let key = Snapshot::open(&file)?.meta().key.clone();
         let name = format!("snapshots/{sync}.rekey-{}.parquet", uuid::Uuid::now_v7());
         self.commit(|document| {
+            document.checksums.insert(name.clone(), checksums::of_file(&file)?);
             self.backend().put(&name, &file)?;
             if let Some(entry) = document.syncs.get_mut(sync) {
                 entry.snapshot = Some(name.clone());

@@ -7,6 +7,7 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
+use super::checksums;
 use super::document::Document;
 use super::{Locked, State, key, local};
 use crate::diagnostic::{Error, Result};
@@ -28,8 +29,8 @@ impl State {
         archive.start_file(DOCUMENT, options).map_err(|e| failed(&e))?;
         archive.write_all(&document.to_bytes()?).map_err(|e| failed(&e))?;
         for name in document.syncs.values().flat_map(|entry| entry.files()).chain(document.usage.files()) {
-            let path =
-                self.backend.get(name)?.ok_or_else(|| failed(&format!("the state's file `{name}` is missing")))?;
+            let path = checksums::file(&*self.backend, &document, name)?
+                .ok_or_else(|| failed(&format!("the state's file `{name}` is missing")))?;
             let mut file = File::open(&path).map_err(|e| local::failed("read", &path, &e))?;
             archive.start_file(name.as_str(), options).map_err(|e| failed(&e))?;
             std::io::copy(&mut file, &mut archive).map_err(|e| failed(&e))?;
@@ -84,6 +85,7 @@ impl Locked {
             let mut entry = archive.by_name(name).map_err(|e| failed(&e))?;
             let mut file = File::create(&path).map_err(|e| local::failed("write", &path, &e))?;
             std::io::copy(&mut entry, &mut file).map_err(|e| failed(&e))?;
+            checksums::check(&pushed.checksums, name, &path)?;
             files.push((name.clone(), path));
         }
         self.commit(|document| {

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::backend::Backend;
+use super::checksums;
+use super::document::Document;
 use super::reading::Reading;
+use super::recover::Find;
 use crate::diagnostic::{Error, Result};
 use crate::usage::keys::{self, Union};
-use crate::usage::{Counted, Ledger, MOST_FILES, Month, Queried, keys_beside};
+use crate::usage::{Counted, MOST_FILES, Month, Queried, keys_beside};
 
 /// What a plan has queried; `None` for one made before it was counted. `plan` is its folder.
 fn queried(plan: &Path) -> Result<Option<Queried>> {
@@ -26,23 +29,23 @@ pub(super) struct Entry {
     files: Vec<(String, PathBuf)>,
 }
 
-/// Counts what a plan has queried on top of what `ledger` knows. A plan that is carried out a second time adds nothing.
+/// Counts what a plan has queried on top of what the document knows. A plan that is carried out a second time adds nothing.
 pub(super) fn count(
     backend: &dyn Backend,
-    ledger: &Ledger,
+    document: &Document,
     plan: &Path,
     run_id: &str,
     out: &Path,
 ) -> Result<Option<Entry>> {
     let Some(queried) = queried(plan)? else { return Ok(None) };
-    let month = queried.month;
+    let (ledger, month) = (&document.usage, queried.month);
     let mut entry = Entry { month, counted: Vec::new(), files: Vec::new() };
     for (model, query) in &queried.models {
         let known = ledger.model(month, model);
         let new = keys_beside(plan, model);
         let mut counted = Counted { queried_records: known.queried_records, keys: known.keys.clone() };
         if query.new > 0 {
-            let mut all = paths(backend, &known.keys)?;
+            let mut all = paths(&known.keys, &|name| checksums::file(backend, document, name))?;
             all.push(new.clone());
             let name = format!("usage/{model}.{month}.{run_id}.keys");
             let file = out.join(format!("{}.keys", entry.files.len()));
@@ -67,19 +70,20 @@ pub(super) fn count(
 
 impl Entry {
     /// Puts the files and notes them. `now` decides which keys are not needed any more.
-    pub(super) fn note(self, backend: &dyn Backend, ledger: &mut Ledger, now: Month) -> Result<()> {
+    pub(super) fn note(self, backend: &dyn Backend, document: &mut Document, now: Month) -> Result<()> {
         for (name, file) in &self.files {
+            document.checksums.insert(name.clone(), checksums::of_file(file)?);
             backend.put(name, file)?;
         }
-        ledger.count_run(self.month, self.counted);
-        ledger.trim(now);
+        document.usage.count_run(self.month, self.counted);
+        document.usage.trim(now);
         Ok(())
     }
 }
 
-fn paths(backend: &dyn Backend, names: &[String]) -> Result<Vec<PathBuf>> {
+fn paths(names: &[String], find: Find<'_>) -> Result<Vec<PathBuf>> {
     let path = |name: &String| {
-        backend.get(name)?.ok_or_else(|| {
+        find(name)?.ok_or_else(|| {
             Error::failed_help(
                 format!("the state's file `{name}` is missing"),
                 "another run may just have ended: run the command again; else put back a copy of the state",
@@ -93,8 +97,8 @@ impl Reading {
     /// The keys a model was queried for in a month, in files.
     ///
     /// # Errors
-    /// A file is missing.
+    /// A file is missing or damaged.
     pub fn queried(&self, month: Month, model: &str) -> Result<Vec<PathBuf>> {
-        paths(self.backend(), &self.document().usage.model(month, model).keys)
+        paths(&self.document().usage.model(month, model).keys, &|name| self.find(name))
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::{at_rest, check, contents, count, kill, project, start, summary, until};
+use super::{at_rest, check, contents, count, kill, slow_project, start, summary, until};
 
 #[test]
 fn of_two_applies_one_is_told_who_holds_the_lock_and_since_when() {
     const ROWS: usize = 800;
-    let project = project("insert", ROWS, 1);
+    let project = slow_project("insert", ROWS);
     let first = start(&project, &["apply", "--auto-approve"]);
     until("rows arrive", || count(&project, "people") >= 5);
     let refused = project.apply(&[]).code(6);
@@ -27,7 +27,7 @@ fn of_two_applies_one_is_told_who_holds_the_lock_and_since_when() {
 #[test]
 fn the_lock_of_a_killed_holder_is_taken_over_at_once() {
     const ROWS: usize = 800;
-    let project = project("insert", ROWS, 1);
+    let project = slow_project("insert", ROWS);
     let first = start(&project, &["apply", "--auto-approve"]);
     until("rows arrive", || count(&project, "people") >= 50);
     // One that waits while the holder dies, and goes on in its place.
@@ -50,7 +50,7 @@ fn the_lock_of_a_killed_holder_is_taken_over_at_once() {
 #[test]
 fn after_unlock_a_living_holder_stops_and_its_successor_is_not_taken_for_dead() {
     const ROWS: usize = 800;
-    let project = project("insert", ROWS, 1);
+    let project = slow_project("insert", ROWS);
     let first = start(&project, &["apply", "--auto-approve"]);
     until("rows arrive", || count(&project, "people") >= 5);
     project.run(&["state", "unlock", "--auto-approve"]).code(0);

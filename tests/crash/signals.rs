@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{check, contents, count, last_run, project, start, summary, until};
+use super::{check, contents, count, last_run, project, slow_project, start, summary, until};
 
 const ROWS: usize = 500;
 
@@ -11,7 +11,7 @@ const ROWS: usize = 500;
 fn a_signal_ends_a_slow_delivery_soon_and_what_was_done_is_kept() {
     for (mode, signal, with_plan) in [("insert", "TERM", false), ("upsert", "INT", true), ("mirror", "TERM", true)] {
         let what = format!("{mode}, SIG{signal}");
-        let project = project(mode, ROWS, 1);
+        let project = slow_project(mode, ROWS);
         let apply: &[&str] = if with_plan { &["apply", "p.slplan"] } else { &["apply", "--auto-approve"] };
         if with_plan {
             project.run(&["plan", "--out", "p.slplan"]).code(0);

@@ -144,6 +144,12 @@ class Marketo:
                 return self.member_fields(request, int(number))
             case ("POST", "programs", number, "members", "delete"):
                 return self.leave(request, int(number))
+            case ("GET", "programs", "members", "describe"):
+                names = {name for program in self.programs.values() for name in program["fields"]}
+                fields = [{"name": n, "displayName": n, "dataType": k, "updateable": False}
+                          for n, k in (("leadId", "integer"), ("programId", "integer"), ("statusName", "string"))]
+                fields += [{"name": n, "displayName": n, "dataType": "string", "updateable": True} for n in sorted(names)]
+                return self.good([{"name": "API Program Membership", "dedupeFields": ["leadId", "programId"], "fields": fields}])
             case ("GET", "customobjects", name, "describe") if name in self.objects:
                 fields = [{"name": field, "displayName": field, "dataType": "string", "updateable": True}
                           for field in self.objects[name]["names"]]

@@ -2,14 +2,12 @@
 
 use std::fs::OpenOptions;
 use std::path::Path;
-use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
 use super::watch::Running;
-use super::{Before, PEOPLE, comes_right, expected, people, project, start};
+use super::{Before, PEOPLE, comes_right, expected, people, people_batch, project, start};
 use crate::project::Project;
 
 /// Ballast of a row: large enough that reading all of them takes a while.
@@ -96,24 +94,12 @@ fn write_text(path: &Path, text: &str) {
 
 fn write_parquet(path: &Path, later: bool) {
     let rows: Vec<(usize, usize)> = people(later).collect();
-    let numbers = |of: fn(&(usize, usize)) -> usize| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| of(row) as i64)))
-    };
-    let texts = |of: fn(usize) -> String| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|(id, _)| of(*id))))
-    };
-    let columns = [
-        ("id", numbers(|row| row.0)),
-        ("email", texts(|id| format!("p{id}@x.io"))),
-        ("seats", numbers(|row| row.1)),
-        ("pad", texts(ballast)),
-    ];
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(5))
         .set_compression(Compression::UNCOMPRESSED)
         .set_dictionary_enabled(false);
     let file = std::fs::File::create(path).expect("a file");
-    let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+    let batch = people_batch(&rows, ballast);
     let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), Some(properties.build())).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();

@@ -1,12 +1,9 @@
 //! Programs that print rows and are killed, or end well after half of them.
 
 use std::fs;
-use std::sync::Arc;
-
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 
 use super::watch::signal;
-use super::{Before, comes_right, expected, people, project, start};
+use super::{Before, comes_right, expected, people, people_batch, project, start};
 use crate::project::Project;
 
 /// A way of printing rows: what it prints whole, and how much of it is half.
@@ -58,21 +55,7 @@ fn line(row: &(usize, usize)) -> String {
 
 fn arrow(later: bool) -> Vec<u8> {
     let rows: Vec<(usize, usize)> = people(later).collect();
-    let batch = |rows: &[(usize, usize)]| {
-        let numbers = |of: fn(&(usize, usize)) -> usize| -> ArrayRef {
-            Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| of(row) as i64)))
-        };
-        let texts = |of: fn(usize) -> String| -> ArrayRef {
-            Arc::new(StringArray::from_iter_values(rows.iter().map(|(id, _)| of(*id))))
-        };
-        let columns = [
-            ("id", numbers(|row| row.0)),
-            ("email", texts(|id| format!("p{id}@x.io"))),
-            ("seats", numbers(|row| row.1)),
-            ("pad", texts(|_| "x".repeat(1000))),
-        ];
-        RecordBatch::try_from_iter(columns).unwrap()
-    };
+    let batch = |rows: &[(usize, usize)]| people_batch(rows, |_| "x".repeat(1000));
     let mut writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &batch(&rows).schema()).unwrap();
     rows.chunks(7).for_each(|rows| writer.write(&batch(rows)).unwrap());
     writer.into_inner().unwrap()

@@ -4,9 +4,10 @@ use std::fs;
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, DurationMillisecondArray, Int64Array, RecordBatch, StringArray};
 use arrow_json::ReaderBuilder;
 use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use syncline::sources::{BATCH_ROWS, Query};
 
@@ -71,6 +72,21 @@ fn jsonl_types_are_the_narrowest_that_lose_nothing() {
         ("dates", &["\"2026-11-22\""], "Date32", &["2026-11-22"]),
         ("mixed", &["1", "\"a\"", "[1, 2]"], "Utf8 json", &["1", "\"a\"", "[1, 2]"]),
         ("lists", &["[1,2]", "[]", "null"], "List(Int64)", &["[1, 2]", "[]", "∅"]),
+        ("lists of this and that", &["[1, \"x\"]", "[]"], "Utf8 json", &["[1, \"x\"]", "[]"]),
+        ("mixed far inside", &["{\"x\":[1,{}]}", "{\"x\":[]}"], "Utf8 json", &["{\"x\":[1,{}]}", "{\"x\":[]}"]),
+        (
+            "long decimals inside",
+            &["[0.12345678901234567890]", "[1.5]"],
+            "Utf8 json",
+            &["[0.12345678901234567890]", "[1.5]"],
+        ),
+        ("beyond what a float holds", &["1e999999999"], "Utf8 json", &["1e999999999"]),
+        (
+            "deeper than we look",
+            &["[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]"],
+            "Utf8 json",
+            &["[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]"],
+        ),
         (
             "objects",
             &["{\"x\":1}", "{\"y\":\"b\"}"],
@@ -184,6 +200,26 @@ fn parquet_parts_are_row_groups_in_order() {
     let lines = rows(&*source, &table("t"));
     assert_eq!(lines.len(), 100_000);
     assert!(lines.iter().enumerate().all(|(at, line)| *line == format!("{at}|name {at}")));
+}
+
+#[test]
+fn parquet_is_read_however_it_is_compressed_and_lengths_of_time_are_text() {
+    let times = DurationMillisecondArray::from(vec![Some(3_661_500), None, Some(-1)]);
+    let batch = RecordBatch::try_from_iter([("wait", Arc::new(times) as ArrayRef)]).unwrap();
+    let codecs =
+        [Compression::GZIP(Default::default()), Compression::SNAPPY, Compression::LZ4_RAW, Compression::UNCOMPRESSED];
+    for codec in codecs.into_iter().chain([Compression::ZSTD(Default::default())]) {
+        let dir = tempfile::tempdir().unwrap();
+        let properties = WriterProperties::builder().set_compression(codec).build();
+        let file = fs::File::create(dir.path().join("t.parquet")).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let source = folder(dir.path());
+        assert_eq!(types(&*source, &table("t")), ["wait Utf8"], "{codec:?}");
+        assert_eq!(rows(&*source, &table("t")), ["PT1H1M1.5S", "∅", "PT-0.001S"], "{codec:?}");
+        assert_eq!(rows(&*source, &sql("select wait from t")), ["PT1H1M1.5S", "∅", "PT-0.001S"], "{codec:?}");
+    }
 }
 
 #[test]

@@ -57,6 +57,31 @@ fn types_and_values() {
     }
 }
 
+/// Most statements are read by `copy`; some it does not take, and nobody needs to know which.
+#[test]
+fn statements_of_every_kind() {
+    let Some(server) = server() else { return };
+    let database = server.database("create table t (id int, name text); insert into t values (1, 'a'), (2, null)");
+    let source = source(server, &database);
+    let cases: &[(&str, &[&str])] = &[
+        ("select id from t order by id", &["1", "2"]),
+        ("select id from t order by id;", &["1", "2"]),
+        ("select id from t order by id ; -- by id; not by name", &["1", "2"]),
+        ("-- first\nselect id from t /* all */ order by id -- last", &["1", "2"]),
+        ("with s as (select id * 2 as n from t) select n from s order by n", &["2", "4"]),
+        ("(select 1 as n) union all (select 2) order by n", &["1", "2"]),
+        ("select ')' || $$;$$ || E'\\'' as x", &[");'"]),
+        ("values (1, null), (2, '')", &["1|∅", "2|"]),
+        ("table t order by id", &["1|a", "2|∅"]),
+        ("show default_transaction_isolation", &["read committed"]),
+        ("explain (costs off) select 1", &["Result"]),
+        ("select id from t where false", &[]),
+    ];
+    for (statement, expected) in cases {
+        assert_eq!(rows(&*source, &sql(statement)), *expected, "{statement}");
+    }
+}
+
 #[test]
 fn values_without_an_arrow_form_say_what_to_do() {
     let Some(server) = server() else { return };

@@ -47,12 +47,12 @@ fn declared_types_and_values() {
 #[test]
 fn values_that_do_not_fit_are_named_by_column_and_row() {
     let cases = [
-        ("integer", "'n/a'", "column `x`, row 2 of the result: the value is text, which does not fit Int64"),
-        ("date", "'soon'", "the value is text, which does not fit Date32"),
-        ("datetime", "1764000000", "the value is a whole number, which does not fit"),
-        ("datetime", "'2026-11-22T10:00:00Z'", "does not fit"),
-        ("boolean", "2", "does not fit Boolean"),
-        ("json", "'{'", "does not fit"),
+        ("integer", "'n/a'", "column `x`, row 2 of the result: the value is text, but the column holds whole numbers"),
+        ("date", "'soon'", "the value is text, but the column holds dates"),
+        ("datetime", "1764000000", "the value is a whole number, but the column holds timestamps"),
+        ("datetime", "'2026-11-22T10:00:00Z'", "but the column holds timestamps"),
+        ("boolean", "2", "but the column holds true or false"),
+        ("json", "'{'", "but the column holds JSON"),
         ("text", "x'00'", "the value is bytes"),
     ];
     for (declared, value, expected) in cases {

@@ -6,6 +6,7 @@ mod opened;
 mod planner;
 mod refreshing;
 mod remarks;
+mod retyped;
 mod spool;
 mod stable;
 mod testing;
@@ -21,7 +22,7 @@ use crate::diff::HashKey;
 use crate::plan::file::{Bound, FORMAT_VERSION, PlanFolder};
 use crate::plan::footprint::Comparing;
 use crate::plan::{Notice, Plan, ProjectInfo, SyncPlan, Totals, guards};
-use crate::project::{Project, ResolvedModel, ResolvedSync, Sets, tree};
+use crate::project::{Project, ResolvedModel, ResolvedSync, Sets, Shared, tree};
 use crate::report::{self, Masked};
 use crate::state::Reading;
 use crate::usage::Month;
@@ -106,6 +107,7 @@ pub(super) fn make(
                 }));
                 let refusing = part.tests.iter().filter(|test| test.refuses());
                 plan.refusals.extend(refusing.filter_map(|test| test.notice(&name)));
+                plan.refusals.append(&mut planner.refusals);
                 plan.syncs.push(part);
             }
             Err(Error::Invalid(diagnostics)) => faults.extend(diagnostics),
@@ -134,6 +136,7 @@ pub(super) fn make(
     if let Some(against) = request.against {
         against.describe(&mut plan);
     }
+    plan.warnings.extend(sharing(project, &plan.syncs));
     for (name, error) in &failures {
         plan.warnings.push(Notice {
             code: "not_planned".into(),
@@ -165,6 +168,20 @@ pub(super) fn make(
     };
     folder.write(&plan, &bound)?;
     Ok(Planned { plan, folder, failures, nothing_due })
+}
+
+/// Planned syncs that write fields another one writes as well.
+fn sharing(project: &Project, planned: &[SyncPlan]) -> Vec<Notice> {
+    let planned = |name: &String| planned.iter().any(|part| part.sync == *name);
+    let shared = project.shared_fields().into_iter().filter(|shared| planned(&shared.sync) || planned(&shared.with));
+    let notice = |shared: Shared| Notice {
+        code: "shared_field".into(),
+        sync: Some(shared.sync),
+        message: shared.warning.message,
+        help: shared.warning.help,
+        place: shared.warning.place.map(|place| place.to_string()),
+    };
+    shared.map(notice).collect()
 }
 
 /// Syncs of the state that no manifest names any more: what they have sent stays where it is, and nobody keeps it up.

@@ -11,6 +11,7 @@ use super::super::watching::Watch;
 use super::metering::Meter;
 use super::opened::Sources;
 use super::refreshing::{self, Refreshed};
+use super::retyped::Retyped;
 use super::spool::{Keep, Spool};
 use super::testing::Tester;
 use super::{Request, remarks};
@@ -48,6 +49,8 @@ pub(super) struct Planner<'a> {
     /// What decides the records of each sync planned so far.
     pub frozen: IndexMap<String, FrozenSync>,
     pub warnings: Vec<Notice>,
+    /// Why syncs planned so far are refused, beside guards and tests.
+    pub refusals: Vec<Notice>,
     pub meter: Meter,
 }
 
@@ -72,6 +75,7 @@ impl<'a> Planner<'a> {
             discoverer: Discoverer::new(project, state),
             frozen: IndexMap::new(),
             warnings: Vec::new(),
+            refusals: Vec::new(),
             meter: Meter::new(folder.path()),
         }
     }
@@ -150,6 +154,7 @@ impl Planner<'_> {
             .map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
 
         let view = self.state.view(&sync.name, sync.sync.moved_from.as_deref())?;
+        let retyped = if compared { None } else { Some(Retyped::find(model, &layout, &view)?) };
         let acknowledged = view.snapshot.as_ref().map_or(0, |s| s.rows());
         let rules = Rules {
             mode: sync.sync.mode,
@@ -195,7 +200,7 @@ impl Planner<'_> {
         // What is only compared with is not looked for.
         let mut refreshed = ask.refreshed.filter(|_| !compared);
         let summary = diff::diff(
-            watch.over(rows),
+            watch.over(retyped.iter().fold(rows, |rows, retyped| retyped.over(rows))),
             &layout,
             &mapping,
             view.snapshot.as_ref(),
@@ -240,6 +245,11 @@ impl Planner<'_> {
             let refresh = refreshed.finish()?;
             self.warnings.extend(refreshing::notices(sync, &refresh, part.key_open));
             part.refresh = Some(refresh);
+        }
+        if let Some(retyped) = retyped {
+            let [refusals, warnings] = retyped.told(sync, model, &part);
+            self.refusals.extend(refusals);
+            self.warnings.extend(warnings);
         }
         remarks::warn(&mut self.warnings, sync, &part, &said, matched && removes);
         self.warnings.extend(self.tester.left_out(model, &sync.name));

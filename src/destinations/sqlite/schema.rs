@@ -31,12 +31,10 @@ struct Present {
 /// Opens the database to read, and asks it something.
 pub(super) fn examine(path: &Path) -> Result<Health, SendError> {
     if !path.exists() {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-            return Err(fatal(
-                format!("there is no folder `{}`", folder.display()),
-                "make it, or correct `connection.path`",
-            ));
+        // Its folder is made with it, as far as the file system allows.
+        let there = path.ancestors().skip(1).find(|folder| folder.exists() || folder.as_os_str().is_empty());
+        if let Some(file) = there.filter(|there| there.is_file()) {
+            return Err(fatal(format!("`{}` is a file, not a folder", file.display()), "correct `connection.path`"));
         }
         let remarks = vec!["the file is made by the first apply of a sync with `options: { create: true }`".to_owned()];
         return Ok(Health { remarks, ..Health::default() });

@@ -101,8 +101,14 @@ pub enum AuthPlace {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
-    /// The request that gives it; sent without `auth`.
+    /// Template of the address of the server that gives it, e.g. `https://login.example.com`, where it is not the one of
+    /// the API. Nothing but this request goes there, and `connection.base_url` does not take its place.
+    pub base_url: Option<String>,
+    /// The request that gives it; sent without `auth`. Its templates see as `rotated` what `rotates` gave last.
     pub request: Request,
+    /// Expression of a new refresh token in the answer, for servers that give another one with each access token. It is used
+    /// until the run ends, and kept nowhere.
+    pub rotates: Option<String>,
     /// Expression of the token in the answer.
     #[serde(default = "access_token")]
     pub value: String,

@@ -81,6 +81,12 @@ pub struct Read {
     /// Expression, over `found`, of the object that holds the fields. Without it, no field is compared: that the record is
     /// there says it all.
     pub fields: Option<String>,
+    /// Fields that are not compared: the look-up does not show them.
+    #[serde(default)]
+    pub unseen: Vec<String>,
+    /// True when the order of lists means nothing, and an empty one is the same as none.
+    #[serde(default)]
+    pub unordered: bool,
 }
 
 /// One identifier.
@@ -95,6 +101,9 @@ pub struct Identifier {
     /// What it must be.
     #[serde(default, rename = "type")]
     pub kind: FieldType,
+    /// The modes a sync can be matched by it in; all when empty.
+    #[serde(default)]
+    pub modes: Vec<Mode>,
 }
 
 /// How many identifiers name a record.
@@ -240,7 +249,7 @@ pub enum LostClass {
 }
 
 /// A step: the name of an operation, or that with look-ups before it.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(from = "StepForm")]
 #[schemars(with = "StepForm")]
 pub struct Step {
@@ -250,6 +259,8 @@ pub struct Step {
     pub find: Option<String>,
     /// Looked up first: what is found is there already.
     pub absent: Option<String>,
+    /// The operation that comes before, for the records it has something to do for.
+    pub first: Option<String>,
     /// The operation that follows for the records that succeeded.
     pub then: Option<String>,
 }
@@ -283,8 +294,10 @@ pub struct StepKeys {
 impl From<StepForm> for Step {
     fn from(form: StepForm) -> Self {
         match form {
-            StepForm::Name(operation) => Step { operation, find: None, absent: None, then: None },
-            StepForm::Step(StepKeys { operation, find, absent, then }) => Step { operation, find, absent, then },
+            StepForm::Name(operation) => Step { operation, ..Step::default() },
+            StepForm::Step(StepKeys { operation, find, absent, then }) => {
+                Step { operation, find, absent, then, first: None }
+            }
         }
     }
 }
@@ -298,4 +311,7 @@ pub struct Large {
     /// Name of the operation.
     #[serde(rename = "use")]
     pub operation: String,
+    /// Name of an operation that comes before it, for the records its `when` is true for, e.g. to do what the job cannot.
+    /// Whom it does not find goes on as well; what it has refused does not.
+    pub first: Option<String>,
 }

@@ -191,6 +191,10 @@ pub struct Job {
     /// Requests that follow at once, e.g. to upload the data and to close it.
     #[serde(default)]
     pub then: Vec<Request>,
+    /// Most jobs of a sync that wait or are worked on at the same time: the next one is begun when an earlier one has come
+    /// to its end. Without it, all are begun at once.
+    #[schemars(range(min = 1))]
+    pub open: Option<u32>,
     /// Asks how far it is.
     pub poll: Poll,
     /// Asks for the results; their lists are read as in `outcome`.

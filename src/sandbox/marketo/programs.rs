@@ -37,7 +37,31 @@ pub struct Member {
     pub updated: Timestamp,
 }
 
+/// GET /rest/v1/programs/members/describe.json: the fields members have in any program.
+fn describe(account: &Account, request: &Request<'_>) -> Said {
+    let fixed = |name: &str, kind: &str| Field::standard(name, name, kind, 0).fixed();
+    let mut fields = vec![
+        fixed("leadId", "integer"),
+        fixed("programId", "integer"),
+        fixed("statusName", "string"),
+        fixed("updatedAt", "datetime"),
+    ];
+    for field in account.programs.values().flat_map(|program| &program.member_fields) {
+        if !fields.iter().any(|known| known.name == field.name) {
+            fields.push(field.clone());
+        }
+    }
+    let now = super::lookups::shown(request.call.now);
+    let fields: Vec<Value> = fields.iter().map(Field::described).collect();
+    Ok(result(vec![json!({ "name": "API Program Membership", "description": "Map for API program membership fields",
+        "createdAt": now, "updatedAt": now, "dedupeFields": ["leadId", "programId"],
+        "searchableFields": [["leadId"], ["statusName"]], "fields": fields })]))
+}
+
 pub(super) fn route(account: &mut Account, request: &Request<'_>, method: &str, path: &[&str]) -> Said {
+    if path == ["members", "describe"] {
+        return if method == "GET" { describe(account, request) } else { Err(Refusal::usual(605)) };
+    }
     let [id, "members", rest @ ..] = path else { return Err(Refusal::usual(610)) };
     let id: u64 = id.parse().map_err(|_| Refusal::wrong(id, "integer"))?;
     let program = account.programs.get(&id).cloned();

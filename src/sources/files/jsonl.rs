@@ -4,7 +4,7 @@
 //! come from the whole file: whole numbers are exact up to 64 bits; longer numbers, and decimals that a float would
 //! change, are kept digit by digit as decimal text; strings that are all dates or all timestamps are those; objects and
 //! lists are structs and lists. A column whose values are of different kinds is JSON text (field metadata
-//! `syncline.type: json`), so that each value is still what it was. Blank lines are skipped. A table without a row has no
+//! `syncline.type: json`), and so is one whose lists or objects hold such values, so that each is still what it was. Blank lines are skipped. A table without a row has no
 //! known columns: whatever is asked of it, it is empty.
 
 use std::fs::File;
@@ -149,7 +149,7 @@ impl Lines {
             return changed;
         }
         if str::from_utf8(&self.buffer).is_err() {
-            return self.stamp.at(line, "it is not UTF-8", "write it as UTF-8");
+            return self.stamp.at(line, "it is not UTF-8", self.stamp.encoding().unwrap_or("write it as UTF-8"));
         }
         // The message counts lines within the text it was given, which is always the first.
         let message = error.to_string();

@@ -6,8 +6,8 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -19,6 +19,7 @@ use super::part::{Batches, Part};
 use super::stamp::Stamp;
 use super::table::check_names;
 use crate::diagnostic::{Error, Result};
+use crate::sources::normal::intervals;
 use crate::sources::{BatchStream, TYPE_JSON, TYPE_KEY};
 
 /// A Parquet file whose footer was read.
@@ -68,6 +69,18 @@ pub(super) fn survey(stamps: &[Stamp]) -> Result<(SchemaRef, Vec<ParquetFile>)> 
 /// the file is damaged.
 fn guarded<T>(stamp: &Stamp, work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(stamp.fault("it is damaged", BROKEN)))
+}
+
+/// What went wrong while pages were read. A codec that is not built in is no damage.
+fn unreadable(stamp: &Stamp, error: &dyn std::fmt::Display) -> Error {
+    let text = error.to_string();
+    match text.split_once("Disabled feature at compile time: ") {
+        Some((_, codec)) => stamp.fault(
+            format!("it is compressed with {codec}, which is not read here"),
+            "write it with zstd, snappy, lz4 or gzip",
+        ),
+        None => stamp.fault(text, BROKEN),
+    }
 }
 
 /// Fails when a footer speaks of bytes the file does not have.
@@ -136,10 +149,26 @@ fn announced(schema: &Schema, metadata: &ArrowReaderMetadata) -> Schema {
     let fields = schema.fields().iter().zip(parquet).map(|(field, own)| {
         let json = own.get_basic_info().logical_type_ref() == Some(&LogicalType::Json);
         let marks = json.then(|| (TYPE_KEY.to_owned(), TYPE_JSON.to_owned()));
-        Field::new(field.name(), field.data_type().clone(), true)
+        Field::new(field.name(), shown_type(field.data_type()), true)
             .with_metadata(marks.into_iter().collect::<HashMap<_, _>>())
     });
     Schema::new(fields.collect::<Vec<_>>())
+}
+
+/// The type a column is shown with: a length of time is ISO 8601 text, as from every source.
+fn shown_type(read: &DataType) -> DataType {
+    match read {
+        DataType::Duration(_) => DataType::Utf8,
+        other => other.clone(),
+    }
+}
+
+/// A column as it is shown.
+fn shown(array: &ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
+    match array.data_type() {
+        DataType::Duration(_) => Ok(Arc::new(intervals(array)?)),
+        _ => Ok(array.clone()),
+    }
 }
 
 /// The rows of the files: each file in about `parts` parts of whole row groups. With `encoded`, text may come as
@@ -157,7 +186,7 @@ pub(super) fn streams(
         let metadata = if encoded { &file.encoded } else { &file.metadata };
         let types = super::project(metadata.schema(), columns)?;
         let fields = announced.fields().iter().zip(types.fields());
-        let fields = fields.map(|(field, read)| field.as_ref().clone().with_data_type(read.data_type().clone()));
+        let fields = fields.map(|(field, read)| field.as_ref().clone().with_data_type(shown_type(read.data_type())));
         let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         for groups in split(file, parts) {
             let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
@@ -170,7 +199,7 @@ pub(super) fn streams(
                         .with_projection(mask)
                         .with_row_groups(groups)
                         .build()
-                        .map_err(|e| stamp.fault(e, BROKEN))
+                        .map_err(|e| unreadable(&stamp, &e))
                 };
                 let reader = guarded(&stamp, build)?;
                 Ok(Groups { reader, schema, stamp })
@@ -217,9 +246,10 @@ impl Batches for Groups {
             return Ok(None);
         };
         // A file that was replaced or cut meanwhile gives all sorts of errors: say what it is.
-        let batch = batch.map_err(|e| self.stamp.check().err().unwrap_or_else(|| self.stamp.fault(e, BROKEN)))?;
+        let batch = batch.map_err(|e| self.stamp.check().err().unwrap_or_else(|| unreadable(&self.stamp, &e)))?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let columns = batch.columns().to_vec();
+        let columns: std::result::Result<Vec<_>, _> = batch.columns().iter().map(shown).collect();
+        let columns = columns.map_err(|e| self.stamp.fault(e, BROKEN))?;
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
             .map(Some)
             .map_err(|e| self.stamp.fault(e, BROKEN))
@@ -228,7 +258,7 @@ impl Batches for Groups {
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::{ArrayRef, StringArray};
+    use arrow_array::StringArray;
     use parquet::arrow::ArrowWriter;
     use parquet::file::properties::WriterProperties;
 

@@ -154,7 +154,7 @@ impl Shape {
         let plain = |kind| Field::new(name, kind, true);
         let micros = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
         match families.iter().filter(|family| **family).count() {
-            0 => return plain(DataType::Utf8),
+            0 if !self.json => return plain(DataType::Utf8),
             1 if !self.json => {}
             _ => return marked(name, TYPE_JSON),
         }
@@ -170,7 +170,7 @@ impl Shape {
             };
         }
         if let Some(items) = &self.items {
-            return plain(DataType::List(items.field("item").into()));
+            return holding(name, DataType::List(items.field("item").into()));
         }
         if let Some(fields) = &self.fields {
             // An object that never has a key has no Arrow type that Parquet could hold.
@@ -178,7 +178,7 @@ impl Shape {
                 true => marked(name, TYPE_JSON),
                 false => {
                     let fields: Fields = fields.iter().map(|(name, shape)| shape.field(name)).collect();
-                    plain(DataType::Struct(fields))
+                    holding(name, DataType::Struct(fields))
                 }
             };
         }
@@ -189,6 +189,18 @@ impl Shape {
             _ => plain(DataType::Utf8),
         }
     }
+}
+
+/// A field of a list or an object. What text stands for is known of whole columns alone: where something within would be
+/// decimal or JSON text, the whole is JSON text.
+fn holding(name: &str, kind: DataType) -> Field {
+    let exact = |field: &Field| field.metadata().is_empty();
+    let plain = match &kind {
+        DataType::List(item) => exact(item),
+        DataType::Struct(fields) => fields.iter().all(|field| exact(field)),
+        _ => true,
+    };
+    if plain { Field::new(name, kind, true) } else { marked(name, TYPE_JSON) }
 }
 
 /// Appends a JSON value; false when it is not of the column's type.

@@ -1,6 +1,7 @@
 //! Whether a file is still the one that was looked at.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -52,6 +53,21 @@ impl Stamp {
     /// An error of the whole file.
     pub(super) fn fault(&self, what: impl std::fmt::Display, help: &str) -> Error {
         Error::failed_help(format!("file `{}`: {what}", self.path.display()), help)
+    }
+
+    /// What to do about a file that is not UTF-8, where its first bytes say what it is instead.
+    pub(super) fn encoding(&self) -> Option<&'static str> {
+        let mut first = [0; 4];
+        let read = File::open(&self.path).and_then(|mut file| file.read(&mut first)).unwrap_or(0);
+        match first.get(..read).unwrap_or_default() {
+            [0x1f, 0x8b, ..] => Some("it is compressed with gzip: unpack it"),
+            [0x28, 0xb5, 0x2f, 0xfd] => Some("it is compressed with zstd: unpack it"),
+            [b'P', b'K', ..] => Some("it is a zip archive, or a spreadsheet: unpack it, or save it as CSV"),
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+                Some("it is UTF-16, as some spreadsheets write it: save it as UTF-8")
+            }
+            _ => None,
+        }
     }
 
     /// The error of the operating system while reading.

@@ -42,7 +42,8 @@ pub(super) fn reading(error: &tokio_postgres::Error, sql: &str) -> Error {
     Error::failed_help(message, help)
 }
 
-fn broken(cause: &str) -> Error {
+/// Rows are missing that the server was about to send.
+pub(super) fn broken(cause: &str) -> Error {
     Error::failed_help(
         format!("the connection broke before all rows were read: {cause}"),
         "run again; nothing is concluded from rows that did not come",

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Statement};
 
@@ -10,6 +10,7 @@ use super::types::{Seen, push};
 use crate::diagnostic::{Error, Result};
 use crate::sources::channel::Out;
 use crate::sources::columns::Rows;
+use crate::sources::{TYPE_DECIMAL, TYPE_JSON, TYPE_KEY};
 
 /// The error behind an error: what a virtual table found wrong, which SQLite would cut down to a line of text.
 #[derive(Clone, Default)]
@@ -184,8 +185,25 @@ impl<'c> Select<'c> {
     }
 }
 
+/// What the values of a column are, for people.
+fn words(field: &Field) -> &'static str {
+    match (field.data_type(), field.metadata().get(TYPE_KEY).map(String::as_str)) {
+        (_, Some(TYPE_DECIMAL)) | (DataType::Decimal128(..), _) => "decimals",
+        (_, Some(TYPE_JSON)) => "JSON",
+        (DataType::Boolean, _) => "true or false",
+        (DataType::Date32, _) => "dates, `2026-11-22`",
+        (DataType::Time64(_), _) => "times of day, `10:00:00`",
+        (DataType::Timestamp(_, None), _) => "timestamps, `2026-11-22 10:00:00` with at most 6 decimals",
+        (DataType::Timestamp(_, Some(_)), _) => "instants, `2026-11-22 10:00:00Z` with at most 6 decimals",
+        (DataType::Binary, _) => "bytes",
+        (kind, _) if kind.is_integer() => "whole numbers",
+        (kind, _) if kind.is_floating() => "floating point numbers",
+        _ => "text",
+    }
+}
+
 fn misfit(field: &Field, value: ValueRef<'_>, row: u64) -> Error {
-    let (name, kind) = (field.name(), field.data_type());
+    let (name, kind) = (field.name(), words(field));
     if matches!(value, ValueRef::Text(text) if str::from_utf8(text).is_err()) {
         return Error::failed_help(
             format!("column `{name}`, row {row} of the result: the text is not UTF-8"),
@@ -200,7 +218,7 @@ fn misfit(field: &Field, value: ValueRef<'_>, row: u64) -> Error {
         ValueRef::Blob(_) => "bytes",
     };
     Error::failed_help(
-        format!("column `{name}`, row {row} of the result: the value is {stored}, which does not fit {kind}"),
+        format!("column `{name}`, row {row} of the result: the value is {stored}, but the column holds {kind}"),
         format!("correct the value, or take the column as it is stored: `cast({name} as text) as {name}`"),
     )
 }

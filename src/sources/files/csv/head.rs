@@ -42,7 +42,10 @@ impl Head {
             .iter()
             .map(|name| str::from_utf8(name).map(str::to_owned))
             .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|_| stamp.at(1, "a column name is not UTF-8", NOT_UTF8))?;
+            .map_err(|_| stamp.at(1, "a column name is not UTF-8", stamp.encoding().unwrap_or(NOT_UTF8)))?;
+        if names.iter().any(|name| name.contains('\0')) {
+            return Err(stamp.at(1, "a column name holds zero bytes", "it looks like UTF-16: save it as UTF-8"));
+        }
         check_names(names.iter().map(String::as_str), &stamp.path)?;
         Ok(Self { names, separator, byte: end.byte(), line: end.line() })
     }

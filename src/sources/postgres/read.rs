@@ -1,0 +1,218 @@
+//! One statement and its rows, from the server to Arrow.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use arrow_schema::{Schema, SchemaRef};
+use futures_util::TryStreamExt;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Statement};
+
+use super::copy::{Copied, Malformed};
+use super::decode::{Raw, push};
+use super::flavour::{Flavour, Taken};
+use super::types::Wire;
+use super::{explain, explained};
+use crate::diagnostic::{Error, Result};
+use crate::postgres::Server;
+use crate::sources::channel;
+use crate::sources::columns::Rows;
+use crate::sources::spelling::Spelling;
+
+/// One statement on its way.
+pub(super) struct Read<'a> {
+    pub client: Client,
+    pub server: &'a Server,
+    pub flavour: Flavour,
+    pub sql: String,
+}
+
+/// The rows of a statement under construction.
+struct Taking<'a> {
+    server: &'a Server,
+    /// Positions in the result, and how their bytes are to be read; one for each field of the schema.
+    wanted: Vec<(usize, Wire)>,
+    schema: SchemaRef,
+    batch: Rows,
+    /// Rows so far.
+    number: u64,
+}
+
+impl Taking<'_> {
+    /// Takes a row. False when nobody listens any more.
+    fn row<'b, E: From<Error>>(
+        &mut self,
+        size: usize,
+        field: impl Fn(usize) -> Result<Option<&'b [u8]>, E>,
+        out: &channel::Out,
+    ) -> Result<bool, E> {
+        self.number += 1;
+        for ((at, wire), (place, column)) in self.wanted.iter().zip(self.batch.columns.iter_mut().enumerate()) {
+            match field(*at)? {
+                None => column.push_null(),
+                Some(bytes) => push(column, wire, bytes).map_err(|fault| {
+                    let (name, number) = (self.schema.field(place).name(), self.number);
+                    let message = format!("column `{name}`, row {number} of the result: {}", fault.what);
+                    Error::failed_help(message, fault.help.replace("COLUMN", name)).context(self.server.name())
+                })?,
+            }
+        }
+        Ok(!self.batch.end_row(size) || out.rows(&mut self.batch)?)
+    }
+}
+
+/// Why reading by `copy` ended before its end.
+enum Ended {
+    /// Nobody listens any more.
+    Alone,
+    Failed(Error),
+}
+
+impl From<Malformed> for Ended {
+    fn from(_: Malformed) -> Self {
+        Self::Failed(Error::failed_help(
+            "the server sent its rows in another form than PostgreSQL documents for a binary `copy`",
+            "is it a PostgreSQL? A server that only speaks its protocol may have an ADBC driver: `type: adbc`",
+        ))
+    }
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Read<'_> {
+    /// Announces the columns and hands over the rows, if they are wanted.
+    pub async fn run(&self, hint: Option<&[String]>, rows: bool, out: &channel::Out) -> Result<()> {
+        self.client.batch_execute(self.flavour.begin()).await.map_err(|e| self.explain(&e, ""))?;
+        let mut sql = self.sql.clone();
+        let mut statement = self.prepare(&sql).await?;
+        let taken: Vec<Taken> = statement.columns().iter().map(|column| self.flavour.take(column)).collect();
+        // What we cannot read is asked for in another form, which the statement has to say.
+        if taken.iter().any(|taken| taken.expression.is_some()) {
+            let columns = statement.columns().iter().zip(&taken).map(|(column, taken)| match &taken.expression {
+                None => Spelling::Standard.quoted(column.name()),
+                Some(expression) => {
+                    tracing::debug!(column = column.name(), kind = column.type_().name(), "read as text");
+                    expression.clone()
+                }
+            });
+            let columns = columns.collect::<Vec<_>>().join(", ");
+            sql = format!("select {columns} from (\n{}\n) as model", sql.trim_end().trim_end_matches(';'));
+            statement = self.prepare(&sql).await?;
+        }
+        let mut wanted: Vec<(usize, Wire)> = Vec::new();
+        let mut fields = Vec::new();
+        for (at, Taken { field, wire, .. }) in taken.into_iter().enumerate() {
+            if hint.is_some_and(|names| !names.iter().any(|name| name == field.name())) {
+                continue;
+            }
+            fields.push(field);
+            wanted.push((at, wire));
+        }
+        if let Some(name) = hint.unwrap_or_default().iter().find(|n| fields.iter().all(|f| f.name() != *n)) {
+            let names: Vec<&str> = statement.columns().iter().map(|c| c.name()).collect();
+            let help = format!("its columns: {}", names.join(", "));
+            return Err(Error::failed_help(format!("the result has no column `{name}`"), help));
+        }
+        let schema: SchemaRef = Arc::new(Schema::new(fields));
+        if !out.schema(schema.clone()) || !rows {
+            return Ok(());
+        }
+        let batch = Rows::new(schema.clone()).map_err(crate::sources::failure)?;
+        let mut taking = Taking { server: self.server, wanted, schema, batch, number: 0 };
+        let listening = match self.copy(&sql, &mut taking, out).await? {
+            Some(listening) => listening,
+            None => self.query(&statement, &sql, &mut taking, out).await?,
+        };
+        if listening {
+            out.rows(&mut taking.batch)?;
+        }
+        Ok(())
+    }
+
+    /// Reads by `copy`, which costs both ends least. False when nobody listens any more; nothing was read where the server
+    /// or this kind of statement has no `copy`.
+    async fn copy(&self, sql: &str, taking: &mut Taking<'_>, out: &channel::Out) -> Result<Option<bool>> {
+        if self.flavour != Flavour::Postgres {
+            return Ok(None);
+        }
+        // On a line of its own: the statement may end with a comment.
+        let copy = format!("copy (\n{}\n) to stdout (format binary)", sql.trim_end().trim_end_matches(';'));
+        let stream = match self.client.copy_out(&copy).await {
+            Ok(stream) => stream,
+            Err(e) if matches!(e.code(), Some(&SqlState::SYNTAX_ERROR | &SqlState::FEATURE_NOT_SUPPORTED)) => {
+                tracing::debug!("not read by `copy`: {}", self.explain(&e, &copy));
+                let again = format!("rollback; {}", self.flavour.begin());
+                self.client.batch_execute(&again).await.map_err(|e| self.explain(&e, ""))?;
+                return Ok(None);
+            }
+            Err(e) => return Err(self.explain(&e, &copy)),
+        };
+        let (mut stream, mut copied) = (pin!(stream), Copied::default());
+        while let Some(message) = stream.try_next().await.map_err(|e| self.explain(&e, &copy))? {
+            let taken = copied.take(&message, |bytes, fields| {
+                let field = |at: usize| match fields.get(at) {
+                    Some(place) => Ok(place.clone().and_then(|place| bytes.get(place))),
+                    None => Err(Ended::from(Malformed)),
+                };
+                if taking.row(bytes.len(), field, out)? { Ok(()) } else { Err(Ended::Alone) }
+            });
+            match taken {
+                Ok(()) => {}
+                Err(Ended::Alone) => return Ok(Some(false)),
+                Err(Ended::Failed(error)) => return Err(error),
+            }
+        }
+        if copied.is_whole() { Ok(Some(true)) } else { Err(explain::broken("the rows ended without their end")) }
+    }
+
+    /// Reads through the extended protocol. False when nobody listens any more.
+    async fn query(
+        &self,
+        statement: &Statement,
+        sql: &str,
+        taking: &mut Taking<'_>,
+        out: &channel::Out,
+    ) -> Result<bool> {
+        let parameters: [&str; 0] = [];
+        let stream = self.client.query_raw(statement, parameters).await.map_err(|e| self.explain(&e, sql))?;
+        let mut stream = pin!(stream);
+        while let Some(row) = stream.try_next().await.map_err(|e| self.explain(&e, sql))? {
+            let field = |at: usize| match row.try_get::<_, Raw<'_>>(at) {
+                Ok(raw) => Ok(raw.0),
+                Err(e) => Err(self.explain(&e, sql)),
+            };
+            if !taking.row(row.raw_size_bytes(), field, out)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn prepare(&self, sql: &str) -> Result<Statement> {
+        let statement = self.client.prepare(sql).await.map_err(|e| self.explain(&e, sql))?;
+        let one = "a model is one `select` (or `with … select`) statement";
+        if statement.columns().is_empty() {
+            return Err(Error::failed_help("the SQL gives no columns", one));
+        }
+        if !statement.params().is_empty() {
+            return Err(Error::failed_help("the SQL holds parameters such as `$1`", "write the values into the SQL"));
+        }
+        let names: Vec<&str> = statement.columns().iter().map(|c| c.name()).collect();
+        if let Some((_, twice)) = names.iter().enumerate().find(|(at, name)| names.iter().take(*at).any(|n| n == *name))
+        {
+            return Err(Error::failed_help(
+                format!("the result has two columns named `{twice}`"),
+                "name one of them differently: `… as other_name`",
+            ));
+        }
+        Ok(statement)
+    }
+
+    fn explain(&self, error: &tokio_postgres::Error, sql: &str) -> Error {
+        explained(self.server, error, sql)
+    }
+}
