@@ -1,13 +1,15 @@
 //! One account of an API: where it is, who we are, how fast it may be asked.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value as Json};
 
 use super::compile::{Auth, Compiled, Token};
 use super::expression::{Scope, escape};
+use super::outcome::name_hash;
 use super::request::{Made, Request};
 use super::rules::{Answer, CREDENTIALS, Rule, Verdict};
 use super::template::Layer;
@@ -25,6 +27,10 @@ const RENEWALS: u32 = 3;
 /// Most pages of one answer.
 const MAX_PAGES: usize = 1000;
 
+/// The refresh tokens that took the place of those of connections, by account. For the whole process: what a plan has used
+/// up is of no use to the apply that follows.
+static ROTATED: LazyLock<Mutex<HashMap<u64, Json>>> = LazyLock::new(Mutex::default);
+
 /// One account of an API, shared by all syncs to it.
 pub(super) struct Account {
     pub compiled: Arc<Compiled>,
@@ -33,8 +39,8 @@ pub(super) struct Account {
     base: String,
     /// Where access tokens are fetched, when it is elsewhere.
     token_base: Option<String>,
-    /// The refresh token that the last answer replaced the one of the connection by.
-    rotated: Mutex<Option<Json>>,
+    /// Names the account among those whose refresh tokens were replaced.
+    who: u64,
     headers: Vec<(String, String)>,
     transport: Arc<dyn Transport>,
     limits: Limits,
@@ -97,6 +103,7 @@ impl Account {
         let limits = Limits::new(&compiled.manifest().api.limits)
             .map_err(|e| Error::failed(format!("connector `{name}`: {e}")))?;
         let connection = Json::Object(connection);
+        let who = name_hash(&format!("{name} {base} {connection}"));
         let mut headers = Vec::new();
         {
             let scope = Layer::over(None).with("connection", &connection);
@@ -112,7 +119,7 @@ impl Account {
             connection,
             base,
             token_base,
-            rotated: Mutex::default(),
+            who,
             headers,
             transport,
             limits,
@@ -313,10 +320,14 @@ impl Account {
             return Err(fatal("there is no access token to fetch".into()));
         };
         let made = {
-            let rotated = self.rotated.lock().unwrap_or_else(PoisonError::into_inner);
+            let rotated = ROTATED.lock().unwrap_or_else(PoisonError::into_inner);
             let scope = Layer::over(None).with("connection", &self.connection);
-            let scope = match rotated.as_ref() {
-                Some(rotated) => scope.with("rotated", rotated),
+            let scope = match rotated.get(&self.who) {
+                Some(rotated) => {
+                    // Another opening of the account may have been given it.
+                    self.redactor.add(Secret::new(rotated.as_str().unwrap_or_default()));
+                    scope.with("rotated", rotated)
+                }
                 None => scope,
             };
             request.make(&scope, None).map_err(fatal)?
@@ -352,15 +363,14 @@ impl Account {
         self.redactor.add(Secret::new(new.clone()));
         let new = Json::String(new);
         let given = self.connection.as_object().is_some_and(|settings| settings.values().any(|value| *value == new));
-        let mut rotated = self.rotated.lock().unwrap_or_else(PoisonError::into_inner);
-        if rotated.is_none() && !given {
+        let former = ROTATED.lock().unwrap_or_else(PoisonError::into_inner).insert(self.who, new);
+        if former.is_none() && !given {
             tracing::warn!(
                 connector = %self.compiled.manifest().name,
                 "the destination has replaced the refresh token of the connection, which may not be taken again: the next \
                  run needs the new one, and syncline writes no credentials down"
             );
         }
-        *rotated = Some(new);
     }
 
     /// Asks once how many requests of the day were used by others. What cannot be asked is not known.
@@ -477,7 +487,7 @@ pub(super) fn whole(text: &str) -> Option<u64> {
 
 /// All accounts of a run: destinations that speak to the same account share its limits and its access token.
 #[derive(Clone, Default)]
-pub struct Accounts(Arc<Mutex<std::collections::HashMap<String, Arc<Account>>>>);
+pub struct Accounts(Arc<Mutex<HashMap<String, Arc<Account>>>>);
 
 impl Accounts {
     /// The account of this name, made if there is none.

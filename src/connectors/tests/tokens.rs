@@ -80,14 +80,13 @@ objects:
     modes: { upsert: { send: put } }
 "#;
 
-async fn world(answered: usize, uses: usize) -> (Shared, Http) {
+async fn world(answered: usize, uses: usize) -> (Shared, impl Fn() -> Http) {
     let world = Arc::new(Mutex::new(World { answered, uses, ..World::default() }));
     let login = serve(axum::Router::new().fallback(login).with_state(Arc::clone(&world))).await;
     let base = serve(axum::Router::new().fallback(api).with_state(Arc::clone(&world))).await;
     let values = json!({ "base_url": base, "login": format!("{login}/"), "refresh": "refresh-1" });
     let connection = Connection::new(values.as_object().unwrap().clone(), vec![Secret::new("refresh-1")]);
-    let http = Http::new(compile("crm", CONNECTOR), &connection, &Setup::default()).unwrap();
-    (world, http)
+    (world, move || Http::new(compile("crm", CONNECTOR), &connection, &Setup::default()).unwrap())
 }
 
 fn batch(id: u64) -> Batch {
@@ -96,13 +95,16 @@ fn batch(id: u64) -> Batch {
 
 #[tokio::test]
 async fn a_login_server_elsewhere_gets_the_refresh_token_and_the_api_only_the_access_token() {
-    let (world, http) = world(10, 2).await;
-    let writer = http.open(&target("person", Mode::Upsert, &[])).await.unwrap();
-    for id in 0..5 {
+    let (world, open) = world(10, 2).await;
+    let writer = open().open(&target("person", Mode::Upsert, &[])).await.unwrap();
+    for id in 0..3 {
         writer.send(&batch(id)).await.unwrap();
     }
+    // An apply after its plan opens the destination anew, and must not begin with what is used up.
+    let writer = open().open(&target("person", Mode::Upsert, &[])).await.unwrap();
+    writer.send(&batch(3)).await.unwrap();
     let world = world.lock().unwrap();
-    // Each token is good for two requests, and every refresh token for one login.
+    // Each access token is good for two requests, and every refresh token for one login.
     let logins: Vec<&str> = world.logins.iter().map(String::as_str).collect();
     let form = "/oauth/token grant_type=refresh_token&refresh_token=refresh";
     assert_eq!(logins, [format!("{form}-1"), format!("{form}-2"), format!("{form}-3")]);
@@ -111,8 +113,8 @@ async fn a_login_server_elsewhere_gets_the_refresh_token_and_the_api_only_the_ac
 
 #[tokio::test]
 async fn a_login_that_is_refused_is_not_tried_again_by_all_that_are_on_their_way() {
-    let (world, http) = world(1, 2).await;
-    let writer = http.open(&target("person", Mode::Upsert, &[])).await.unwrap();
+    let (world, open) = world(1, 2).await;
+    let writer = open().open(&target("person", Mode::Upsert, &[])).await.unwrap();
     writer.send(&batch(0)).await.unwrap();
     writer.send(&batch(1)).await.unwrap();
     let batches: Vec<Batch> = (2..8).map(batch).collect();
