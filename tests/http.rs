@@ -21,7 +21,7 @@ fn get(base: &str) -> Call {
 }
 
 fn post(base: &str, bytes: &str) -> Call {
-    let body = Body::Bytes { content_type: "application/json".into(), bytes: bytes.into() };
+    let body = Body::Bytes { content_type: "application/json".into(), bytes: bytes.to_owned().into() };
     Call { method: Method::Post, body, ..get(base) }
 }
 

@@ -53,7 +53,8 @@ pub(super) fn deliver(project: &Project, locked: &Locked, order: Order) -> Resul
         Some(since) => run.counting_since(since),
         None => run,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // One thread for all that waits: between two of them each request would wake the other one twice.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Error::failed(format!("cannot start the delivery: {e}")))?;
@@ -136,7 +137,8 @@ impl Depot<'_> {
                 Err(error) => return Ok(Err(redactor.redact(&words(&error)))),
             }
         };
-        let mapper = deliver::mapper::SpecMapper::new(frozen.mapping.clone(), frozen.started_at.clone());
+        let mapper = deliver::mapper::SpecMapper::new(frozen.mapping.clone(), frozen.started_at.clone())
+            .written(writer.takes_json());
         let delivery = &sync.sync.delivery;
         let job = Job {
             record: SyncRecord {

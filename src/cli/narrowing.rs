@@ -51,7 +51,7 @@ impl Narrowing {
         for sync in &plan.syncs {
             let mut share = Share::default();
             operations::narrow(&folder.operations(&sync.sync), &mut |head| {
-                let named = self.only_key.contains(&head.key);
+                let named = self.only_key.iter().any(|key| *key == *head.key);
                 if named {
                     missing.remove(head.key.as_str());
                 }

@@ -192,5 +192,13 @@ fn operation(ordinal: u64, key: String, spec: &MappingSpec, named: &[(String, Va
 
 /// A record as what would be looked for.
 pub(super) fn sought(ordinal: u64, key: String, record: Record) -> Operation {
-    Operation { ordinal, action: Action::Send, added: false, key, dedupe_id: "".into(), record, in_doubt: false }
+    Operation {
+        ordinal,
+        action: Action::Send,
+        added: false,
+        key: key.into(),
+        dedupe_id: "".into(),
+        record: record.into(),
+        in_doubt: false,
+    }
 }

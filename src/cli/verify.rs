@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use smol_str::SmolStr;
 
 use super::outside::{self, Outside};
 use super::readback::{self, Acknowledged, Asked};
@@ -305,7 +306,7 @@ impl Look<'_> {
                         name: there.field,
                         there: there.value,
                     });
-                    let difference = RecordDifference { key: operation.key.clone(), fields: fields.collect() };
+                    let difference = RecordDifference { key: operation.key.to_string(), fields: fields.collect() };
                     tally.note("changed", operation.key);
                     if tally.differences.len() < NAMED {
                         tally.differences.push(difference);
@@ -325,11 +326,11 @@ impl Tally {
         }
     }
 
-    fn note(&mut self, reason: &'static str, key: String) {
+    fn note(&mut self, reason: &'static str, key: SmolStr) {
         let (count, keys) = self.reasons.entry(reason).or_default();
         *count += 1;
         if keys.len() < NAMED {
-            keys.push(key);
+            keys.push(key.to_string());
         }
     }
 }

@@ -178,7 +178,7 @@ fn operation(record: &CaseRecord, ordinal: u64, target: &Target) -> Operation {
         },
         added: record.state == CaseState::Added,
         dedupe_id: format!("case-{ordinal}").as_str().into(),
-        key,
+        key: key.into(),
         record: Record {
             matching: target
                 .matching
@@ -192,7 +192,8 @@ fn operation(record: &CaseRecord, ordinal: u64, target: &Target) -> Operation {
                     value(record.fields.get(&field.name)).map(|value| if cleared { Value::Null } else { value })
                 })
                 .collect(),
-        },
+        }
+        .into(),
         in_doubt: record.in_doubt,
     }
 }

@@ -93,6 +93,17 @@ pub(super) struct Operation {
     pub job: Option<Job>,
 }
 
+impl Operation {
+    /// True when it uses the name for more than to write what a path leads to.
+    pub fn computes(&self, name: &str) -> bool {
+        let expressions = [&self.group, &self.when].into_iter().chain(self.outcome.results.iter().map(|list| &list.is));
+        self.request.computes(name)
+            || self.record.as_ref().is_some_and(|record| record.computes(name))
+            || self.record_key.as_ref().is_some_and(|key| key.mentions(name))
+            || expressions.flatten().any(|expression| expression.mentions(name))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub by: By,

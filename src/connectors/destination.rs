@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_schema::DataType;
 use async_trait::async_trait;
 use serde_json::{Map, Value as Json, json};
 
 use super::account::{Account, Accounts, Counter, failure, fatal, read_only};
 use super::ask;
-use super::compile::{Compiled, Object};
+use super::compile::{Compiled, Object, Operation};
 use super::outcome::name_hash;
 use super::read::HttpReader;
 use super::record::Layout;
@@ -17,7 +18,8 @@ use super::settings;
 use super::template::Layer;
 use super::writer::HttpWriter;
 use crate::destinations::{
-    Capabilities, Class, Cost, Destination, Discovered, Health, Load, Options, Readable, SendError, Target, Writer,
+    Capabilities, Class, Cost, Destination, Discovered, Health, Load, Options, Readable, SendError, Target,
+    TargetField, Writer,
 };
 use crate::diagnostic::{Error, Result, closest};
 use crate::http::{Client, Logged, Settings, Transport, WireLog};
@@ -25,7 +27,7 @@ use crate::manifest::connector::api;
 use crate::manifest::connector::object::{FieldType, LostClass, ModeSteps};
 use crate::manifest::connector::operation::By;
 use crate::manifest::sync::{Mode, OnRemoved};
-use crate::mapping::Value;
+use crate::mapping::{Meaning, Value};
 use crate::secret::{Connection, Redactor};
 
 /// How often the fields there are are asked for, where the answer is lost or put off.
@@ -171,12 +173,17 @@ impl Http {
         let identifier = |name: &&str| {
             object.words.identifiers.get(*name).map_or((false, FieldType::Any), |id| (id.ignore_case, id.kind))
         };
-        let identifiers = names.iter().map(identifier).collect();
+        let identifiers: Vec<(bool, FieldType)> = names.iter().map(identifier).collect();
+        // Who asks for values does not want them written beforehand, too.
+        let computes = |operation: &Operation| ["fields", "others"].iter().any(|name| operation.computes(name));
+        let json = layout.is_flat()
+            && identifiers.iter().zip(&target.matching).all(|((_, kind), field)| is_already(*kind, field))
+            && !object.operations.values().any(computes);
         // Failures that are named by identifier name nobody where two records of a request bear the same one.
         let by_key = object.operations.values().any(|operation| operation.outcome.by == By::Key);
         let matched = !object.words.append || by_key;
         let (account, name) = (Arc::clone(&self.account), target.object.clone());
-        let writer = HttpWriter::new(account, name, steps, large, layout, globals, identifiers, matched, hash);
+        let writer = HttpWriter::new(account, name, steps, large, layout, globals, identifiers, matched, hash, json);
         writer.counter.add(counter.get());
         Ok(writer)
     }
@@ -216,6 +223,22 @@ impl Http {
     fn asking(&self, object: &str, options: &Options) -> Result<(&Object, Layer<'static>), SendError> {
         let options = self.options(object, options).map_err(told)?;
         Ok((self.object(object).map_err(told)?, self.globals(options)))
+    }
+}
+
+/// True when the values of an identifier are of the type it must be.
+fn is_already(kind: FieldType, field: &TargetField) -> bool {
+    let data_type = match &field.data_type {
+        Some(DataType::Dictionary(_, values)) => Some(&**values),
+        other => other.as_ref(),
+    };
+    match kind {
+        FieldType::String => {
+            let text = [DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View];
+            field.meaning == Meaning::Itself && data_type.is_some_and(|own| text.contains(own))
+        }
+        FieldType::Integer => data_type.is_some_and(DataType::is_integer),
+        _ => true,
     }
 }
 

@@ -147,6 +147,11 @@ impl Expression {
         self.names.iter().any(|known| known == name)
     }
 
+    /// True when it uses the name for more than to write what a path leads to.
+    pub fn computes(&self, name: &str) -> bool {
+        matches!(self.kind, Kind::Code(_)) && self.mentions(name)
+    }
+
     /// Its value.
     pub fn value(&self, scope: &dyn Scope) -> Result<Mini, String> {
         match &self.kind {

@@ -217,7 +217,7 @@ impl HttpWriter {
 
     fn lookup_request(&self, lookup: &Lookup, part: &[Sought<'_>]) -> Result<Made, SendError> {
         let scope = Layer::over(Some(&self.globals)).owning("count", json!(part.len()));
-        let mut records = Records::new(false);
+        let mut records = Records::new(false, part.len());
         let refused = |message| SendError::Refused { code: "template".into(), message };
         if lookup.request.mentions("records") {
             for sought in part {

@@ -17,6 +17,8 @@ pub(super) struct Layout {
     /// Position of fields without a meaning of their own.
     others: Vec<usize>,
     others_flat: bool,
+    /// True when identifiers and fields together make one object without nesting.
+    plain: bool,
 }
 
 #[derive(Debug)]
@@ -54,13 +56,20 @@ impl Names {
 }
 
 impl Layout {
+    /// True when no field nests in another.
+    pub fn is_flat(&self) -> bool {
+        self.fields.flat
+    }
+
     /// The layout of a target; `known` are the fields with a meaning of their own.
     pub fn new(target: &Target, known: impl Fn(&str) -> bool) -> Self {
         let fields = Names::new(target.fields.iter().map(|field| field.name.as_str()));
         let others: Vec<usize> = (0..fields.names.len()).filter(|at| !known(fields.name(*at))).collect();
         let others_flat = others.iter().all(|at| !fields.name(*at).contains('.'));
         let matching = Names::new(target.matching.iter().map(|field| field.name.as_str()));
-        Self { matching, fields, others, others_flat }
+        let twice = matching.names.iter().any(|name| fields.position(name).is_some());
+        let plain = matching.flat && fields.flat && !twice;
+        Self { matching, fields, others, others_flat, plain }
     }
 }
 
@@ -75,7 +84,7 @@ pub(super) struct RecordScope<'a> {
 impl RecordScope<'_> {
     fn matching(&self) -> impl Iterator<Item = (usize, &Value)> {
         // A null identifier names nobody.
-        self.operation.record.matching.iter().enumerate().filter(|(_, value)| !value.is_null())
+        self.operation.record.matching().iter().enumerate().filter(|(_, value)| !value.is_null())
     }
 
     fn fields(&self) -> impl Iterator<Item = (usize, &Value)> {
@@ -101,14 +110,20 @@ impl RecordScope<'_> {
     fn one(&self, root: &str, path: &[Box<str>], out: &mut Vec<u8>) -> bool {
         let names = if root == "match" { &self.layout.matching } else { &self.layout.fields };
         let get = |at: usize| match root {
-            "match" => self.operation.record.matching.get(at).filter(|value| !value.is_null()),
+            "match" => self.operation.record.matching().get(at).filter(|value| !value.is_null()),
             _ => self.operation.record.fields.get(at).and_then(Option::as_ref),
         };
         let allowed = |at: &usize| root != "others" || self.layout.others.contains(at);
         if let [name] = path
             && let Some(at) = names.position(name).filter(allowed)
         {
-            return get(at).map(|value| value.write_json(out)).is_some();
+            return match self.operation.record.written() {
+                Some(line) => {
+                    let value = if root == "match" { line.identifier(at) } else { line.field(at) };
+                    value.map(|value| out.extend_from_slice(value)).is_some()
+                }
+                None => get(at).map(|value| value.write_json(out)).is_some(),
+            };
         }
         let whole = self.object(root).unwrap_or(Value::Null);
         let step = |value: &Value, step: &str| match value {
@@ -119,17 +134,47 @@ impl RecordScope<'_> {
         found.map(|value| value.write_json(out)).is_some()
     }
 
+    /// Writes a part of the record in which nothing nests.
+    fn flat(&self, part: Part, out: &mut Vec<u8>) {
+        out.push(b'{');
+        match self.operation.record.written() {
+            Some(line) if part != Part::Others || self.layout.others.len() == self.layout.fields.names.len() => {
+                out.extend_from_slice(match part {
+                    Part::All => line.all(),
+                    Part::Match => line.identifiers(),
+                    Part::Fields | Part::Others => line.fields(),
+                });
+            }
+            Some(line) => {
+                let entries = self.layout.others.iter().map(|at| line.field_entry(*at));
+                list(entries.filter(|entry| !entry.is_empty()), out, |entry, out| out.extend_from_slice(entry));
+            }
+            None => {
+                let put = |(key, value): (&[u8], &Value), out: &mut Vec<u8>| {
+                    out.extend_from_slice(key);
+                    value.write_json(out);
+                };
+                let matching = self.matching().map(|(at, value)| (self.layout.matching.key(at), value));
+                let named = |(at, value)| (self.layout.fields.key(at), value);
+                match part {
+                    Part::All => list(matching.chain(self.fields().map(named)), out, put),
+                    Part::Match => list(matching, out, put),
+                    Part::Fields => list(self.fields().map(named), out, put),
+                    Part::Others => list(self.others().map(named), out, put),
+                }
+            }
+        }
+        out.push(b'}');
+    }
+
     /// Writes the record as the template says; without one, as its identifiers and fields.
     pub fn put(&self, template: Option<&Node>, out: &mut Vec<u8>) -> Result<bool, String> {
         if let Some(template) = template {
             return template.write(self, out);
         }
         let (matching, fields) = (&self.layout.matching, &self.layout.fields);
-        if matching.flat && fields.flat && !matching.names.iter().any(|name| fields.position(name).is_some()) {
-            out.push(b'{');
-            let all = self.matching().map(|(at, value)| (matching.key(at), value));
-            flat(all.chain(self.fields().map(|(at, value)| (fields.key(at), value))), out);
-            out.push(b'}');
+        if self.layout.plain {
+            self.flat(Part::All, out);
         } else {
             let all = self.matching().map(|(at, value)| (matching.name(at), value));
             nested_json(all.chain(self.fields().map(|(at, value)| (fields.name(at), value)))).write_json(out);
@@ -138,13 +183,22 @@ impl RecordScope<'_> {
     }
 }
 
-fn flat<'a>(entries: impl Iterator<Item = (&'a [u8], &'a Value)>, out: &mut Vec<u8>) {
-    for (position, (key, value)) in entries.enumerate() {
+/// What may be written of a record as one object.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Part {
+    All,
+    Match,
+    Fields,
+    Others,
+}
+
+/// Writes entries with commas between them.
+fn list<T>(entries: impl Iterator<Item = T>, out: &mut Vec<u8>, mut put: impl FnMut(T, &mut Vec<u8>)) {
+    for (position, entry) in entries.enumerate() {
         if position > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(key);
-        value.write_json(out);
+        put(entry, out);
     }
 }
 
@@ -171,21 +225,9 @@ impl Scope for RecordScope<'_> {
     fn write(&self, path: &[Box<str>], out: &mut Vec<u8>) -> Option<bool> {
         let (root, rest) = path.split_first()?;
         match (&**root, rest) {
-            ("match", []) if self.layout.matching.flat => {
-                out.push(b'{');
-                flat(self.matching().map(|(at, value)| (self.layout.matching.key(at), value)), out);
-                out.push(b'}');
-            }
-            ("fields", []) if self.layout.fields.flat => {
-                out.push(b'{');
-                flat(self.fields().map(|(at, value)| (self.layout.fields.key(at), value)), out);
-                out.push(b'}');
-            }
-            ("others", []) if self.layout.others_flat => {
-                out.push(b'{');
-                flat(self.others().map(|(at, value)| (self.layout.fields.key(at), value)), out);
-                out.push(b'}');
-            }
+            ("match", []) if self.layout.matching.flat => self.flat(Part::Match, out),
+            ("fields", []) if self.layout.fields.flat => self.flat(Part::Fields, out),
+            ("others", []) if self.layout.others_flat => self.flat(Part::Others, out),
             ("match" | "fields" | "others", []) => self.object(root)?.write_json(out),
             ("match" | "fields" | "others", rest) => return Some(self.one(root, rest, out)),
             ("key", []) => value::text(out, self.operation.key.as_str()),

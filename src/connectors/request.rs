@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use minijinja::Value as Mini;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
@@ -14,6 +15,9 @@ use crate::manifest::connector::api::Method;
 
 /// The content type of a body as HTML forms send it.
 const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Most bytes of room that is made for records beforehand.
+const MOST_ROOM: usize = 1 << 20;
 
 /// A request, parsed.
 #[derive(Debug)]
@@ -67,7 +71,20 @@ impl Request {
                 .any(|part| part.csv && name == "records" || part.text.as_ref().is_some_and(|t| t.mentions(name))),
             BodyTemplate::Csv => name == "records",
         };
-        body || self.path.mentions(name)
+        body || self.mentions_beside(name)
+    }
+
+    /// True when it uses the name for more than to write what a path leads to.
+    pub fn computes(&self, name: &str) -> bool {
+        match &self.body {
+            BodyTemplate::Json(node) => node.computes(name) || self.mentions_beside(name),
+            _ => self.mentions(name),
+        }
+    }
+
+    /// True when some template of it that is not the body's uses the name.
+    fn mentions_beside(&self, name: &str) -> bool {
+        self.path.mentions(name)
             || self.query.iter().any(|(_, node)| node.mentions(name))
             || self.headers.iter().any(|(_, text)| text.mentions(name))
     }
@@ -92,14 +109,14 @@ impl Request {
             BodyTemplate::Json(node) => {
                 let mut bytes = Vec::with_capacity(records.map_or(0, |records| records.bytes.len()) + 256);
                 node.write(&over, &mut bytes)?;
-                Body::Bytes { content_type: "application/json".into(), bytes }
+                Body::Bytes { content_type: "application/json".into(), bytes: bytes.into() }
             }
             BodyTemplate::Form(entries) => {
-                Body::Bytes { content_type: FORM.into(), bytes: pairs(entries, &over)?.into_bytes() }
+                Body::Bytes { content_type: FORM.into(), bytes: pairs(entries, &over)?.into() }
             }
             BodyTemplate::Csv => Body::Bytes {
                 content_type: "text/csv".into(),
-                bytes: records.map(Records::csv).transpose()?.unwrap_or_default(),
+                bytes: records.map(Records::csv).transpose()?.unwrap_or_default().into(),
             },
             BodyTemplate::Parts(parts) => {
                 let mut made = Vec::new();
@@ -128,12 +145,14 @@ impl Body {
     /// The body has no place for it: without credentials nothing is sent.
     pub(super) fn put(&mut self, name: &str, secret: &str) -> Result<(), String> {
         if let Body::Empty = self {
-            *self = Body::Bytes { content_type: "application/json".into(), bytes: b"{}".to_vec() };
+            *self = Body::Bytes { content_type: "application/json".into(), bytes: Bytes::from_static(b"{}") };
         }
         match self {
             Body::Bytes { content_type, bytes } if content_type == FORM => {
                 let start = if bytes.is_empty() { "" } else { "&" };
-                bytes.extend_from_slice(format!("{start}{}={}", escape(name), escape(secret)).as_bytes());
+                let mut own = Vec::from(std::mem::take(bytes));
+                own.extend_from_slice(format!("{start}{}={}", escape(name), escape(secret)).as_bytes());
+                *bytes = own.into();
             }
             Body::Bytes { bytes, .. } if bytes.first() == Some(&b'{') => {
                 let mut entry = Vec::new();
@@ -143,7 +162,9 @@ impl Body {
                 if bytes.get(1) != Some(&b'}') {
                     entry.push(b',');
                 }
-                bytes.splice(1..1, entry);
+                let mut own = Vec::from(std::mem::take(bytes));
+                own.splice(1..1, entry);
+                *bytes = own.into();
             }
             Body::Parts(parts) => parts.push(Part {
                 name: name.to_owned(),
@@ -232,9 +253,9 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// None yet; with keys where they go into an object.
-    pub fn new(keyed: bool) -> Self {
-        Self { bytes: Vec::new(), ends: Vec::new(), keys: keyed.then(Vec::new) }
+    /// None yet of so many; with keys where they go into an object.
+    pub fn new(keyed: bool, most: usize) -> Self {
+        Self { bytes: Vec::new(), ends: Vec::with_capacity(most), keys: keyed.then(Vec::new) }
     }
 
     /// Adds what `put` writes.
@@ -247,6 +268,10 @@ impl Records {
             self.bytes.extend_from_slice(b"null");
         }
         self.ends.push(self.bytes.len());
+        if let [first] = *self.ends {
+            // The others are about as long, and a tenth more.
+            self.bytes.reserve((first + first / 10).saturating_mul(self.ends.capacity()).min(MOST_ROOM));
+        }
         if let Some(keys) = &mut self.keys {
             keys.push(key.ok_or("a record has no key for its place in the request")?);
         }

@@ -14,7 +14,7 @@ use crate::manifest::connector::api::Class;
 #[derive(Default)]
 pub(super) struct Slots {
     pub outcomes: Vec<Option<Outcome>>,
-    /// What looking up found.
+    /// What looking up found; empty where nothing was looked up.
     pub found: Vec<Option<Json>>,
     /// Why some have no outcome, and when to come back.
     pub again: Option<(String, Option<Duration>)>,

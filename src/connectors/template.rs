@@ -68,6 +68,17 @@ impl Node {
         }
     }
 
+    /// True when it uses the name for more than to write what a path leads to.
+    pub fn computes(&self, name: &str) -> bool {
+        match self {
+            Node::Raw(_) => false,
+            Node::Single(expression) => expression.computes(name),
+            Node::Mixed(text) => text.mentions(name),
+            Node::List(items) => items.iter().any(|item| item.computes(name)),
+            Node::Object(entries) => entries.iter().any(|(_, item)| item.computes(name)),
+        }
+    }
+
     /// Writes it as JSON. False, and nothing is written, where it is undefined; what is undefined within it is left out.
     pub fn write(&self, scope: &dyn Scope, out: &mut Vec<u8>) -> Result<bool, String> {
         match self {

@@ -4,6 +4,7 @@
 mod laws;
 mod server;
 mod tokens;
+mod written;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

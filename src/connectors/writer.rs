@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fmt::Write as _;
+use std::hash::Hasher as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use indexmap::IndexMap;
 use serde_json::{Value as Json, json};
+use siphasher::sip::SipHasher13;
 
 use super::account::{Account, Counter, fatal};
 use super::compile::{self, Object};
@@ -23,7 +24,7 @@ use crate::destinations::{Action, Batch, Operation, Outcome, SendError, Sent, Wa
 use crate::manifest::connector::api::Class;
 use crate::manifest::connector::object::{FieldType, Large, LostClass, ModeSteps, Step};
 use crate::manifest::connector::operation::By;
-use crate::mapping::Value;
+use crate::mapping::{Record, Value};
 
 /// Different warnings a run keeps.
 const MAX_WARNINGS: usize = 50;
@@ -49,6 +50,8 @@ pub(super) struct HttpWriter {
     pub matched: bool,
     /// Hash of the container, which is part of what a record is.
     pub container: u64,
+    /// True where records are written beforehand.
+    json: bool,
     /// What look-ups found for batches that could not go yet.
     pub found: Mutex<HashMap<(u64, String), Found>>,
     /// What look-ups found that ask for all there are.
@@ -85,6 +88,7 @@ impl HttpWriter {
         identifiers: Vec<(bool, FieldType)>,
         matched: bool,
         container: u64,
+        json: bool,
     ) -> Self {
         let (ignore_case, kinds) = identifiers.into_iter().unzip();
         Self {
@@ -99,6 +103,7 @@ impl HttpWriter {
             kinds,
             matched,
             container,
+            json,
             found: Mutex::default(),
             whole: tokio::sync::Mutex::default(),
             begun: tokio::sync::Mutex::default(),
@@ -129,22 +134,21 @@ impl HttpWriter {
 
     /// The operations with identifiers of the type they must be; `None` where they are that already.
     pub(super) fn typed(&self, operations: &[Operation]) -> Option<Vec<Operation>> {
-        let turned = |operation: &Operation| {
-            let values = operation.record.matching.iter().zip(&self.kinds);
-            values.map(|(value, kind)| identifier(*kind, value)).collect::<Vec<Option<Value>>>()
-        };
         let fits = |operation: &Operation| {
-            operation.record.matching.iter().zip(&self.kinds).all(|(value, kind)| identifier(*kind, value).is_none())
+            operation.record.matching().iter().zip(&self.kinds).all(|(value, kind)| identifier(*kind, value).is_none())
         };
         if operations.iter().all(fits) {
             return None;
         }
         let mut typed = operations.to_vec();
         for operation in &mut typed {
-            let turned = turned(operation);
-            for (value, turned) in operation.record.matching.iter_mut().zip(turned) {
-                *value = turned.unwrap_or_else(|| value.clone());
+            let mut record = Record::clone(&operation.record);
+            for (value, kind) in record.matching.iter_mut().zip(&self.kinds) {
+                if let Some(turned) = identifier(*kind, value) {
+                    *value = turned;
+                }
             }
+            operation.record = record.into();
         }
         Some(typed)
     }
@@ -166,8 +170,8 @@ impl HttpWriter {
         if operations.len() > operation.most {
             return Err(SendError::Oversize { fits: operation.most });
         }
-        let mut slots =
-            Slots { outcomes: vec![None; operations.len()], found: vec![None; operations.len()], again: None };
+        let looked_up = if step.find.is_some() || step.absent.is_some() { operations.len() } else { 0 };
+        let mut slots = Slots { outcomes: vec![None; operations.len()], found: vec![None; looked_up], again: None };
         let mut kept: Vec<(u64, Found)> = Vec::new();
         for (name, must_be) in [(&step.find, true), (&step.absent, false)] {
             let Some(name) = name else { continue };
@@ -290,7 +294,7 @@ impl HttpWriter {
     ) -> Result<Shot, SendError> {
         let refused = |message| SendError::Refused { code: "template".into(), message };
         let scope = self.scope(positions.len(), group.as_ref());
-        let mut records = Records::new(operation.record_key.is_some());
+        let mut records = Records::new(operation.record_key.is_some(), positions.len());
         let record = |at: usize| {
             let found = slots.found.get(at).and_then(Option::as_ref);
             operations.get(at).map(|operation| RecordScope { parent: &scope, layout: &self.layout, operation, found })
@@ -513,16 +517,21 @@ impl Writer for HttpWriter {
         if !self.matched {
             return None;
         }
-        let mut text = String::with_capacity(64);
-        for (at, value) in operation.record.matching.iter().enumerate().filter(|(_, value)| !value.is_null()) {
+        let mut hasher = SipHasher13::new();
+        for (at, value) in operation.record.matching().iter().enumerate().filter(|(_, value)| !value.is_null()) {
             let part = value.text();
-            let folded = self.ignore_case.get(at).copied().unwrap_or_default();
-            // Writing to a `String` cannot fail.
-            let _ = write!(text, "{at}:");
-            text.push_str(&if folded { Cow::Owned(part.to_lowercase()) } else { part });
-            text.push('\u{0}');
+            let lower = |text: &str| text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+            let folded = self.ignore_case.get(at).copied().unwrap_or_default() && !lower(&part);
+            hasher.write_usize(at);
+            hasher.write(if folded { Cow::Owned(part.to_lowercase()) } else { part }.as_bytes());
+            // Stands in no text.
+            hasher.write_u8(0xff);
         }
-        Some(name_hash(&text) ^ self.container)
+        Some(hasher.finish() ^ self.container)
+    }
+
+    fn takes_json(&self) -> bool {
+        self.json
     }
 
     fn requests(&self) -> Option<u64> {

@@ -7,17 +7,17 @@
 //! ```
 //! What writes the same record keeps its order; rows that have nothing to do with each other do not wait for each other.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::iter::Peekable;
 use std::vec::IntoIter;
 
 use super::feed::{Feed, Row};
 use super::quotes;
-use super::token::{Token, Tokens};
+use super::token::{Taken, Token};
 use crate::destinations::{Action, Operation, Origin, Outcome, Writer};
 use crate::diagnostic::{Error, Result};
 use crate::diff::RowState;
-use crate::mapping::Record;
+use crate::mapping::Payload;
 use crate::plan::operations::{Head, Reader};
 use crate::state::ActiveSync;
 
@@ -53,9 +53,7 @@ impl Cut {
 
 /// What may still come to an end.
 #[derive(Debug, Clone, Copy)]
-pub struct Air<'a> {
-    /// Keys and identities that are taken.
-    pub tokens: &'a Tokens,
+pub struct Air {
     /// Batches are in flight.
     pub busy: bool,
     /// Batches were taken and can be settled before the last wave.
@@ -90,8 +88,12 @@ pub struct Cutter<'a> {
     sync: &'a ActiveSync,
     origin: Origin,
     rules: Rules,
-    part: Peekable<IntoIter<Row>>,
+    part: IntoIter<Row>,
     room: VecDeque<Waiting>,
+    /// Keys and identities in flight.
+    taken: Taken,
+    /// Number of the cut.
+    number: u64,
     known: Vec<(u64, Action, Outcome)>,
     /// A removed row was read: nothing to send may follow.
     removing: bool,
@@ -128,8 +130,10 @@ impl<'a> Cutter<'a> {
             sync,
             origin: Origin::new(lineage, &sync.record.sync),
             rules,
-            part: Vec::new().into_iter().peekable(),
+            part: Vec::new().into_iter(),
             room: VecDeque::new(),
+            taken: Taken::default(),
+            number: 0,
             known: Vec::new(),
             removing: false,
             last_wave: false,
@@ -143,26 +147,49 @@ impl<'a> Cutter<'a> {
         self.feed.ready().await;
     }
 
-    /// The next batch, beside what is in the air.
-    pub fn cut(&mut self, air: Air<'_>) -> Result<Next> {
+    /// Nothing is in flight any more.
+    pub fn landed_all(&mut self) {
+        self.taken.clear();
+    }
+
+    /// These keys and identities are free again.
+    pub fn landed(&mut self, tokens: &[Token]) {
+        tokens.iter().for_each(|token| {
+            self.taken.remove(token);
+        });
+    }
+
+    /// The next batch, beside what is in the air. Its keys and identities are taken until they have landed.
+    pub fn cut(&mut self, air: Air) -> Result<Next> {
+        self.number += 1;
+        let mut scan = Scan::new(self.number, self.rules.size);
+        let next = self.scan(air, &mut scan);
+        // What was looked at and does not go keeps nothing from the next look.
+        scan.left.iter().for_each(|token| {
+            self.taken.remove(token);
+        });
+        next
+    }
+
+    fn scan(&mut self, air: Air, scan: &mut Scan) -> Result<Next> {
         let size = self.rules.size;
         self.unmade = false;
-        let mut scan = Scan::new(air.tokens, size);
         for (index, waiting) in self.room.iter().enumerate() {
             if scan.full() {
                 break;
             }
-            scan.add(index, waiting, self.kind(&waiting.operation));
+            scan.add(index, waiting, self.kind(&waiting.operation), &mut self.taken);
         }
         while !scan.full() && self.room.len() < ROOM * size && self.known.len() < KNOWN {
             let Some(waiting) = self.next_row(air)? else { break };
-            scan.add(self.room.len(), &waiting, self.kind(&waiting.operation));
+            scan.add(self.room.len(), &waiting, self.kind(&waiting.operation), &mut self.taken);
             self.room.push_back(waiting);
         }
         if self.unmade && !scan.full() {
+            scan.leave_all(&self.room);
             return Ok(Next::Unmade);
         }
-        let (passed_over, best) = (scan.passed_over, scan.best());
+        let best = scan.best(&self.room);
         let Some(((action, _), chosen)) = best else {
             return Ok(match self.known.first() {
                 Some(&(_, action, _)) => Next::Batch(self.take(action, &[])),
@@ -171,7 +198,8 @@ impl<'a> Cutter<'a> {
             });
         };
         // A request costs more than a wait: what is in flight frees rows that fill it.
-        if air.busy && passed_over && chosen.len() * 2 < size {
+        if air.busy && scan.passed_over && chosen.len() * 2 < size {
+            scan.leave(&self.room, &chosen);
             return Ok(Next::Wait);
         }
         Ok(Next::Batch(self.take(action, &chosen)))
@@ -228,14 +256,14 @@ impl<'a> Cutter<'a> {
     }
 
     /// The next row of the wave; the last one begins when all that came before has come to its end.
-    fn next_row(&mut self, air: Air<'_>) -> Result<Option<Waiting>> {
+    fn next_row(&mut self, air: Air) -> Result<Option<Waiting>> {
         loop {
-            let Some(row) = self.part.peek() else {
+            let Some(row) = self.part.as_slice().first() else {
                 if self.ended {
                     return Ok(None);
                 }
                 match self.feed.take().transpose()? {
-                    Some(Some(rows)) => self.part = self.open(rows)?.into_iter().peekable(),
+                    Some(Some(rows)) => self.part = self.open(rows)?.into_iter(),
                     Some(None) => self.ended = true,
                     None => {
                         self.unmade = true;
@@ -261,7 +289,7 @@ impl<'a> Cutter<'a> {
                     }
                 }
                 Ok(record) => {
-                    let (key, after) = (Token::Key(row.head.key_hash), row.head.after());
+                    let (key, after) = (Token::of_key(row.head.key_hash), row.head.after());
                     let operation = self.operation(row.head, row.action, record);
                     let identity = self.writer.identity(&operation).map(Token::Identity);
                     return Ok(Some(Waiting { operation, key, identity, after }));
@@ -271,9 +299,8 @@ impl<'a> Cutter<'a> {
     }
 
     /// Those of a part that are still to be sent.
-    fn open(&mut self, part: Vec<Row>) -> Result<Vec<Row>> {
-        let mut rows = Vec::with_capacity(part.len());
-        for row in part {
+    fn open(&mut self, mut part: Vec<Row>) -> Result<Vec<Row>> {
+        for row in &part {
             if row.action != Action::Send {
                 self.removing = true;
             } else if self.removing {
@@ -281,25 +308,24 @@ impl<'a> Cutter<'a> {
                     "the plan's operations are out of order: a record to send follows a removed one",
                 ));
             }
-            if self.sync.settled(row.head.ordinal) {
-                continue;
-            }
-            match self.sync.answered(&row.head) {
-                Some(outcome) => {
-                    let mut outcome = outcome.clone();
-                    match &row.record {
-                        Ok(record) => quotes::remove_from(&mut outcome, &row.head.key, record),
-                        Err(_) => quotes::leave_out(&mut outcome),
-                    }
-                    self.known.push((row.head.ordinal, row.action, outcome));
-                }
-                None => rows.push(row),
-            }
         }
-        Ok(rows)
+        part.retain(|row| {
+            if self.sync.settled(row.head.ordinal) {
+                return false;
+            }
+            let Some(outcome) = self.sync.answered(&row.head) else { return true };
+            let mut outcome = outcome.clone();
+            match &row.record {
+                Ok(record) => quotes::remove_from(&mut outcome, &row.head.key, record),
+                Err(_) => quotes::leave_out(&mut outcome),
+            }
+            self.known.push((row.head.ordinal, row.action, outcome));
+            false
+        });
+        Ok(part)
     }
 
-    fn operation(&self, head: Head, action: Action, record: Record) -> Operation {
+    fn operation(&self, head: Head, action: Action, record: Payload) -> Operation {
         Operation {
             ordinal: head.ordinal,
             action,
@@ -313,46 +339,72 @@ impl<'a> Cutter<'a> {
 }
 
 /// One look through the room: which rows may go now.
-struct Scan<'a> {
-    flying: &'a Tokens,
+struct Scan {
+    number: u64,
     size: usize,
-    /// Of rows seen so far, whether they may go or not: what comes after them stays behind them.
-    seen: Tokens,
     /// Rows that may go, by kind, in the order the kinds came.
     kinds: Vec<(Kind, Vec<usize>)>,
+    /// What rows took that do not go: what comes after them stays behind them.
+    left: Vec<Token>,
     /// A row stays because of what is in flight.
     passed_over: bool,
 }
 
-impl<'a> Scan<'a> {
-    fn new(flying: &'a Tokens, size: usize) -> Self {
-        // Each row has a token or two.
-        let seen = Tokens::with_capacity_and_hasher(2 * size.min(KNOWN), Default::default());
-        Self { flying, size, seen, kinds: Vec::new(), passed_over: false }
+impl Scan {
+    fn new(number: u64, size: usize) -> Self {
+        Self { number, size, kinds: Vec::new(), left: Vec::new(), passed_over: false }
     }
 
     fn full(&self) -> bool {
         self.kinds.iter().any(|(_, rows)| rows.len() >= self.size)
     }
 
-    fn add(&mut self, index: usize, waiting: &Waiting, kind: Kind) {
-        let flies = waiting.tokens().any(|token| self.flying.contains(&token));
-        self.passed_over |= flies;
-        let mut free = !flies;
+    /// Looks at a row: it may go where nothing before it has its key or identity. It takes both in any case.
+    fn add(&mut self, index: usize, waiting: &Waiting, kind: Kind, taken: &mut Taken) {
+        let mut free = true;
+        let before = self.left.len();
         for token in waiting.tokens() {
-            free &= self.seen.insert(token);
+            match taken.entry(token) {
+                Entry::Vacant(place) => {
+                    place.insert(self.number);
+                    self.left.push(token);
+                }
+                Entry::Occupied(place) => {
+                    free = false;
+                    self.passed_over |= *place.get() != self.number;
+                }
+            }
         }
         if !free {
             return;
         }
+        self.left.truncate(before);
         match self.kinds.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, rows)) => rows.push(index),
             None => self.kinds.push((kind, vec![index])),
         }
     }
 
-    /// The kind with the most rows; of equals, the one that came first.
-    fn best(self) -> Option<(Kind, Vec<usize>)> {
-        self.kinds.into_iter().reduce(|best, next| if next.1.len() > best.1.len() { next } else { best })
+    /// The kind with the most rows; of equals, the one that came first. The others stay.
+    fn best(&mut self, room: &VecDeque<Waiting>) -> Option<(Kind, Vec<usize>)> {
+        let kinds = std::mem::take(&mut self.kinds);
+        let larger = |best: (Kind, Vec<usize>), next: (Kind, Vec<usize>)| {
+            let (best, other) = if next.1.len() > best.1.len() { (next, best) } else { (best, next) };
+            self.leave(room, &other.1);
+            best
+        };
+        kinds.into_iter().reduce(larger)
+    }
+
+    /// These rows do not go.
+    fn leave(&mut self, room: &VecDeque<Waiting>, rows: &[usize]) {
+        self.left.extend(rows.iter().filter_map(|index| room.get(*index)).flat_map(Waiting::tokens));
+    }
+
+    /// None goes.
+    fn leave_all(&mut self, room: &VecDeque<Waiting>) {
+        for (_, rows) in std::mem::take(&mut self.kinds) {
+            self.leave(room, &rows);
+        }
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::Mapper;
 use crate::destinations::Action;
 use crate::diagnostic::{Error, Result};
-use crate::mapping::Record;
+use crate::mapping::Payload;
 use crate::plan::operations::{Frozen, Head, Reader};
 
 /// Operations of a part: as many as stay in the processor's cache with all that is made of them.
@@ -21,7 +21,7 @@ const PART: usize = 2048;
 pub struct Row {
     pub head: Head,
     pub action: Action,
-    pub record: Result<Record, String>,
+    pub record: Result<Payload, String>,
 }
 
 /// Some operations in a row; `None` at the end.
@@ -54,7 +54,7 @@ impl Feed {
     ///
     /// # Errors
     /// As [`Mapper::records`].
-    pub fn records(&self, frozen: &Frozen) -> Result<Vec<Option<Result<Record, String>>>> {
+    pub fn records(&self, frozen: &Frozen) -> Result<Vec<Option<Result<Payload, String>>>> {
         self.mapper.lock().unwrap_or_else(PoisonError::into_inner).records(frozen)
     }
 
@@ -95,7 +95,7 @@ impl Maker {
     fn part(&mut self) -> Part {
         let Some(frozen) = self.operations.next().transpose()? else { return Ok(None) };
         let records = self.mapper.lock().unwrap_or_else(PoisonError::into_inner).records(&frozen)?;
-        let row = |(head, record): (Head, Option<Result<Record, String>>)| {
+        let row = |(head, record): (Head, Option<Result<Payload, String>>)| {
             let (action, record) = (head.action?, record?);
             Some(Row { head, action, record })
         };

@@ -1,17 +1,19 @@
 //! Frozen rows → records, on the way out.
 
+use std::sync::Arc;
+
 use arrow_schema::SchemaRef;
 
 use crate::diagnostic::Result;
 use crate::diff::RowState;
-use crate::mapping::{Mapping, MappingSpec, Record, Unmappable};
+use crate::mapping::{Mapping, MappingSpec, Page, Payload, Record, Unmappable};
 use crate::plan::operations::{Frozen, Head};
 
 /// Makes the records of frozen rows.
 pub trait Mapper: Send {
     /// One entry per row: `None` where nothing is done at the destination, else the record, or why there is none
     /// (without the value itself).
-    fn records(&mut self, frozen: &Frozen) -> Result<Vec<Option<Result<Record, String>>>>;
+    fn records(&mut self, frozen: &Frozen) -> Result<Vec<Option<Result<Payload, String>>>>;
 }
 
 /// Makes records by a sync's mapping. The columns of a part are those the model had when its rows were frozen, or, for
@@ -19,27 +21,47 @@ pub trait Mapper: Send {
 pub struct SpecMapper {
     spec: MappingSpec,
     started_at: String,
-    ready: Option<(SchemaRef, Option<Mapping>)>,
+    ready: Option<(SchemaRef, Option<Arc<Mapping>>)>,
+    written: bool,
 }
 
 impl SpecMapper {
     /// A mapper for this mapping; `started_at` is what templates see as `run.started_at`.
     pub fn new(spec: MappingSpec, started_at: impl Into<String>) -> Self {
-        Self { spec, started_at: started_at.into(), ready: None }
+        Self { spec, started_at: started_at.into(), ready: None, written: false }
+    }
+
+    /// The same; where `written`, records are written as JSON, and values are made only where somebody asks for them.
+    pub fn written(self, written: bool) -> Self {
+        Self { written, ..self }
     }
 }
 
 impl Mapper for SpecMapper {
-    fn records(&mut self, frozen: &Frozen) -> Result<Vec<Option<Result<Record, String>>>> {
+    fn records(&mut self, frozen: &Frozen) -> Result<Vec<Option<Result<Payload, String>>>> {
         let schema = frozen.rows.schema();
         if self.ready.as_ref().is_none_or(|(ready, _)| *ready != schema) {
             // Rows last sent by an older mapping may lack columns this one reads.
-            self.ready = Some((schema.clone(), Mapping::new(&self.spec, &schema, &self.started_at).ok()));
+            self.ready = Some((schema.clone(), Mapping::new(&self.spec, &schema, &self.started_at).ok().map(Arc::new)));
         }
         let mapping = self.ready.as_ref().and_then(|(_, mapping)| mapping.as_ref());
         let bound = mapping.map(|mapping| mapping.bind(&frozen.rows)).transpose()?;
+        let is_written = |head: &Head| self.written && head.action.is_some() && head.matching.is_none();
+        let mut written = match mapping {
+            Some(mapping) => {
+                let rows = frozen.heads.iter().enumerate().filter(|(_, head)| is_written(head));
+                let rows = rows.map(|(row, head)| (row, head.state == RowState::Added));
+                Some(Page::write(mapping, &frozen.rows, rows)?.into_iter())
+            }
+            None => None,
+        };
         let record = |(row, head): (usize, &Head)| {
             head.action?;
+            if is_written(head)
+                && let Some(payload) = written.as_mut().and_then(Iterator::next)
+            {
+                return Some(payload.map_err(|fault| told(&fault)));
+            }
             let made = match &bound {
                 Some(bound) => bound.record(row, head.state == RowState::Added),
                 None => Err(Unmappable {
@@ -50,14 +72,79 @@ impl Mapper for SpecMapper {
             };
             Some(match (made, &head.matching) {
                 // A removed row is named by the identifiers it was last sent with, whatever the mapping is today.
-                (Ok(record), Some(matching)) => Ok(Record { matching: matching.clone(), ..record }),
+                (Ok(record), Some(matching)) => Ok(Record { matching: matching.clone(), ..record }.into()),
                 (Err(_), Some(matching)) => {
-                    Ok(Record { matching: matching.clone(), fields: vec![None; self.spec.fields.len()] })
+                    Ok(Record { matching: matching.clone(), fields: vec![None; self.spec.fields.len()] }.into())
                 }
-                (Ok(record), None) => Ok(record),
-                (Err(fault), None) => Err(format!("field `{}`: {}", fault.field, fault.message)),
+                (Ok(record), None) => Ok(record.into()),
+                (Err(fault), None) => Err(told(&fault)),
             })
         };
         Ok(frozen.heads.iter().enumerate().map(record).collect())
+    }
+}
+
+fn told(fault: &Unmappable) -> String {
+    format!("field `{}`: {}", fault.field, fault.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+
+    use super::*;
+    use crate::destinations::Action;
+    use crate::diff::Cause;
+    use crate::mapping::Value;
+
+    /// id, name; what became of the row; whether it is sent; the identifiers it was last sent with; whether it is written.
+    type Case = (i64, Option<&'static str>, RowState, bool, Option<Vec<Value>>, bool);
+
+    #[test]
+    fn what_is_written_beforehand_is_the_same_record() {
+        let cases: [Case; 5] = [
+            (1, Some("Ada"), RowState::Added, true, None, true),
+            (2, Some("Grace"), RowState::Changed, false, None, false),
+            (3, None, RowState::Changed, true, None, true),
+            (4, Some("left"), RowState::Removed, true, Some(vec![Value::Int(14)]), false),
+            (5, Some("Alan"), RowState::Changed, true, None, true),
+        ];
+        let head = |(at, (id, _, state, sent, matching, _)): (usize, &Case)| Head {
+            ordinal: at as u64,
+            state: *state,
+            cause: Cause::Data,
+            action: sent.then_some(Action::Send),
+            key: id.to_string().into(),
+            key_hash: 1,
+            row_hash: 2,
+            matching: matching.clone(),
+        };
+        let columns: [(&str, ArrayRef); 2] = [
+            ("id", Arc::new(Int64Array::from_iter_values(cases.iter().map(|case| case.0)))),
+            ("name", Arc::new(cases.iter().map(|case| case.1).collect::<StringArray>())),
+        ];
+        let rows = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
+        let frozen = Frozen { heads: cases.iter().enumerate().map(head).collect(), rows };
+        let spec: MappingSpec = serde_json::from_value(serde_json::json!({
+            "primary_key": ["id"], "matching": { "id": "id" },
+            "fields": { "first": { "column": "name", "write": "if_added" }, "number": { "column": "name", "transform": "integer" } }
+        }))
+        .unwrap();
+        let with = |fields: &[&str]| {
+            let mut spec = spec.clone();
+            spec.fields.retain(|name, _| fields.contains(&name.as_str()));
+            spec
+        };
+        for spec in [with(&["first"]), with(&["first", "number"])] {
+            let values = SpecMapper::new(spec.clone(), "").records(&frozen).unwrap();
+            let written = SpecMapper::new(spec, "").written(true).records(&frozen).unwrap();
+            for ((values, written), case) in values.into_iter().zip(written).zip(&cases) {
+                let is_written = matches!(&written, Some(Ok(payload)) if payload.written().is_some());
+                assert_eq!(is_written, case.5 && matches!(values, Some(Ok(_))), "{case:?}");
+                let record =
+                    |made: Option<Result<Payload, String>>| made.map(|made| made.map(|made| Record::clone(&made)));
+                assert_eq!(record(written), record(values), "{case:?}");
+            }
+        }
     }
 }

@@ -53,7 +53,6 @@ pub use mapper::Mapper;
 pub use open::open;
 pub use retry::RetryPolicy;
 pub use stop::Stop;
-use token::Tokens;
 
 /// How long batches in flight may take once a signal has come.
 const LANDING: Duration = Duration::from_secs(4);
@@ -199,7 +198,7 @@ impl Runway<'_> {
 /// batch that was taken to be answered later.
 async fn send_all(tower: &Tower<'_>, runway: &Runway<'_>, cutter: &mut Cutter<'_>, stop: &Stop) -> Result<bool> {
     let mut flights = FuturesUnordered::new();
-    let mut flying: Tokens = Tokens::default();
+    cutter.landed_all();
     let mut broken: Option<Error> = None;
     let mut waiting = false;
     let (few, many) = runway.under_way();
@@ -208,7 +207,7 @@ async fn send_all(tower: &Tower<'_>, runway: &Runway<'_>, cutter: &mut Cutter<'_
         let cuts = flights.len() <= few;
         while cuts && flights.len() < many && tower.open() {
             let unsettled = !runway.by_run && !tower.ledger().deferred.is_empty();
-            let air = Air { tokens: &flying, busy: !flights.is_empty(), unsettled };
+            let air = Air { busy: !flights.is_empty(), unsettled };
             let mut cut = match cutter.cut(air) {
                 Ok(Next::Batch(cut)) => cut,
                 Ok(Next::Wait) => {
@@ -230,8 +229,9 @@ async fn send_all(tower: &Tower<'_>, runway: &Runway<'_>, cutter: &mut Cutter<'_
                 tower.known(known)?;
             }
             cut.withhold(|after| runway.clear(&tower.ledger().marks, after));
-            if !cut.operations.is_empty() {
-                flying.extend(&cut.tokens);
+            if cut.operations.is_empty() {
+                cutter.landed(&cut.tokens);
+            } else {
                 flights.push(tower.fly(cut));
             }
         }
@@ -244,9 +244,7 @@ async fn send_all(tower: &Tower<'_>, runway: &Runway<'_>, cutter: &mut Cutter<'_
         };
         match landed {
             None => break,
-            Some(Ok(tokens)) => tokens.iter().for_each(|token| {
-                flying.remove(token);
-            }),
+            Some(Ok(tokens)) => cutter.landed(&tokens),
             // The journal cannot be written: nothing more may be sent.
             Some(Err(e)) => {
                 tower.halt(e.to_string());

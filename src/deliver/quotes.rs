@@ -19,7 +19,7 @@ const DIGITS: usize = 7;
 
 /// Takes the values of a batch out of its answer.
 pub(super) fn remove(answer: &mut Result<Sent, SendError>, batch: &Batch) {
-    let records = batch.operations.iter().map(|operation| (operation.key.as_str(), &operation.record));
+    let records = batch.operations.iter().map(|operation| (operation.key.as_str(), &*operation.record));
     remove_all(messages(answer), records);
 }
 
@@ -150,7 +150,7 @@ mod tests {
             added: true,
             key: "k-1815".into(),
             dedupe_id: "".into(),
-            record,
+            record: record.into(),
             in_doubt: false,
         };
         Batch { id: 1, operations: vec![operation] }

@@ -18,7 +18,7 @@ use crate::destinations::{Action, Class};
 use crate::diagnostic::Result;
 use crate::diff::{Before, Cause, Change, ChangeBatch, Hash, HashKey, RowState};
 use crate::manifest::sync::Limit;
-use crate::mapping::{MappingSpec, Record, Value};
+use crate::mapping::{MappingSpec, Payload, Record, Value};
 use crate::plan::operations::{Frozen, Writer};
 use crate::state::journal::{Policy, SyncRecord};
 use crate::state::runs::Run;
@@ -49,11 +49,13 @@ pub struct Stage {
 pub struct IntMapper;
 
 impl Mapper for IntMapper {
-    fn records(&mut self, frozen: &Frozen) -> Result<Vec<Option<Result<Record, String>>>> {
+    fn records(&mut self, frozen: &Frozen) -> Result<Vec<Option<Result<Payload, String>>>> {
         let column = |i: usize| frozen.rows.column(i).as_primitive::<Int64Type>();
-        let record = |i: usize| Record {
-            matching: vec![Value::Int(column(0).value(i))],
-            fields: vec![Some(Value::Int(column(1).value(i)))],
+        let record = |i: usize| {
+            Payload::from(Record {
+                matching: vec![Value::Int(column(0).value(i))],
+                fields: vec![Some(Value::Int(column(1).value(i)))],
+            })
         };
         Ok((0..frozen.heads.len()).map(|i| frozen.heads[i].action.map(|_| Ok(record(i)))).collect())
     }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 pub use dedupe::{DedupeId, Origin};
 
@@ -25,7 +26,7 @@ use crate::connectors::{self, Compiled, Setup};
 use crate::diagnostic::Result;
 use crate::manifest::connector::object::FieldType;
 use crate::manifest::sync::{Mode, OnNull, OnRemoved, Write};
-use crate::mapping::{Record, Value};
+use crate::mapping::{Payload, Value};
 use crate::postgres::Server;
 use crate::postgres::account::Account;
 use crate::secret::Connection;
@@ -56,9 +57,9 @@ pub struct Target {
     pub mode: Mode,
     /// What happens to records of removed rows.
     pub on_removed: OnRemoved,
-    /// Names of the identifiers records are matched by; positions as in [`Record::matching`].
+    /// Names of the identifiers records are matched by; positions as in [`crate::mapping::Record::matching`].
     pub matching: Vec<TargetField>,
-    /// The fields; positions as in [`Record::fields`].
+    /// The fields; positions as in [`crate::mapping::Record::fields`].
     pub fields: Vec<TargetField>,
     /// Settings of the object, as in the manifest.
     pub options: Options,
@@ -94,11 +95,11 @@ pub struct Operation {
     /// True when the row is new to this sync, false when it was acknowledged before.
     pub added: bool,
     /// The row's primary key as shown to people: the value itself, or a JSON array for composite keys.
-    pub key: String,
+    pub key: SmolStr,
     /// Same for the same sync, key and payload after any retry, crash or re-plan.
     pub dedupe_id: DedupeId,
     /// The record; for deletes, the identifiers and the fields as last sent.
-    pub record: Record,
+    pub record: Payload,
     /// True when an earlier attempt may already have arrived (in doubt): what is found there equal to the record counts
     /// as ours.
     pub in_doubt: bool,
@@ -466,6 +467,11 @@ pub trait Writer: Send + Sync {
     /// the destination compares them. `None` where the row's key says it all.
     fn identity(&self, _operation: &Operation) -> Option<u64> {
         None
+    }
+
+    /// True where records are sent as JSON, so that it saves time to write them beforehand, see [`Payload::written`].
+    fn takes_json(&self) -> bool {
+        false
     }
 
     /// Requests made so far, where a batch may take several (look-ups, credentials); `None` where a batch is a request.

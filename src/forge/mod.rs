@@ -264,7 +264,7 @@ impl Poster {
         };
         let body = body.map_or(Body::Empty, |value| Body::Bytes {
             content_type: "application/json".into(),
-            bytes: value.to_string().into_bytes(),
+            bytes: value.to_string().into(),
         });
         let call = Call { method, url, headers, body, timeout: TIMEOUT, confidential: true };
         let reply = self.client.call(call).await.map_err(|error| match error {

@@ -14,6 +14,7 @@ mod wire;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::manifest::connector::api::Method;
 pub use client::{Client, Settings};
@@ -49,8 +50,8 @@ pub enum Body {
     Bytes {
         /// The content type.
         content_type: String,
-        /// The bytes.
-        bytes: Vec<u8>,
+        /// The bytes; whoever keeps them for another try shares them.
+        bytes: Bytes,
     },
     /// `multipart/form-data`.
     Parts(Vec<Part>),

@@ -88,14 +88,18 @@ pub(super) fn time_text(nanos: i64) -> String {
 pub(super) fn timestamp_text(nanos: i128, zoned: bool) -> String {
     let mut out = String::with_capacity(20);
     let seconds = nanos.div_euclid(NANOS).clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-    let fraction = nanos.rem_euclid(NANOS) as u64;
-    push_date(&mut out, seconds.div_euclid(DAY_SECONDS));
+    push_timestamp(&mut out, seconds, nanos.rem_euclid(NANOS) as u64, zoned);
+    out
+}
+
+/// The same of seconds since the epoch and nanoseconds of the second, at the end of a text.
+pub(super) fn push_timestamp(out: &mut String, seconds: i64, nanos: u64, zoned: bool) {
+    push_date(out, seconds.div_euclid(DAY_SECONDS));
     out.push('T');
-    push_time(&mut out, seconds.rem_euclid(DAY_SECONDS) as u64 * NANOS as u64 + fraction);
+    push_time(out, seconds.rem_euclid(DAY_SECONDS) as u64 * NANOS as u64 + nanos);
     if zoned {
         out.push('Z');
     }
-    out
 }
 
 /// An ISO 8601 duration of months, days and nanoseconds: `P14M3DT0.5S`, `PT0S`.
@@ -117,7 +121,7 @@ pub(super) fn duration_text(months: i64, days: i64, nanos: i128) -> String {
     out
 }
 
-fn push_date(out: &mut String, days: i64) {
+pub(super) fn push_date(out: &mut String, days: i64) {
     let (year, month, day) = civil_from_days(days);
     if (0..=9999).contains(&year) {
         [year / 100, year % 100].into_iter().for_each(|part| push_two(out, part));

@@ -13,6 +13,8 @@ use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
 
 use super::{Value, json, number};
 
+mod write;
+
 /// The key in a field's metadata that says what a text column holds: `decimal` or `json`.
 pub const MARK: &str = "syncline.type";
 

@@ -10,9 +10,11 @@ use indexmap::IndexMap;
 use super::column::Column;
 use super::kind::Kind;
 use super::template::{self, Rows, Scope, Templates};
-use super::{Fault, MappingSpec, Reason, Record, Unmappable, Value, transform};
+use super::{Fault, MappingSpec, Reason, Record, Unmappable, Value, json, transform};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::sync::{OnNull, Origin, Transform, Write};
+
+pub mod page;
 
 /// A mapping compiled for one schema. Immutable; shared by threads.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Mapping {
     key: Vec<usize>,
     matching: Vec<Feed>,
     fields: Vec<Step>,
+    /// The names of identifiers and fields as they begin an entry of a JSON object: `"name":`.
+    keys: Vec<Vec<u8>>,
     templates: Templates,
     scope: Arc<Scope>,
 }
@@ -91,8 +95,15 @@ impl Mapping {
             fields.push(Step { name: name.clone(), make, transform, omit_null, only_added });
         }
         let scope = Arc::new(Scope::new(&spec.scope, started_at));
+        let key_of = |name: &String| {
+            let mut key = Vec::new();
+            json::write_text(&mut key, name);
+            key.push(b':');
+            key
+        };
+        let keys = spec.matching.keys().chain(spec.fields.keys()).map(key_of).collect();
         let (spec, schema, positions) = (spec.clone(), Arc::clone(schema), Arc::new(positions));
-        Ok(Mapping { spec, schema, positions, key, matching, fields, templates, scope })
+        Ok(Mapping { spec, schema, positions, key, matching, fields, keys, templates, scope })
     }
 
     /// What it was compiled from.
@@ -179,49 +190,58 @@ impl Bound<'_> {
     /// # Errors
     /// The first identifier or field that cannot be made, and why.
     pub fn record(&self, row: usize, added: bool) -> Result<Record, Unmappable> {
-        let mut matching = Vec::with_capacity(self.matching.len());
-        for ((column, from), identifier) in
-            self.matching.iter().zip(&self.mapping.matching).zip(self.mapping.spec.matching.keys())
-        {
-            let fail = |message| Unmappable { field: identifier.clone(), reason: Reason::Unmappable, message };
-            let value = read(column, from, row).map_err(fail)?;
-            if value.is_null() {
-                let reason = Reason::NullMatch;
-                let message = format!("column `{}` is null", from.name);
-                return Err(Unmappable { field: identifier.clone(), reason, message });
-            }
-            matching.push(value);
-        }
-        let mut fields = Vec::with_capacity(self.fields.len());
+        let matching = self.identifiers(row).collect::<Result<_, _>>()?;
         let mut context = None;
-        for (cell, step) in self.fields.iter().zip(&self.mapping.fields) {
-            if step.only_added && !added {
-                fields.push(None);
-                continue;
+        let steps = self.fields.iter().zip(&self.mapping.fields);
+        let fields = steps.map(|(cell, step)| self.field(cell, step, row, added, &mut context));
+        Ok(Record { matching, fields: fields.collect::<Result<_, _>>()? })
+    }
+
+    fn identifiers(&self, row: usize) -> impl Iterator<Item = Result<Value, Unmappable>> {
+        let names = self.mapping.spec.matching.keys();
+        self.matching.iter().zip(&self.mapping.matching).zip(names).map(move |((column, from), identifier)| {
+            let fail = |reason, message| Unmappable { field: identifier.clone(), reason, message };
+            let value = read(column, from, row).map_err(|message| fail(Reason::Unmappable, message))?;
+            if value.is_null() {
+                return Err(fail(Reason::NullMatch, format!("column `{}` is null", from.name)));
             }
-            let value = match (cell, &self.rows) {
-                (Cell::Column(column, from), _) => read(column, from, row),
-                (Cell::Constant(value), _) => Ok((*value).clone()),
-                (Cell::Template(template), Some(rows)) => {
-                    let context = context.get_or_insert_with(|| template::context(rows, &self.mapping.scope, row));
-                    template::render(template, context.clone())
-                }
-                (Cell::Template(_), None) => Err("the template has no row".into()),
-            };
-            let transformed = |value| {
-                transform::apply(&step.transform, value).map_err(|message| match cell {
-                    Cell::Column(_, from) => format!("column `{}`: {message}", from.name),
-                    Cell::Constant(_) | Cell::Template(_) => message,
-                })
-            };
-            let value = value.and_then(transformed).map_err(|message| Unmappable {
-                field: step.name.clone(),
-                reason: Reason::Unmappable,
-                message,
-            })?;
-            fields.push(if step.omit_null && value.is_null() { None } else { Some(value) });
+            Ok(value)
+        })
+    }
+
+    /// The value of a field; `None` where it is left out. `context` is what templates see of the row, made by the first.
+    fn field(
+        &self,
+        cell: &Cell<'_>,
+        step: &Step,
+        row: usize,
+        added: bool,
+        context: &mut Option<minijinja::Value>,
+    ) -> Result<Option<Value>, Unmappable> {
+        if step.only_added && !added {
+            return Ok(None);
         }
-        Ok(Record { matching, fields })
+        let value = match (cell, &self.rows) {
+            (Cell::Column(column, from), _) => read(column, from, row),
+            (Cell::Constant(value), _) => Ok((*value).clone()),
+            (Cell::Template(template), Some(rows)) => {
+                let context = context.get_or_insert_with(|| template::context(rows, &self.mapping.scope, row));
+                template::render(template, context.clone())
+            }
+            (Cell::Template(_), None) => Err("the template has no row".into()),
+        };
+        let transformed = |value| {
+            transform::apply(&step.transform, value).map_err(|message| match cell {
+                Cell::Column(_, from) => format!("column `{}`: {message}", from.name),
+                Cell::Constant(_) | Cell::Template(_) => message,
+            })
+        };
+        let value = value.and_then(transformed).map_err(|message| Unmappable {
+            field: step.name.clone(),
+            reason: Reason::Unmappable,
+            message,
+        })?;
+        Ok(if step.omit_null && value.is_null() { None } else { Some(value) })
     }
 
     /// The values of the key columns, in the order of `primary_key`. A value that cannot be read is null.

@@ -37,13 +37,13 @@ impl Value {
                     if position > 0 {
                         out.push(b',');
                     }
-                    write(out, &**name);
+                    write_text(out, name);
                     out.push(b':');
                     value.write_json(out);
                 }
                 out.push(b'}');
             }
-            Value::Text(text) => write(out, text.as_str()),
+            Value::Text(text) => write_text(out, text),
             Value::Float(_)
             | Value::Decimal(_)
             | Value::Binary(_)
@@ -102,8 +102,34 @@ impl Value {
 }
 
 /// Texts and finite doubles always serialise, and a `Vec` always takes them.
-fn write<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+pub(super) fn write<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     let _ = serde_json::to_writer(out, value);
+}
+
+/// Writes a text as JSON. Most texts are written as they are, and that is seen eight bytes at a time.
+pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
+    if is_plain(text.as_bytes()) {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        write(out, text);
+    }
+}
+
+/// True when JSON says every byte as it is: none is a quote, a backslash or below the space.
+fn is_plain(bytes: &[u8]) -> bool {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    // The highest bit of some byte is set when some byte is less than `than`, which is at most 128.
+    let some_less = |word: u64, than: u8| word.wrapping_sub(EACH * u64::from(than)) & !word & (EACH << 7);
+    let (words, rest) = bytes.as_chunks::<8>();
+    let odd = words.iter().fold(0, |odd, word| {
+        let word = u64::from_le_bytes(*word);
+        let some_is = |byte: u8| some_less(word ^ (EACH * u64::from(byte)), 1);
+        odd | some_less(word, b' ') | some_is(b'"') | some_is(b'\\')
+    });
+    odd == 0 && rest.iter().all(|byte| *byte >= b' ' && *byte != b'"' && *byte != b'\\')
 }
 
 /// The value JSON text says, numbers with all their digits. The error does not hold the text.
@@ -207,6 +233,18 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(written(&value), expected);
+        }
+    }
+
+    #[test]
+    fn texts_are_written_as_any_writer_of_json_does() {
+        let whole = "eight by eight, äöü 日本, \u{7f}\u{80}";
+        let odd = ['"', '\\', '\n', '\0', '\u{1f}', ' ', '!', '#', '[', ']', 'é', '\u{a2}'];
+        for (start, _) in whole.char_indices() {
+            for odd in odd {
+                let text = format!("{}{odd}{}", &whole[..start], &whole[start..]);
+                assert_eq!(written(&Value::Text(text.as_str().into())), serde_json::to_string(&text).unwrap());
+            }
         }
     }
 

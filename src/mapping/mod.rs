@@ -32,6 +32,7 @@ mod transform;
 pub mod value;
 
 pub use check::{check_contract, columns_of, near};
+pub use compile::page::{Line, Page, Payload};
 pub use compile::{Bound, Mapping};
 pub use difference::{Difference, differences, named};
 pub use json::nested_json;

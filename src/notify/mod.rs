@@ -154,7 +154,7 @@ impl Receiver<'_> {
             ..Settings::new([address])
         };
         let client = Client::new(settings).map_err(|error| error.to_string())?;
-        let body = Body::Bytes { content_type: "application/json".into(), bytes: body.into_bytes() };
+        let body = Body::Bytes { content_type: "application/json".into(), bytes: body.into() };
         let call = Call {
             method: Method::Post,
             url: address.to_owned(),

@@ -28,6 +28,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use smol_str::SmolStr;
 
 use crate::destinations::Action;
 use crate::diagnostic::{Error, Result, space_help};
@@ -49,8 +50,8 @@ pub struct Head {
     pub cause: Cause,
     /// `None` when nothing is done at the destination; the snapshot still takes note of the row.
     pub action: Option<Action>,
-    /// The key as shown to people.
-    pub key: String,
+    /// The key as shown to people; short ones lie within the head.
+    pub key: SmolStr,
     /// Hash of the key columns.
     pub key_hash: Hash,
     /// Hash of all used columns; 0 for removed rows.
@@ -349,7 +350,7 @@ fn thaw(batch: &RecordBatch, first: u64) -> Result<Frozen, String> {
             state: read_state(text(0).value(row))?,
             cause: read_cause(text(1).value(row))?,
             action: optional(2, row).map(read_action).transpose()?,
-            key: text(3).value(row).to_owned(),
+            key: text(3).value(row).into(),
             key_hash: hash(4, row)?,
             row_hash: hash(5, row)?,
             matching: optional(6, row).map(read_matching).transpose()?,

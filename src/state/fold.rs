@@ -374,7 +374,7 @@ impl<I> Pass<'_, I> {
     fn refused(&mut self, head: &Head) -> (String, String) {
         let reason = self.share.marks.reason(head.ordinal).cloned().unwrap_or_default();
         let group = self.rejections.entry(reason.clone()).or_insert_with(|| Rejection {
-            key: head.key.clone(),
+            key: head.key.to_string(),
             code: reason.0.clone(),
             message: reason.1.clone(),
             count: 0,

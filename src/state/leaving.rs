@@ -72,7 +72,7 @@ impl<'a> Leaving<'a> {
             return false;
         }
         if let Some(name) = head.matching.as_ref().and_then(|m| self.name(m)) {
-            self.used.push((name, head.key_hash, head.key.clone(), true));
+            self.used.push((name, head.key_hash, head.key.to_string(), true));
         }
         true
     }
@@ -84,7 +84,7 @@ impl<'a> Leaving<'a> {
             .after()
             .is_none_or(|after| matches!(self.known(after), Mark::Succeeded | Mark::Unverified | Mark::InDoubt));
         if head.action.is_none() {
-            self.used.push((name, head.key_hash, head.key.clone(), let_go));
+            self.used.push((name, head.key_hash, head.key.to_string(), let_go));
             return None;
         }
         let earlier =

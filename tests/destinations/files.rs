@@ -6,7 +6,7 @@ use syncline::manifest::sync::Mode;
 use syncline::mapping::Value;
 
 use super::place::{Kind, Place, connect, file_rows, run};
-use super::records::{batch, field, operation, record, send, target};
+use super::records::{batch, change, field, operation, record, send, target};
 
 const FILES: [Kind; 3] = [Kind::Csv, Kind::Jsonl, Kind::Parquet];
 
@@ -59,7 +59,7 @@ async fn csv_tells_null_from_empty_and_keeps_what_is_not_mapped() {
     let before = "\u{feff}note,email,plan\r\n\"a \"\"note\"\"\",a@x,\r\n,b@x,\"two\nlines\"\r\n,c@x,\"\"\n";
     std::fs::write(place.file(), before).unwrap();
     let mut empty = send("b@x", "_ 2");
-    empty.record.fields[0] = Some(Value::Text("".into()));
+    change(&mut empty, |fields| fields[0] = Some(Value::Text("".into())));
     let sends = vec![empty, send("d@x", "a,b null"), send("c@x", "null _")];
     place.run(Mode::Upsert, &[batch(1, sends)]).await.unwrap();
     let after = "note,email,plan,seats\n\"a \"\"note\"\"\",a@x,,\n,b@x,\"\",2\n,c@x,,\n,d@x,\"a,b\",\n";
@@ -96,11 +96,12 @@ async fn parquet_keeps_types_and_foreign_columns() {
     old.fields =
         vec![field("at", at.clone()), field("price", DataType::Decimal128(30, 2)), field("raw", DataType::Binary)];
     let mut first = send("a@x", "");
-    first.record.fields = vec![
+    let values = vec![
         Some(Value::Timestamp { nanos: 1_700_000_000_123_456_000, zoned: true }),
         Some(Value::Decimal("12345678901234567890.1".into())),
         Some(Value::Binary([0, 255].into())),
     ];
+    change(&mut first, |fields| *fields = values);
     run(&*place.destination, &old, &[batch(1, vec![first])]).await.unwrap();
     place.run(Mode::Upsert, &[batch(2, vec![send("a@x", "gold 2"), send("b@x", "free 1")])]).await.unwrap();
 

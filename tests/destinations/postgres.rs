@@ -7,7 +7,7 @@ use syncline::mapping::Value;
 use tokio_postgres::Client;
 
 use super::place::{connect, run};
-use super::records::{batch, field, record, send, target};
+use super::records::{batch, change, field, record, send, target};
 use crate::postgres::server;
 
 async fn database(sql: &str) -> Option<(Client, Box<dyn Destination>)> {
@@ -79,7 +79,7 @@ async fn every_type_the_server_can_parse() {
             .await
             .unwrap();
         let mut sent = send("a@x", "_");
-        sent.record.fields = vec![Some(value.clone())];
+        change(&mut sent, |fields| *fields = vec![Some(value.clone())]);
         let batch = batch(id as u64, vec![sent]);
         let answer = run(&*destination, &target, std::slice::from_ref(&batch)).await.unwrap();
         match &answer[0][0] {

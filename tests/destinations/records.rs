@@ -45,11 +45,18 @@ pub fn record(email: &str, words: &str) -> Record {
 
 pub fn operation(action: Action, record: Record) -> Operation {
     let key = record.matching.iter().map(|v| format!("{v:?}")).collect();
-    Operation { ordinal: 0, action, added: true, key, dedupe_id: "".into(), record, in_doubt: false }
+    Operation { ordinal: 0, action, added: true, key, dedupe_id: "".into(), record: record.into(), in_doubt: false }
 }
 
 pub fn send(email: &str, words: &str) -> Operation {
     operation(Action::Send, record(email, words))
+}
+
+/// Changes the fields of a record.
+pub fn change(operation: &mut Operation, with: impl FnOnce(&mut Vec<Option<Value>>)) {
+    let mut record = Record::clone(&operation.record);
+    with(&mut record.fields);
+    operation.record = record.into();
 }
 
 pub fn batch(id: u64, operations: Vec<Operation>) -> Batch {

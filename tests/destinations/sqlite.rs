@@ -6,7 +6,7 @@ use syncline::manifest::sync::Mode;
 use syncline::mapping::Value;
 
 use super::place::{Kind, Place, Rows, connect, run};
-use super::records::{batch, field, operation, record, send, target};
+use super::records::{batch, change, field, operation, record, send, target};
 
 /// A database file whose table is made by these statements.
 fn database(sql: &str) -> (tempfile::TempDir, rusqlite::Connection, Box<dyn syncline::destinations::Destination>) {
@@ -86,7 +86,7 @@ async fn create_makes_file_table_and_columns() {
     run(&*destination, &create, &[batch(1, vec![send("a@x", "free 1")])]).await.unwrap();
     create.fields.push(field("address.city", arrow_schema::DataType::Utf8));
     let mut with_city = send("a@x", "gold 2");
-    with_city.record.fields.push(Some(Value::Text("Berlin".into())));
+    change(&mut with_city, |fields| fields.push(Some(Value::Text("Berlin".into()))));
     run(&*destination, &create, &[batch(2, vec![with_city])]).await.unwrap();
     let db = rusqlite::Connection::open(&path).unwrap();
     let schema: String = db.query_row("SELECT sql FROM sqlite_schema WHERE name = 'users'", [], |r| r.get(0)).unwrap();
@@ -148,7 +148,8 @@ async fn numbers_keep_all_their_digits_or_are_rejected() {
     let target = target("users", Mode::Upsert, serde_json::json!({}));
     let with = |plan: &str, seats: &str| {
         let mut send = send("a@x", "_ _");
-        send.record.fields = vec![Some(Value::Decimal(plan.into())), Some(Value::Decimal(seats.into()))];
+        let own = vec![Some(Value::Decimal(plan.into())), Some(Value::Decimal(seats.into()))];
+        change(&mut send, |fields| *fields = own);
         send
     };
     run(&*destination, &target, &[batch(1, vec![with("12345678901234567890.12", "1234567890123456789")])])

@@ -233,7 +233,7 @@ impl Found {
         };
         if self.report.drift.len() < NAMED {
             let fields = fields.iter().map(|there| self.field(spec, asked, there)).collect();
-            let key = asked.operation.key.clone();
+            let key = asked.operation.key.to_string();
             self.report.drift.push(Drifted { key, found: found.into(), fields });
         }
         if found == "changed" {

@@ -52,7 +52,8 @@ pub(super) fn operation(ordinal: u64, id: &str, fields: Vec<Value>) -> Operation
         added: true,
         key: id.into(),
         dedupe_id: format!("d{ordinal}").as_str().into(),
-        record: Record { matching: vec![Value::Text(id.into())], fields: fields.into_iter().map(Some).collect() },
+        record: Record { matching: vec![Value::Text(id.into())], fields: fields.into_iter().map(Some).collect() }
+            .into(),
         in_doubt: false,
     }
 }

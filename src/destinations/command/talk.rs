@@ -266,7 +266,7 @@ fn record(n: usize, operation: &Operation, target: &Target) -> Vec<u8> {
         Action::Delete => "delete",
     };
     let head = json!({
-        "n": n, "action": action, "added": operation.added, "key": operation.key, "id": operation.dedupe_id.text(),
+        "n": n, "action": action, "added": operation.added, "key": operation.key.as_str(), "id": operation.dedupe_id.text(),
     });
     let mut line = head.to_string().into_bytes();
     // Without its closing bracket: what follows is written from values, not from a JSON tree.

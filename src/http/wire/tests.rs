@@ -21,7 +21,7 @@ fn call(url: &str, headers: &[(&str, &str)], body: Body) -> Call {
 }
 
 fn bytes(content_type: &str, bytes: impl Into<Vec<u8>>) -> Body {
-    Body::Bytes { content_type: content_type.into(), bytes: bytes.into() }
+    Body::Bytes { content_type: content_type.into(), bytes: bytes.into().into() }
 }
 
 fn reply(body: impl Into<Vec<u8>>) -> Reply {

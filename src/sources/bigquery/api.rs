@@ -134,9 +134,7 @@ impl<'a> Api<'a> {
         }
         let body = match body {
             None => Body::Empty,
-            Some(value) => {
-                Body::Bytes { content_type: "application/json".to_owned(), bytes: value.to_string().into_bytes() }
-            }
+            Some(value) => Body::Bytes { content_type: "application/json".to_owned(), bytes: value.to_string().into() },
         };
         let mut patience = Patience::default();
         let mut renewed = false;

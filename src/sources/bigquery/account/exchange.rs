@@ -49,7 +49,7 @@ pub(super) async fn token(
 ) -> Result<Granted> {
     let mut body = form_urlencoded::Serializer::new(String::new());
     body.extend_pairs(form);
-    let bytes = body.finish().into_bytes();
+    let bytes = body.finish().into();
     let body = Body::Bytes { content_type: "application/x-www-form-urlencoded".to_owned(), bytes };
     let answer = ask(Method::Post, url, Vec::new(), body, who, connection, redactor).await?;
     Granted::read(&answer)

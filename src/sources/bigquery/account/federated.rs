@@ -79,7 +79,7 @@ impl Federated {
         let Some(url) = &self.service_account_impersonation_url else { return Ok(granted) };
         redactor.add(granted.token.clone());
         let body = json!({ "scope": [SCOPE], "lifetime": "3600s" }).to_string();
-        let body = Body::Bytes { content_type: "application/json".to_owned(), bytes: body.into_bytes() };
+        let body = Body::Bytes { content_type: "application/json".to_owned(), bytes: body.into() };
         let headers = vec![("authorization".to_owned(), format!("Bearer {}", granted.token.expose()))];
         let reply = exchange::ask(Method::Post, url, headers, body, WHO, connection, redactor).await?;
         impersonated(&reply).ok_or_else(|| Error::failed(format!("{WHO}: what the service account gave is no token")))
