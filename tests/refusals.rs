@@ -119,11 +119,16 @@ fn bad_input_ends_in_one_clear_message_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_changed_column_type_is_a_change_of_rows_and_not_a_failure() {
+fn a_changed_column_type_is_refused_until_it_is_declared_and_then_a_change_of_rows() {
     let project = Project::people("upsert", FIELDS);
     project.write("data/people.csv", &people_csv(10));
     project.apply(&[]).code(0);
     project.edit("data/people.csv", "Person 5,premium,5", "Person 5,premium,many");
+    let refused = project.apply(&[]).code(3);
+    assert!(refused.stderr.contains("column `seats` of model `people` was integer"), "{}", refused.stderr);
+    assert_eq!(project.rows("out/crm.db", "select seats from people where email like 'p5@%'"), ["5"]);
+    let model = project.read("models/people.yaml");
+    project.write("models/people.yaml", &format!("{model}columns: {{ seats: {{ type: string }} }}\n"));
     let plan = project.plan(&[]);
     assert_eq!(number(&plan, "/syncs/0/counts/rows"), 10);
     project.apply(&[]).code(0);

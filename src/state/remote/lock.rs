@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Remote;
 use super::objects::{Object, When};
 use crate::diagnostic::{Error, Result};
 use crate::state::backend::{Acquired, Holder};
+use crate::state::checksums;
 use crate::state::lease;
 
 const LOCK: &str = "lock.json";
@@ -89,11 +90,13 @@ impl Remote {
     fn fence(&self, token: u64) -> Result<()> {
         for _ in 0..TRIES {
             let Some(object) = self.read(super::DOCUMENT)? else { return Ok(()) };
-            // What cannot be read is refused before anything is written.
-            let Ok(mut document) = serde_json::from_slice::<Value>(&object.bytes) else { return Ok(()) };
-            document["token"] = token.into();
+            // What cannot be read, or is damaged, is refused before anything is written.
+            let read = serde_json::from_slice::<Map<String, Value>>(&object.bytes).ok();
+            let Some(mut document) = read.filter(|_| checksums::broken(&object.bytes).is_none()) else { return Ok(()) };
+            document.remove("checksum");
+            document.insert("token".into(), token.into());
             let bytes = serde_json::to_vec_pretty(&document).map_err(|e| Error::failed(e.to_string()))?;
-            if self.swap_object(super::DOCUMENT, bytes, When::Is(object.tag))? {
+            if self.swap_object(super::DOCUMENT, checksums::sealed(&bytes), When::Is(object.tag))? {
                 return Ok(());
             }
         }
