@@ -105,6 +105,8 @@ struct Open {
     flow: bool,
     /// The key that waits for its value.
     key: Option<Key>,
+    /// That key is a bare `<<`.
+    merging: bool,
     /// Where each key of the map is.
     keys: HashMap<String, Range<usize>>,
     /// Maps named by `<<`, to be merged when the map ends.
@@ -276,7 +278,8 @@ impl<'a> Builder<'a> {
         self.deepen(1, &range)?;
         let node = Node { value, span: range, style: Style::Plain, size: 1, height: 1 };
         let flow = style == StructureStyle::Flow;
-        self.open.push(Open { node, anchor, flow, key: None, keys: HashMap::new(), merges: Vec::new() });
+        let (keys, merges) = (HashMap::new(), Vec::new());
+        self.open.push(Open { node, anchor, flow, key: None, merging: false, keys, merges });
         Ok(())
     }
 
@@ -323,8 +326,9 @@ impl<'a> Builder<'a> {
                         );
                     }
                     open.key = Some(Key { text, span: node.span });
+                    open.merging = merge;
                 }
-                Some(key) if key.text == "<<" => match node.value {
+                Some(key) if open.merging => match node.value {
                     Value::Map(_) => open.merges.push(node),
                     Value::List(maps) => open.merges.extend(maps),
                     _ => return Err(Box::new(self.fault("bad-merge", "`<<` takes a map or a list of maps", key.span))),

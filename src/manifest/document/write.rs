@@ -185,6 +185,13 @@ mod tests {
     }
 
     #[test]
+    fn only_a_bare_merge_key_merges() {
+        let text = "all: &all { x: 1, y: 1 }\none: { <<: *all, y: 2 }\nother: { \"<<\": 3, '<<<': 4 }\n";
+        let expected = json!({ "all": { "x": 1, "y": 1 }, "one": { "y": 2, "x": 1 }, "other": { "<<": 3, "<<<": 4 } });
+        assert_eq!(read(text), expected);
+    }
+
+    #[test]
     fn texts_stand_without_quotes_only_where_nobody_takes_them_for_something_else() {
         for (text, written) in [
             ("plan", "plan"),
