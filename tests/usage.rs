@@ -170,8 +170,10 @@ fn a_month_is_shown_by_name_and_its_keys_go_when_it_is_over() {
     people(&project, 1, 10);
     project.apply(&[]).code(0);
     let month = usage(&project)["month"].as_str().unwrap().to_owned();
+    // As who edits it on purpose does: without the line of the checksum.
     let state = project.read(".syncline/default/state.json").replace(&format!("\"{month}\""), "\"2025-03\"");
-    project.write(".syncline/default/state.json", &state);
+    let lines = state.lines().filter(|line| !line.contains("\"checksum\":"));
+    project.write(".syncline/default/state.json", &lines.collect::<Vec<_>>().join("\n"));
     let expected = "\
 Queried records of 2025-03 (UTC)
 

@@ -221,7 +221,7 @@ fn a_duckdb_file_that_is_cut_before_or_during_the_read_removes_nobody() {
     cut(&path);
     held.stands(&project, "cut before", &project.apply(&[]), &["duckdb `"]);
     write(false);
-    let running = held_in_the_middle(&project, &path, 120);
+    let running = held_in_the_middle(&project, &path, 20);
     cut(&path);
     running.go_on();
     held.stands(&project, "cut meanwhile", &running.end(), &["duckdb `"]);
