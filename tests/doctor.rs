@@ -6,6 +6,8 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 use syncline::sandbox::{Options, Sandbox, Seed};
 
+use crate::databases::postgres_yaml;
+use crate::postgres::server;
 use crate::project::{Project, Ran, number, people_csv};
 
 fn sandbox(seed: Value) -> Sandbox {
@@ -240,4 +242,76 @@ fn the_doctor_says_when_the_day_is_used_up_and_when_nobody_answers() {
     assert!(quota["help"].as_str().unwrap().contains("quota is used up"), "{told:#}");
     let shown = run(&project, &["doctor"], Sandbox::API_KEY).code(1).stdout;
     assert!(shown.contains("2 sources and destinations do not work"), "{shown}");
+}
+
+#[test]
+fn the_doctor_says_when_a_password_ends_and_which_rights_are_missing() {
+    let Some(server) = server() else { return };
+    let database = server.database(
+        "create table people (email text primary key, name text, seats bigint); create table secret (id bigint)",
+    );
+    let role = format!("verify_{}", std::process::id());
+    server.run(&database, &format!("create role {role} login password 'pw-canary-1' valid until '2031-01-01 00:00:00+00'; grant select on people to {role}"));
+    let project = Project::people("mirror", "fields: { name: name }\n");
+    project.write("data/people.csv", &people_csv(2));
+    project.write("password", "pw-canary-1");
+    let yaml = |name: &str| postgres_yaml(server, name, &database).replace("user: postgres", &format!("user: {role}"));
+    project.write("destinations/crm.yaml", &yaml("crm"));
+    project.write("sources/warehouse.yaml", &yaml("warehouse"));
+    project.write(
+        "models/secret.yaml",
+        "name: secret\nsource: warehouse\nsql: select id from secret\nprimary_key: [id]\n",
+    );
+    let finding = |told: &Value, subject: &str| -> Vec<String> {
+        let all = told["subjects"].as_array().unwrap().iter().find(|s| s["name"] == subject).unwrap().clone();
+        all["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|f| format!("{}: {}", f["code"].as_str().unwrap(), f["message"].as_str().unwrap()))
+            .collect()
+    };
+    let told = project.run(&["doctor", "--format", "json"]).code(1).json();
+    assert_eq!(
+        finding(&told, "crm"),
+        ["rights: sync `people` may not do all it needs on `people`: INSERT, UPDATE, DELETE is missing"]
+    );
+    let source = finding(&told, "warehouse");
+    assert!(
+        source.len() == 1
+            && source[0].starts_with("model: model `secret`: ")
+            && source[0].contains("permission denied"),
+        "{source:?}"
+    );
+    assert!(
+        told.to_string().contains(&format!("the password of role `{role}` is valid until 2031-01-01 00:00 UTC")),
+        "{told:#}"
+    );
+    server
+        .run(&database, &format!("grant insert, update, delete on people to {role}; grant select on secret to {role}"));
+    for (until, code, word) in [
+        ("now() + interval '3 days 1 hour'", "expires", "in 3 days"),
+        ("now() - interval '1 hour'", "expired", "has expired"),
+    ] {
+        server.run(
+            &database,
+            &format!("do $$ begin execute format('alter role {role} valid until %L', {until}); end $$"),
+        );
+        // The server of the tests lets in whoever has a role, so that also what has expired can be told.
+        let told = project.run(&["doctor", "--format", "json"]);
+        if told.code == 1 {
+            assert!(told.stdout.contains("the password may have expired"), "{}", told.stdout);
+            continue;
+        }
+        let told = told.json();
+        for subject in ["crm", "warehouse"] {
+            let found = finding(&told, subject);
+            assert!(
+                found.len() == 1 && found[0].starts_with(&format!("{code}: ")) && found[0].contains(word),
+                "{found:?}"
+            );
+        }
+        assert!(told.to_string().contains("who administers the server runs `alter role"), "{told:#}");
+    }
+    server.run(&database, &format!("drop owned by {role}; drop role {role}"));
 }

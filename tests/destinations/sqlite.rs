@@ -159,19 +159,3 @@ async fn numbers_keep_all_their_digits_or_are_rejected() {
     let answer = run(&*destination, &target, &[batch(2, vec![with("1", "12345678901234567890.12")])]).await.unwrap();
     assert!(matches!(&answer[0][0], Outcome::Rejected { code, .. } if code == "rounded"), "{answer:?}");
 }
-
-/// `cargo test --release --test suite million -- --ignored --nocapture`
-#[tokio::test]
-#[ignore = "a measurement, meaningful in release builds only"]
-async fn a_million_upserts_into_an_empty_table() {
-    let place = Place::new(Kind::Sqlite).await.unwrap();
-    let batches: Vec<_> = (0..100)
-        .map(|b| batch(b, (0..10_000).map(|i| send(&format!("u{}@example.com", b * 10_000 + i), "free 3")).collect()))
-        .collect();
-    for round in ["absent", "equal"] {
-        let started = std::time::Instant::now();
-        place.run(Mode::Upsert, &batches).await.unwrap();
-        eprintln!("1 M upserts, {round}: {:?}", started.elapsed());
-    }
-    assert_eq!(place.rows().await.len(), 1_000_000);
-}
