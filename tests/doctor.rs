@@ -132,6 +132,41 @@ fn a_field_marketo_does_not_have_is_found_before_anything_is_sent() {
 }
 
 #[test]
+fn an_attribute_an_activity_type_does_not_have_is_found_before_anything_is_sent() {
+    let attributes = json!([{ "name": "seats", "dataType": "integer" }, { "name": "plan" }]);
+    let types = json!([{ "id": 100_007, "apiName": "seen", "attributes": attributes }, { "apiName": "heard" }]);
+    let sandbox = sandbox(json!({ "marketo": { "activity_types": types } }));
+    let project = project(&sandbox.iterable_url(), &sandbox.marketo_url(), "  seats: seats\n");
+    let activities = |kind: &str, fields: &str| {
+        project.write(
+            "syncs/seen.yaml",
+            &format!(
+                "name: seen\nmodel: people\ndestination: marketo\nobject: custom_activity\nmode: insert\nmatch: {{ email: email }}\n\
+                 options: {{ activity_type: {kind} }}\nfields:\n  activityDate: {{ value: 2026-01-01T00:00:00Z }}\n  \
+                 primaryAttributeValue: name\n{fields}"
+            ),
+        );
+    };
+    // By its API name and by its id alike.
+    for kind in ["seen", "100007"] {
+        activities(kind, "  plna: plan\n  seats: seats\n");
+        let ran = plan(&project).code(1);
+        for part in
+            ["object `custom_activity` of `marketo` has no field `plna`", "did you mean `plan`?", "syncs/seen.yaml:11"]
+        {
+            assert!(flat(&ran.stderr).contains(part), "`{part}` is not in\n{}", ran.stderr);
+        }
+        activities(kind, "  plan: plan\n  seats: seats\n");
+        let planned = plan(&project).code(0).json();
+        assert_eq!(planned["warnings"], json!([]), "{planned:#}");
+    }
+    activities("sene", "  plan: plan\n");
+    let planned = plan(&project).code(0).json();
+    let told = planned["warnings"][0]["message"].as_str().unwrap();
+    assert!(told.contains("the destination has no `sene`"), "{planned:#}");
+}
+
+#[test]
 fn fields_are_asked_for_once_a_day() {
     let sandbox = sandbox(json!({ "iterable": { "fields": { "seats": "long" } } }));
     let project = project(&sandbox.iterable_url(), &sandbox.marketo_url(), "  seats: seats\n");

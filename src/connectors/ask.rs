@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::account::{Account, Counter, Exchange, failure, fatal, read_only, whole};
-use super::compile::{Asked, Object};
+use super::compile::{Asked, Container, Find, Object};
 use super::template::Layer;
 use crate::destinations::{Discovered, FieldInfo, SendError};
 use crate::manifest::connector::api::Class;
@@ -23,44 +23,13 @@ pub(super) async fn container(
     {
         return Ok(given.into_owned());
     }
-    let name = container.name.as_ref().and_then(|name| name.text(globals)).filter(|name| !name.is_empty());
-    let Some(name) = name else {
-        let options: Vec<String> = object.words.options.keys().map(|name| format!("`{name}`")).collect();
-        return Err(SendError::Fatal {
-            message: "the sync does not say where its records go".into(),
-            help: Some(format!("see `options` of the sync: {}", options.join(", "))),
-        });
-    };
+    let name = name(container, globals).ok_or_else(|| unnamed(object))?;
     // One after the other: none is made twice.
     let _alone = account.containers.lock().await;
-    if let Some(find) = &container.find {
-        let made = find.request.make(globals, None).map_err(fatal)?;
-        let mut found: Vec<Json> = Vec::new();
-        let verdict = account
-            .pages(&find.request, made, &[], globals, counter, |answer| {
-                let over = answer.scope(Some(globals));
-                let Some(items) = find.items.json(&over) else { return };
-                for item in items.as_array().into_iter().flatten() {
-                    let over = Layer::over(Some(&over)).with("item", item);
-                    if find.is.text(&over).as_deref() == Some(&name) {
-                        let value = find.value.json(&over).map(std::borrow::Cow::into_owned);
-                        found.extend(value.filter(|value| !found.contains(value)));
-                    }
-                }
-            })
-            .await?;
-        if !matches!(verdict.class, Class::Ok | Class::NotFound) {
-            return Err(failure(verdict));
-        }
-        if let [first, second, ..] = found.as_slice() {
-            return Err(SendError::Fatal {
-                message: format!("the destination has several `{name}`, e.g. {first} and {second}"),
-                help: Some("say in the `options` of the sync which one is meant, by its id".into()),
-            });
-        }
-        if let Some(found) = found.pop() {
-            return Ok(found);
-        }
+    if let Some(find) = &container.find
+        && let Some(found) = find_named(account, find, &name, globals, counter).await?
+    {
+        return Ok(found);
     }
     match &container.create {
         Some(create) if make => {
@@ -77,11 +46,63 @@ pub(super) async fn container(
                 .ok_or_else(|| fatal(format!("`{name}` was made, but the answer does not name it")))
         }
         Some(_) => Ok(Json::Null),
-        None => Err(SendError::Fatal {
-            message: format!("the destination has no `{name}`"),
-            help: Some("make it there first, or correct the `options` of the sync".into()),
-        }),
+        None => Err(missing(&name)),
     }
+}
+
+/// The name a sync gives its container.
+fn name(container: &Container, globals: &Layer<'_>) -> Option<String> {
+    container.name.as_ref().and_then(|name| name.text(globals)).filter(|name| !name.is_empty())
+}
+
+fn unnamed(object: &Object) -> SendError {
+    let options: Vec<String> = object.words.options.keys().map(|name| format!("`{name}`")).collect();
+    SendError::Fatal {
+        message: "the sync does not say where its records go".into(),
+        help: Some(format!("see `options` of the sync: {}", options.join(", "))),
+    }
+}
+
+fn missing(name: &str) -> SendError {
+    SendError::Fatal {
+        message: format!("the destination has no `{name}`"),
+        help: Some("make it there first, or correct the `options` of the sync".into()),
+    }
+}
+
+/// The one of this name. That there are several is an error.
+async fn find_named(
+    account: &Account,
+    find: &Find,
+    name: &str,
+    globals: &Layer<'_>,
+    counter: &Counter,
+) -> Result<Option<Json>, SendError> {
+    let made = find.request.make(globals, None).map_err(fatal)?;
+    let mut found: Vec<Json> = Vec::new();
+    let verdict = account
+        .pages(&find.request, made, &[], globals, counter, |answer| {
+            let over = answer.scope(Some(globals));
+            let Some(items) = find.items.json(&over) else { return };
+            for item in items.as_array().into_iter().flatten() {
+                let over = Layer::over(Some(&over)).with("item", item);
+                if find.is.text(&over).as_deref() == Some(name) {
+                    let value = find.value.json(&over).map(std::borrow::Cow::into_owned);
+                    found.extend(value.filter(|value| !found.contains(value)));
+                }
+            }
+        })
+        .await?;
+    if !matches!(verdict.class, Class::Ok | Class::NotFound) {
+        return Err(failure(verdict));
+    }
+    if let [first, second, ..] = found.as_slice() {
+        return Err(SendError::Fatal {
+            message: format!("the destination has several `{name}`, e.g. {first} and {second}"),
+            help: Some("say in the `options` of the sync which one is meant, by its id".into()),
+        });
+    }
+    Ok(found.pop())
 }
 
 /// One value an API is asked for.
@@ -121,8 +142,17 @@ pub(super) async fn fields(
     counter: &Counter,
 ) -> Result<Option<Discovered>, SendError> {
     let Some(discover) = &object.discover else { return Ok(None) };
+    let found = match (&discover.find, &object.container) {
+        (Some(find), Some(container)) => {
+            let name = name(container, globals).ok_or_else(|| unnamed(object))?;
+            find_named(account, find, &name, globals, counter).await?.ok_or_else(|| missing(&name))?
+        }
+        _ => Json::Null,
+    };
+    let globals = &Layer::over(Some(globals)).with("found", &found);
     let made = discover.request.make(globals, None).map_err(fatal)?;
     let mut fields: Vec<FieldInfo> = Vec::new();
+    let mut listed = false;
     let verdict = account
         .pages(&discover.request, made, &[], globals, counter, |answer| {
             let over = answer.scope(Some(globals));
@@ -130,8 +160,9 @@ pub(super) async fn fields(
             let items = match items.as_ref() {
                 Json::Object(entries) => entries.iter().map(|(key, value)| json!([key, value])).collect(),
                 Json::Array(items) => items.clone(),
-                _ => Vec::new(),
+                _ => return,
             };
+            listed = true;
             for item in &items {
                 let over = Layer::over(Some(&over)).with("item", item);
                 let Some(name) = discover.name.text(&over) else { continue };
@@ -146,6 +177,10 @@ pub(super) async fn fields(
         .await?;
     if verdict.class != Class::Ok {
         return Err(failure(verdict));
+    }
+    // No list is no statement: else every field of the sync would be one too many.
+    if !listed {
+        return Err(fatal("its answer has no list of fields".into()));
     }
     let words = object.words.discover.as_ref();
     let (complete, converts) = words.map_or((false, false), |words| (words.complete, words.converts));

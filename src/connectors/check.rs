@@ -257,7 +257,7 @@ impl<'a> Checker<'a> {
             lookups,
             operations,
             large,
-            discover: object.discover.as_ref().map(|d| self.discover(d, &format!("{pointer}/discover"))),
+            discover: object.discover.as_ref().map(|d| self.discover(d, object, &format!("{pointer}/discover"))),
             container: object.container.as_ref().map(|c| self.container(c, &format!("{pointer}/container"))),
             read: object.read.as_ref().map(|read| {
                 let known = object.lookups.keys().map(String::as_str);
@@ -463,10 +463,16 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn discover(&mut self, discover: &object::Discover, pointer: &str) -> Discover {
+    fn discover(&mut self, discover: &object::Discover, object: &object::Object, pointer: &str) -> Discover {
         let item = names(&[GLOBAL, ANSWER, &["item"]]);
+        if discover.find.is_some() && object.container.as_ref().is_none_or(|container| container.name.is_none()) {
+            let help = "say in `container` of the object what its `name` is";
+            self.fault(format!("{pointer}/find"), "nothing says which one is to be found", Some(help.into()));
+        }
+        let found: &[&str] = if discover.find.is_some() { &["found"] } else { &[] };
         Discover {
-            request: self.request(&discover.request, GLOBAL, &format!("{pointer}/request")),
+            find: discover.find.as_ref().map(|find| self.find(find, &format!("{pointer}/find"))),
+            request: self.request(&discover.request, &names(&[GLOBAL, found]), &format!("{pointer}/request")),
             items: self.expression(&discover.items, &names(&[GLOBAL, ANSWER]), &format!("{pointer}/items")),
             name: self.expression(&discover.name, &item, &format!("{pointer}/name")),
             kind: self.optional(discover.kind.as_ref(), &item, pointer, "type"),
@@ -476,24 +482,24 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn container(&mut self, container: &object::Container, pointer: &str) -> Container {
+    fn find(&mut self, find: &object::Find, pointer: &str) -> Find {
         let item = names(&[GLOBAL, ANSWER, &["item"]]);
+        Find {
+            request: self.request(&find.request, GLOBAL, &format!("{pointer}/request")),
+            items: self.expression(&find.items, &names(&[GLOBAL, ANSWER]), &format!("{pointer}/items")),
+            is: self.expression(&find.is, &item, &format!("{pointer}/is")),
+            value: self.expression(&find.value, &item, &format!("{pointer}/value")),
+        }
+    }
+
+    fn container(&mut self, container: &object::Container, pointer: &str) -> Container {
         if container.given.is_none() && container.find.is_none() && container.create.is_none() {
             self.fault(pointer, "the container can neither be given nor found nor made", None);
         }
-        let find = container.find.as_ref().map(|find| {
-            let pointer = format!("{pointer}/find");
-            Find {
-                request: self.request(&find.request, GLOBAL, &format!("{pointer}/request")),
-                items: self.expression(&find.items, &names(&[GLOBAL, ANSWER]), &format!("{pointer}/items")),
-                is: self.expression(&find.is, &item, &format!("{pointer}/is")),
-                value: self.expression(&find.value, &item, &format!("{pointer}/value")),
-            }
-        });
         Container {
             given: self.optional(container.given.as_ref(), GLOBAL, pointer, "given"),
             name: self.optional(container.name.as_ref(), GLOBAL, pointer, "name"),
-            find,
+            find: container.find.as_ref().map(|find| self.find(find, &format!("{pointer}/find"))),
             create: container.create.as_ref().map(|create| self.asked(create, GLOBAL, &format!("{pointer}/create"))),
         }
     }

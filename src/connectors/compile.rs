@@ -167,6 +167,7 @@ pub(super) struct JobResults {
 
 #[derive(Debug)]
 pub(super) struct Discover {
+    pub find: Option<Find>,
     pub request: Request,
     pub items: Expression,
     pub name: Expression,

@@ -127,7 +127,9 @@ impl<'a> ActiveRun<'a> {
             backend.put(&name, &file)?;
         }
         let out = locked.scratch()?;
-        let queried = usage::count(backend, &locked.document(), plan, &run.run_id, out.path())?;
+        let document = locked.document();
+        let find = |name: &str| locked.find(&document, name);
+        let queried = usage::count(&document.usage, plan, &run.run_id, &find, out.path())?;
         put_run(locked, &run)?;
         let earlier = locked.commit(|document| {
             let serial = document.serial + 1;
@@ -212,7 +214,7 @@ impl<'a> ActiveRun<'a> {
         let backend = self.locked.backend();
         let done = recover::done(backend, &self.earlier, &record.sync)?;
         let document = self.locked.document();
-        let before = recover::before(&document, &record.sync, &|name| checksums::file(backend, &document, name))?;
+        let before = recover::before(&document, &record.sync, &|name| self.locked.find(&document, name))?;
         let keys = before.doubt.as_ref().map(fold::hashes).transpose()?.unwrap_or_default();
         self.journal.queue(&Record::Sync(Box::new(record.clone())))?;
         let leftover = before.deferred.iter().filter_map(|kept| kept.leftover(self.next_batch())).collect();
@@ -228,7 +230,7 @@ impl<'a> ActiveRun<'a> {
         let (done, unsettled) = (sync.done.as_ref(), &self.journal.unsettled(sync.record.number));
         let share = Share { run_id: &run_id, record: &sync.record, marks, done, unsettled };
         let document = self.locked.document();
-        let find = |name: &str| checksums::file(backend, &document, name);
+        let find = |name: &str| self.locked.find(&document, name);
         let before = recover::before(&document, &sync.record.sync, &find)?;
         let operations = self.operations(&sync.record.sync)?;
         let mut folded = fold::fold(before, &share, operations, out.path())?;

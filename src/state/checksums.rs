@@ -4,14 +4,16 @@
 //! The document names the CRC-32 of every file that it names, and has its own in its first line. Nothing here protects
 //! from people: whoever can write to the state can write checksums, too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::backend::Backend;
 use super::document::Document;
 use super::local;
+use super::recover::Find;
 use crate::diagnostic::{Error, Result};
 
 /// By the name of a file in the state, its CRC-32 as eight hexadecimal digits.
@@ -38,16 +40,36 @@ fn text(crc: u32) -> String {
     format!("{crc:08x}")
 }
 
-/// Finds a file of the state and holds it against its checksum. One that has none was written before there were any.
-///
-/// # Errors
-/// It cannot be read, or is not what was written.
-pub(super) fn file(backend: &dyn Backend, document: &Document, name: &str) -> Result<Option<PathBuf>> {
-    let path = backend.get(name)?;
-    if let Some(path) = &path {
-        check(&document.checksums, name, path)?;
+/// Finds files of the state, each held against its checksum. That is done once: files of the state never change, and a
+/// snapshot can be large.
+#[derive(Clone)]
+pub(super) struct Files {
+    backend: Arc<dyn Backend>,
+    /// Names and checksums of those that were found to be what was written.
+    sound: Arc<Mutex<HashSet<(String, String)>>>,
+}
+
+impl Files {
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Self { backend, sound: Arc::default() }
     }
-    Ok(path)
+
+    /// The file of this name. One without a checksum was written before there were any.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not what was written.
+    pub fn find(&self, document: &Document, name: &str) -> Result<Option<PathBuf>> {
+        let Some(path) = self.backend.get(name)? else { return Ok(None) };
+        if let Some(written) = document.checksums.get(name) {
+            let file = (name.to_owned(), written.clone());
+            let sound = || self.sound.lock().unwrap_or_else(PoisonError::into_inner);
+            if !sound().contains(&file) {
+                check(&document.checksums, name, &path)?;
+                sound().insert(file);
+            }
+        }
+        Ok(Some(path))
+    }
 }
 
 /// Holds a file against its checksum.
@@ -74,10 +96,10 @@ pub(super) fn check(checksums: &Checksums, name: &str, path: &Path) -> Result<()
 ///
 /// # Errors
 /// One of them cannot be read, is gone, or is not what was written.
-pub(super) fn check_below(backend: &dyn Backend, document: &Document, folder: &str) -> Result<()> {
+pub(super) fn check_below(document: &Document, folder: &str, find: Find<'_>) -> Result<()> {
     let prefix = format!("{folder}/");
     for name in document.checksums.keys().filter(|name| name.starts_with(&prefix)) {
-        if file(backend, document, name)?.is_none() {
+        if find(name)?.is_none() {
             return Err(Error::failed_help(
                 format!("the state is incomplete: its file `{name}` is missing"),
                 "put back a copy of the state",

@@ -49,7 +49,7 @@ mod usage;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -67,6 +67,7 @@ use crate::diagnostic::{Error, Result};
 use crate::diff::HashKey;
 use crate::manifest::project::{StateBackend, StateType};
 use backend::Backend;
+use checksums::Files;
 use document::{Document, PlanStatus};
 use lease::Lease;
 use local::Local;
@@ -77,6 +78,7 @@ use runs::Run;
 #[derive(Clone)]
 pub struct State {
     backend: Arc<dyn Backend>,
+    files: Files,
     environment: String,
     key: HashKey,
     /// Finished runs that are kept.
@@ -117,7 +119,8 @@ impl State {
             backend.create(&Document::new(lineage, check).to_bytes()?)?;
         }
         let keep_runs = StateBackend::default().keep_runs;
-        let state = Self { backend, environment: environment.into(), key, keep_runs };
+        let files = Files::new(backend.clone());
+        let state = Self { backend, files, environment: environment.into(), key, keep_runs };
         let document = state.document()?;
         if key::check(&state.key, &document.lineage) != document.key_check {
             return Err(Error::failed_help(
@@ -144,7 +147,7 @@ impl State {
 
     /// Reads the state as it will be once the journal of an interrupted run is folded in. Commits nothing.
     pub fn read(&self) -> Result<Reading> {
-        Reading::new(self.backend.clone(), self.document()?)
+        Reading::new(self.backend.clone(), self.files.clone(), self.document()?)
     }
 
     /// Takes the lock. Fails with [`Error::Locked`] when another run has it.
@@ -176,7 +179,7 @@ impl Locked {
         for run_id in self.document().open_runs {
             let out = self.scratch()?;
             let document = self.document();
-            let find = |name: &str| checksums::file(self.backend(), &document, name);
+            let find = |name: &str| self.find(&document, name);
             let recovered = recover::recover(self.backend(), &document, &run_id, &find, out.path())?;
             self.commit(|document| {
                 for (name, file) in &recovered.files {
@@ -221,7 +224,7 @@ impl Locked {
 
     /// The state as this holder sees it.
     pub fn read(&self) -> Result<Reading> {
-        Reading::new(self.state.backend.clone(), self.document())
+        Reading::new(self.state.backend.clone(), self.state.files.clone(), self.document())
     }
 
     /// Identity of the state.
@@ -245,6 +248,10 @@ impl Locked {
 
     fn backend(&self) -> &dyn Backend {
         &*self.state.backend
+    }
+
+    fn find(&self, document: &Document, name: &str) -> Result<Option<PathBuf>> {
+        self.state.files.find(document, name)
     }
 
     fn environment(&self) -> &str {

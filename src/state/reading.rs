@@ -1,13 +1,13 @@
 //! The state as a plan sees it: without a lock, and with what interrupted runs are known to have done.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::backend::Backend;
-use super::checksums;
+use super::checksums::Files;
 use super::discovered::Discoveries;
 use super::document::{Document, SyncEntry};
 use super::formers::Formers;
@@ -20,13 +20,12 @@ use crate::schedule::Ran;
 /// The state at one moment.
 pub struct Reading {
     backend: Arc<dyn Backend>,
+    files: Files,
     document: Document,
     serial: u64,
     /// Files that exist only for this reading.
     fresh: HashMap<String, PathBuf>,
     scratch: Option<Arc<TempDir>>,
-    /// Files that were found to be what was written: they never change.
-    sound: Mutex<HashSet<String>>,
 }
 
 /// What is known of one sync.
@@ -50,10 +49,9 @@ pub struct SyncView {
 }
 
 impl Reading {
-    pub(super) fn new(backend: Arc<dyn Backend>, document: Document) -> Result<Self> {
+    pub(super) fn new(backend: Arc<dyn Backend>, files: Files, document: Document) -> Result<Self> {
         let serial = document.serial;
-        let (fresh, sound) = (HashMap::new(), Mutex::default());
-        let mut reading = Self { backend, document, serial, fresh, scratch: None, sound };
+        let mut reading = Self { backend, files, document, serial, fresh: HashMap::new(), scratch: None };
         for run_id in reading.document.open_runs.clone() {
             let scratch = match &reading.scratch {
                 Some(scratch) => scratch.clone(),
@@ -80,13 +78,7 @@ impl Reading {
         if let Some(path) = self.fresh.get(name) {
             return Ok(Some(path.clone()));
         }
-        let path = self.backend.get(name)?;
-        let sound = || self.sound.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(path) = path.as_ref().filter(|_| !sound().contains(name)) {
-            checksums::check(&self.document.checksums, name, path)?;
-            sound().insert(name.to_owned());
-        }
-        Ok(path)
+        self.files.find(&self.document, name)
     }
 
     /// Identity of the state.

@@ -186,7 +186,7 @@ pub(super) fn recover(
         let unsettled = &proof.unsettled;
         let share = Share { run_id, record: &proof.record, marks: &proof.marks, done: done.as_ref(), unsettled };
         let known = before(&document, &sync, find)?;
-        checksums::check_below(backend, &document, &in_run(run_id, &format!("plan/operations/{sync}")))?;
+        checksums::check_below(&document, &in_run(run_id, &format!("plan/operations/{sync}")), find)?;
         let mut folded = fold::fold(known, &share, operations(backend, run_id, &sync)?, out)?;
         folded.run.requests = proof.batches;
         folded.run.error = Some("interrupted".into());

@@ -35,7 +35,7 @@ impl Locked {
         let id = format!("adopt-{}", uuid::Uuid::now_v7());
         let out = self.scratch()?;
         let document = self.document();
-        let find = |name: &str| checksums::file(self.backend(), &document, name);
+        let find = |name: &str| self.find(&document, name);
         let before = recover::before(&document, &record.sync, &find)?;
         // As if every row had been sent and confirmed; there is nothing to do at the destination.
         let operations = operations.map(|part| {
@@ -85,7 +85,7 @@ impl Locked {
                 "apply once with the old key, then change it",
             ));
         }
-        let find = |name: &str| checksums::file(self.backend(), &document, name);
+        let find = |name: &str| self.find(&document, name);
         let before = recover::before(&document, sync, &find)?;
         let Some(old) = before.snapshot else {
             return Err(Error::failed(format!("the state holds no rows of `{sync}`: its key can be changed freely")));

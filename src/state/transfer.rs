@@ -29,7 +29,9 @@ impl State {
         archive.start_file(DOCUMENT, options).map_err(|e| failed(&e))?;
         archive.write_all(&document.to_bytes()?).map_err(|e| failed(&e))?;
         for name in document.syncs.values().flat_map(|entry| entry.files()).chain(document.usage.files()) {
-            let path = checksums::file(&*self.backend, &document, name)?
+            let path = self
+                .files
+                .find(&document, name)?
                 .ok_or_else(|| failed(&format!("the state's file `{name}` is missing")))?;
             let mut file = File::open(&path).map_err(|e| local::failed("read", &path, &e))?;
             archive.start_file(name.as_str(), options).map_err(|e| failed(&e))?;

@@ -9,7 +9,7 @@ use super::reading::Reading;
 use super::recover::Find;
 use crate::diagnostic::{Error, Result};
 use crate::usage::keys::{self, Union};
-use crate::usage::{Counted, MOST_FILES, Month, Queried, keys_beside};
+use crate::usage::{Counted, Ledger, MOST_FILES, Month, Queried, keys_beside};
 
 /// What a plan has queried; `None` for one made before it was counted. `plan` is its folder.
 fn queried(plan: &Path) -> Result<Option<Queried>> {
@@ -29,23 +29,17 @@ pub(super) struct Entry {
     files: Vec<(String, PathBuf)>,
 }
 
-/// Counts what a plan has queried on top of what the document knows. A plan that is carried out a second time adds nothing.
-pub(super) fn count(
-    backend: &dyn Backend,
-    document: &Document,
-    plan: &Path,
-    run_id: &str,
-    out: &Path,
-) -> Result<Option<Entry>> {
+/// Counts what a plan has queried on top of what the ledger knows. A plan that is carried out a second time adds nothing.
+pub(super) fn count(ledger: &Ledger, plan: &Path, run_id: &str, find: Find<'_>, out: &Path) -> Result<Option<Entry>> {
     let Some(queried) = queried(plan)? else { return Ok(None) };
-    let (ledger, month) = (&document.usage, queried.month);
+    let month = queried.month;
     let mut entry = Entry { month, counted: Vec::new(), files: Vec::new() };
     for (model, query) in &queried.models {
         let known = ledger.model(month, model);
         let new = keys_beside(plan, model);
         let mut counted = Counted { queried_records: known.queried_records, keys: known.keys.clone() };
         if query.new > 0 {
-            let mut all = paths(&known.keys, &|name| checksums::file(backend, document, name))?;
+            let mut all = paths(&known.keys, find)?;
             all.push(new.clone());
             let name = format!("usage/{model}.{month}.{run_id}.keys");
             let file = out.join(format!("{}.keys", entry.files.len()));

@@ -134,6 +134,12 @@ class Marketo:
                 return self.good([{"name": "API Lead", "searchableFields": [["email"], ["id"]], "fields": fields}])
             case ("GET", "activities", "external", "types"):
                 return self.good([{"id": row["id"], "apiName": row["apiName"], "name": row["apiName"], "status": "approved"} for row in self.types.values()])
+            case ("GET", "activities", "external", "type", name, "describe"):
+                for row in self.types.values():
+                    if row["apiName"] == name:
+                        attributes = [{"apiName": n, "name": n, "dataType": k} for n, k in row["attributes"].items()]
+                        return self.good([{"id": row["id"], "apiName": name, "name": name, "attributes": attributes}])
+                return self.bad(1013, "Object not found")
             case ("POST", "activities", "external"):
                 return self.add_activities(request)
             case ("POST" | "DELETE" as method, "lists", number, "leads"):

@@ -160,6 +160,9 @@ pub enum FieldType {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Discover {
+    /// Finds first what the fields are of, where the request needs more of it than its name: the one that `is` the
+    /// container's `name`. Templates of the request see its `value` as `found`.
+    pub find: Option<Find>,
     /// The request.
     pub request: Request,
     /// Expression of the list of fields in the answer.
@@ -199,7 +202,7 @@ pub struct Container {
     pub create: Option<Asked>,
 }
 
-/// Asks for the containers there are.
+/// Asks for what there is, of which one is found by its name.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Find {

@@ -84,14 +84,20 @@ fn attributes(kind: &ActivityType, sent: &Value) -> Result<Map<String, Value>, R
 
 fn described(id: u64, kind: &ActivityType) -> Value {
     let attribute = |field: &super::fields::Field| json!({ "apiName": field.name, "name": field.label(), "dataType": field.kind() });
-    json!({ "id": id, "apiName": kind.api_name, "name": kind.label(), "description": null, "status": "approved",
-        "triggerName": kind.label(), "filterName": kind.label(), "primaryAttribute": attribute(&kind.primary()),
-        "attributes": kind.attributes.iter().map(attribute).collect::<Vec<_>>() })
+    let mut described = listed(id, kind);
+    described["primaryAttribute"] = attribute(&kind.primary());
+    described["attributes"] = kind.attributes.iter().map(attribute).collect();
+    described
 }
 
-/// GET /rest/v1/activities/external/types.json
+fn listed(id: u64, kind: &ActivityType) -> Value {
+    json!({ "id": id, "apiName": kind.api_name, "name": kind.label(), "description": null, "status": "approved",
+        "triggerName": kind.label(), "filterName": kind.label() })
+}
+
+/// GET /rest/v1/activities/external/types.json; attributes are only in the description of one.
 pub(super) fn types(account: &Account) -> Said {
-    Ok(result(account.activity_types.iter().map(|(id, kind)| described(*id, kind)).collect()))
+    Ok(result(account.activity_types.iter().map(|(id, kind)| listed(*id, kind)).collect()))
 }
 
 /// GET /rest/v1/activities/external/type/{apiName}/describe.json
