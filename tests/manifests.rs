@@ -13,7 +13,7 @@ mod command;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use syncline::diagnostic::{Diagnostic, Severity};
+use syncline::diagnostic::{self, Diagnostic, Severity};
 use syncline::project;
 
 fn cases(kind: &str) -> Vec<PathBuf> {
@@ -57,7 +57,10 @@ fn show(diagnostic: &Diagnostic) -> String {
 fn run(case: &Path) -> (project::Loaded, String) {
     let environment = std::fs::read_to_string(case.join("environment.txt")).ok();
     let loaded = project::load(case, environment.as_deref().map(str::trim));
-    let shown = loaded.diagnostics.iter().map(show).collect();
+    let shared = loaded.project.iter().flat_map(project::Project::shared_fields).map(|shared| shared.warning);
+    let mut all: Vec<_> = loaded.diagnostics.iter().cloned().chain(shared).collect();
+    diagnostic::sort(&mut all);
+    let shown = all.iter().map(show).collect();
     (loaded, shown)
 }
 

@@ -248,9 +248,7 @@ fn load(global: &Global) -> Result<crate::project::Project> {
     let loaded = crate::project::load(&root, global.environment());
     match loaded.project {
         Some(project) if !crate::diagnostic::has_errors(&loaded.diagnostics) => {
-            // What syncs share is said by plans, in all their forms.
-            let told = loaded.diagnostics.into_iter().filter(|diagnostic| diagnostic.code != "shared-field");
-            terminal::show_warnings(global, told.collect());
+            terminal::show_warnings(global, loaded.diagnostics);
             Ok(project)
         }
         _ => Err(Error::Invalid(loaded.diagnostics)),

@@ -36,6 +36,8 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let root = project::find_root(&global.project)?;
     let loaded = project::load(&root, global.environment());
     let mut diagnostics = loaded.diagnostics;
+    let shared = loaded.project.iter().flat_map(project::Project::shared_fields);
+    diagnostics.extend(shared.map(|shared| shared.warning));
     diagnostic::sort(&mut diagnostics);
     match options.format {
         Format::Text | Format::Github if diagnostics.is_empty() => {

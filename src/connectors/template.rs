@@ -59,23 +59,21 @@ impl Node {
 
     /// True when it uses the name.
     pub fn mentions(&self, name: &str) -> bool {
-        match self {
-            Node::Raw(_) => false,
-            Node::Single(expression) => expression.mentions(name),
-            Node::Mixed(text) => text.mentions(name),
-            Node::List(items) => items.iter().any(|item| item.mentions(name)),
-            Node::Object(entries) => entries.iter().any(|(_, item)| item.mentions(name)),
-        }
+        self.any(&|expression| expression.mentions(name), &|text| text.mentions(name))
     }
 
     /// True when it uses the name for more than to write what a path leads to.
     pub fn computes(&self, name: &str) -> bool {
+        self.any(&|expression| expression.computes(name), &|text| text.mentions(name))
+    }
+
+    fn any(&self, single: &dyn Fn(&Expression) -> bool, mixed: &dyn Fn(&Text) -> bool) -> bool {
         match self {
             Node::Raw(_) => false,
-            Node::Single(expression) => expression.computes(name),
-            Node::Mixed(text) => text.mentions(name),
-            Node::List(items) => items.iter().any(|item| item.computes(name)),
-            Node::Object(entries) => entries.iter().any(|(_, item)| item.computes(name)),
+            Node::Single(expression) => single(expression),
+            Node::Mixed(text) => mixed(text),
+            Node::List(items) => items.iter().any(|item| item.any(single, mixed)),
+            Node::Object(entries) => entries.iter().any(|(_, item)| item.any(single, mixed)),
         }
     }
 

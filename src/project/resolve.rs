@@ -142,7 +142,6 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         scope,
     };
     out.extend(project.syncs.values().flat_map(|sync| project.contract_faults(sync)));
-    out.extend(project.shared_fields().into_iter().map(|shared| shared.warning));
     Some(project)
 }
 
