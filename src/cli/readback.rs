@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, RecordBatchIterator};
 use arrow_schema::ArrowError;
 use async_trait::async_trait;
+use smol_str::SmolStr;
 
 use super::outside::{self, Opened};
 use crate::destinations::{Action, DestinationKind, Held, Operation, Readable, Reader, SendError, Target, TargetField};
@@ -181,7 +182,7 @@ fn target(sync: &ResolvedSync, spec: &MappingSpec) -> Target {
 }
 
 /// A row as what would be looked for.
-fn operation(ordinal: u64, key: String, spec: &MappingSpec, named: &[(String, Value)]) -> Operation {
+fn operation(ordinal: u64, key: String, spec: &MappingSpec, named: &[(SmolStr, Value)]) -> Operation {
     let value = |name: &String| named.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     let record = Record {
         matching: spec.matching.keys().map(|name| value(name).unwrap_or(Value::Null)).collect(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use minijinja::value::{Object, ObjectRepr, ValueKind};
 use minijinja::{Error, ErrorKind, Value as Mini};
 use serde_json::Value as Json;
+use smol_str::SmolStr;
 
 use crate::mapping::Value;
 
@@ -14,7 +15,7 @@ const MAX_DEPTH: usize = 64;
 
 /// A number with more digits than the engine's numbers hold: it goes through templates as it is.
 #[derive(Debug)]
-struct Exact(Box<str>);
+struct Exact(SmolStr);
 
 impl Object for Exact {
     fn repr(self: &Arc<Self>) -> ObjectRepr {

@@ -3,8 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use smol_str::SmolStr;
+
 use super::{Before, Hash};
-use crate::mapping::Value;
+use crate::mapping::{Named, Value};
 
 /// Bytes of values that are kept at most; of rows beyond, it is only known that they differ.
 const MOST_BYTES: usize = 64 << 20;
@@ -14,7 +16,7 @@ const MOST_BYTES: usize = 64 << 20;
 pub struct Drift {
     gone: HashSet<Hash>,
     /// Field and what is there; `None` where that was too much to keep.
-    other: HashMap<Hash, Option<Vec<(String, Value)>>>,
+    other: HashMap<Hash, Option<Named>>,
     bytes: usize,
 }
 
@@ -25,7 +27,7 @@ impl Drift {
     }
 
     /// The record of this row has something else in these fields.
-    pub fn differs(&mut self, key: Hash, there: Vec<(String, Value)>) {
+    pub fn differs(&mut self, key: Hash, there: Named) {
         let bytes: usize = there.iter().map(|(name, value)| 64 + name.len() + value.text().len()).sum();
         let keep = self.bytes.saturating_add(bytes) <= MOST_BYTES;
         self.bytes += if keep { bytes } else { 0 };
@@ -49,7 +51,7 @@ impl Drift {
     /// row has not drifted.
     pub(super) fn over(&self, key: Hash, acknowledged: &Before, current: impl Fn(&str) -> bool) -> Option<Before> {
         let Some(there) = self.other.get(&key)? else { return Some(Before::Unknown) };
-        let there: Vec<&(String, Value)> = there.iter().filter(|(name, _)| current(name)).collect();
+        let there: Vec<&(SmolStr, Value)> = there.iter().filter(|(name, _)| current(name)).collect();
         if there.is_empty() {
             return None;
         }
@@ -70,8 +72,8 @@ impl Drift {
 mod tests {
     use super::*;
 
-    fn named(pairs: &[(&str, i64)]) -> Vec<(String, Value)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), Value::Int(*value))).collect()
+    fn named(pairs: &[(&str, i64)]) -> Named {
+        pairs.iter().map(|(name, value)| ((*name).into(), Value::Int(*value))).collect()
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::DiffError;
 use super::snapshot::{Layout, Snapshot};
 use crate::manifest::sync::{Field, Origin};
-use crate::mapping::{Mapping, MappingSpec, Record, Used, Value, columns_of, named};
+use crate::mapping::{Mapping, MappingSpec, Record, Used, Value, columns_of};
 
 /// What a row of a snapshot was sent with.
 pub(super) struct Sent {
@@ -211,9 +211,6 @@ impl Sents {
     }
 }
 
-/// A record by name.
-pub(super) type Named = Vec<(String, Value)>;
-
 /// Where the identifiers and fields of the mapping in force were in another one: [`crate::mapping::differences`] without
 /// making names of every record.
 pub(super) struct Alignment {
@@ -259,21 +256,6 @@ pub(super) fn same_positions(a: &Record, b: &Record) -> bool {
         (a, b) => a.is_none() && b.is_none(),
     };
     a.matching.iter().zip(&b.matching).all(|(a, b)| a.same(b)) && a.fields.iter().zip(&b.fields).all(field)
-}
-
-/// A record with its names, as [`super::Before::Known`] holds it.
-pub(super) fn by_name(record: &Record, mapping: &Mapping) -> Named {
-    named(record, mapping)
-}
-
-/// The same of a record that is not needed any more.
-pub(super) fn into_named(record: Record, mapping: &Mapping) -> Named {
-    let spec = mapping.spec();
-    let mut named = Named::with_capacity(record.matching.len() + record.fields.len());
-    named.extend(spec.matching.keys().cloned().zip(record.matching));
-    let fields = spec.fields.keys().zip(record.fields);
-    named.extend(fields.filter_map(|(name, value)| Some((name.clone(), value?))));
-    named
 }
 
 /// The mapping in force, for the rows of a layout.

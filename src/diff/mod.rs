@@ -107,7 +107,7 @@ pub enum Before {
     /// Something, but its values were not kept (`fingerprint` state, or an answer was lost).
     Unknown,
     /// This record, made by the mapping it was sent with; fields by name, as that mapping may have had others.
-    Known(Vec<(String, crate::mapping::Value)>),
+    Known(crate::mapping::Named),
 }
 
 /// One change.

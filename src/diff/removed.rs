@@ -9,10 +9,11 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::Schema;
 
 use super::doubt::{Doubt, Doubted};
-use super::mappings::{Sents, by_name};
+use super::mappings::Sents;
 use super::settle::count;
 use super::snapshot::{self, Snapshot};
 use super::{Before, Cause, Change, ChangeBatch, DiffError, Hash, Held, Options, RowState, Summary};
+use crate::mapping::named;
 
 /// All that is needed to list removed rows.
 pub(super) struct Removed<'a> {
@@ -111,7 +112,7 @@ impl Removed<'_> {
             let change = |(row, (key_hash, _)): (usize, &(Hash, usize))| {
                 let made = bound.as_ref().and_then(|(bound, mapping)| Some((bound.record(row, false).ok()?, *mapping)));
                 let before = match &made {
-                    Some((record, mapping)) if !in_doubt => Before::Known(by_name(record, mapping)),
+                    Some((record, mapping)) if !in_doubt => Before::Known(named(record.clone(), mapping)),
                     _ => Before::Unknown,
                 };
                 let cause = if in_doubt { Cause::Retry } else { Cause::Data };

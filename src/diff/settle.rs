@@ -10,7 +10,7 @@ use arrow_select::take::take_record_batch;
 
 use super::doubt::Doubt;
 use super::invalid::Tally;
-use super::mappings::{Named, Sent, Sents, by_name, into_named, same_positions};
+use super::mappings::{Sent, Sents, same_positions};
 use super::runs::{Merged, sort_numbers};
 use super::scan::{HEAD, NOWHERE};
 use super::snapshot::{self, Layout, Snapshot};
@@ -18,7 +18,7 @@ use super::{
     Before, Cause, Change, ChangeBatch, DiffError, Hash, Held, HeldCounts, HeldFor, HeldReason, Options, RowState,
     Summary,
 };
-use crate::mapping::{Bound, Mapping, Record};
+use crate::mapping::{Bound, Mapping, Named, Record, named};
 
 /// All that is needed to decide.
 pub(super) struct Settle<'a> {
@@ -272,7 +272,7 @@ impl Settle<'_> {
         }
         if sent.same && row.same {
             // The same row and the same mapping: the old record is the new one.
-            return (self.known(row, true, || by_name(record, self.mapping)), None);
+            return (self.known(row, true, || named(record.clone(), self.mapping)), None);
         }
         // With the same hash, the new row is the old one.
         let (old, at) = match &then.new {
@@ -299,7 +299,7 @@ impl Settle<'_> {
                 },
             }
         };
-        (self.known(row, cause.is_none(), || into_named(old, mapping)), cause)
+        (self.known(row, cause.is_none(), || named(old, mapping)), cause)
     }
 
     /// A record as last acknowledged; by name only where someone will look at it.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use indexmap::IndexMap;
+use smol_str::SmolStr;
 
 use super::column::Column;
 use super::kind::Kind;
@@ -25,6 +26,8 @@ pub struct Mapping {
     key: Vec<usize>,
     matching: Vec<Feed>,
     fields: Vec<Step>,
+    /// The names of identifiers, then of fields.
+    names: Vec<SmolStr>,
     /// The names of identifiers and fields as they begin an entry of a JSON object: `"name":`.
     keys: Vec<Vec<u8>>,
     templates: Templates,
@@ -101,14 +104,20 @@ impl Mapping {
             key.push(b':');
             key
         };
-        let keys = spec.matching.keys().chain(spec.fields.keys()).map(key_of).collect();
+        let all = || spec.matching.keys().chain(spec.fields.keys());
+        let (names, keys) = (all().map(SmolStr::from).collect(), all().map(key_of).collect());
         let (spec, schema, positions) = (spec.clone(), Arc::clone(schema), Arc::new(positions));
-        Ok(Mapping { spec, schema, positions, key, matching, fields, keys, templates, scope })
+        Ok(Mapping { spec, schema, positions, key, matching, fields, names, keys, templates, scope })
     }
 
     /// What it was compiled from.
     pub fn spec(&self) -> &MappingSpec {
         &self.spec
+    }
+
+    /// The names of identifiers, then of fields, in the order of a record's values.
+    pub fn names(&self) -> impl Iterator<Item = &SmolStr> {
+        self.names.iter()
     }
 
     /// Binds a batch of rows: every column is found once, here.
@@ -190,11 +199,16 @@ impl Bound<'_> {
     /// # Errors
     /// The first identifier or field that cannot be made, and why.
     pub fn record(&self, row: usize, added: bool) -> Result<Record, Unmappable> {
-        let matching = self.identifiers(row).collect::<Result<_, _>>()?;
-        let mut context = None;
-        let steps = self.fields.iter().zip(&self.mapping.fields);
-        let fields = steps.map(|(cell, step)| self.field(cell, step, row, added, &mut context));
-        Ok(Record { matching, fields: fields.collect::<Result<_, _>>()? })
+        // Their lengths are known: a vector that is collected from results grows in steps.
+        let mut matching = Vec::with_capacity(self.matching.len());
+        for value in self.identifiers(row) {
+            matching.push(value?);
+        }
+        let (mut fields, mut context) = (Vec::with_capacity(self.fields.len()), None);
+        for (cell, step) in self.fields.iter().zip(&self.mapping.fields) {
+            fields.push(self.field(cell, step, row, added, &mut context)?);
+        }
+        Ok(Record { matching, fields })
     }
 
     fn identifiers(&self, row: usize) -> impl Iterator<Item = Result<Value, Unmappable>> {

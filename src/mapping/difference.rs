@@ -1,6 +1,11 @@
 //! A record against what was last acknowledged, field by field.
 
+use smol_str::SmolStr;
+
 use super::{Mapping, Record, Value};
+
+/// A record by name: identifiers first, then the fields that are not left out. A name that is both is there twice.
+pub type Named = Vec<(SmolStr, Value)>;
 
 /// One field or identifier that differs.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,21 +20,20 @@ pub struct Difference {
     pub after: Value,
 }
 
-/// A record with its names: identifiers first, then the fields that are not left out. This is what `Before::Known`
-/// holds. A name that is both identifier and field is there twice.
-pub fn named(record: &Record, mapping: &Mapping) -> Vec<(String, Value)> {
-    let spec = mapping.spec();
-    let identifiers = spec.matching.keys().zip(&record.matching).map(|(name, value)| (name.clone(), value.clone()));
-    let fields = spec.fields.keys().zip(&record.fields);
-    identifiers.chain(fields.filter_map(|(name, value)| Some((name.clone(), value.clone()?)))).collect()
+/// A record with the names its mapping gives it.
+pub fn named(record: Record, mapping: &Mapping) -> Named {
+    let mut named = Named::with_capacity(record.matching.len() + record.fields.len());
+    let values = record.matching.into_iter().map(Some).chain(record.fields);
+    named.extend(mapping.names().zip(values).filter_map(|(name, value)| Some((name.clone(), value?))));
+    named
 }
 
 /// What differs between a record as last acknowledged (by name, made by whatever mapping was in force then) and the
 /// record to send now. A field that is left out now does not differ; one that was not sent then does.
-pub fn differences(before: &[(String, Value)], after: &Record, mapping: &Mapping) -> Vec<Difference> {
+pub fn differences(before: &[(SmolStr, Value)], after: &Record, mapping: &Mapping) -> Vec<Difference> {
     let spec = mapping.spec();
     let mut out = Vec::new();
-    let mut compare = |field: &str, identifier, known: Option<&(String, Value)>, value: &Value| {
+    let mut compare = |field: &str, identifier, known: Option<&(SmolStr, Value)>, value: &Value| {
         let known = known.map(|(_, value)| value);
         if !known.is_some_and(|known| known.same(value)) {
             out.push(Difference { field: field.to_owned(), identifier, before: known.cloned(), after: value.clone() });

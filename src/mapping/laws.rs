@@ -74,7 +74,7 @@ proptest! {
             Value::Int(int) => prop_assert_eq!(back.as_i64(), Some(int)),
             Value::UInt(uint) => prop_assert_eq!(back.as_u64(), Some(uint)),
             Value::Float(float) if float.is_finite() => prop_assert_eq!(back.as_f64(), Some(float)),
-            Value::Decimal(decimal) => prop_assert_eq!(text, decimal.into_string()),
+            Value::Decimal(decimal) => prop_assert_eq!(text, decimal.to_string()),
             _ => {}
         }
     }

@@ -34,7 +34,7 @@ pub mod value;
 pub use check::{check_contract, columns_of, near};
 pub use compile::page::{Line, Page, Payload};
 pub use compile::{Bound, Mapping};
-pub use difference::{Difference, differences, named};
+pub use difference::{Difference, Named, differences, named};
 pub use json::nested_json;
 pub use scan::{Mention, mentions};
 pub use target::{Meaning, data_type, meaning};

@@ -1,5 +1,7 @@
 //! Exact numbers: from text, from decimals, and the one text form each number has.
 
+use smol_str::{SmolStr, SmolStrBuilder};
+
 use super::Value;
 
 /// Most digits a number may have when written out; `1e999999999` is nine characters of input and a gigabyte of zeros.
@@ -13,7 +15,7 @@ pub(super) fn parse(text: &str) -> Option<Value> {
 }
 
 /// A canonical decimal as the narrowest exact value.
-pub(super) fn whole_or_decimal(text: Box<str>) -> Value {
+pub(super) fn whole_or_decimal(text: SmolStr) -> Value {
     if text.contains('.') {
         return Value::Decimal(text);
     }
@@ -42,7 +44,7 @@ pub(super) fn double(canonical_text: &str) -> Option<f64> {
 }
 
 /// The canonical text of a number in decimal notation: no exponent, no `+`, no needless zeros, no `-0`.
-pub(super) fn canonical(text: &str) -> Option<Box<str>> {
+pub(super) fn canonical(text: &str) -> Option<SmolStr> {
     let (negative, rest) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),
@@ -85,13 +87,13 @@ fn exponent(text: &str) -> Option<i64> {
 }
 
 /// The canonical text of an Arrow decimal: its unscaled value as text, and its scale.
-pub(super) fn scaled(unscaled: &str, scale: i8) -> Option<Box<str>> {
+pub(super) fn scaled(unscaled: &str, scale: i8) -> Option<SmolStr> {
     let (negative, digits) = unscaled.strip_prefix('-').map_or((false, unscaled), |rest| (true, rest));
     assemble(negative, digits, i64::from(scale))
 }
 
 /// Puts the point `scale` digits from the right (zeros on the right when negative) and drops needless zeros.
-fn assemble(negative: bool, digits: &str, scale: i64) -> Option<Box<str>> {
+fn assemble(negative: bool, digits: &str, scale: i64) -> Option<SmolStr> {
     let digits = digits.trim_start_matches('0');
     if digits.is_empty() {
         return Some("0".into());
@@ -100,29 +102,32 @@ fn assemble(negative: bool, digits: &str, scale: i64) -> Option<Box<str>> {
     if digits.len().max(shift) > MAX_DIGITS {
         return None;
     }
-    let mut out = String::with_capacity(digits.len() + shift + 3);
+    let mut out = SmolStrBuilder::new();
     if negative {
         out.push('-');
     }
+    let zeros = |out: &mut SmolStrBuilder, count| (0..count).for_each(|_| out.push('0'));
     if scale <= 0 {
         out.push_str(digits);
-        out.extend(std::iter::repeat_n('0', shift));
-        return Some(out.into());
+        zeros(&mut out, shift);
+        return Some(out.finish());
     }
-    match digits.len().checked_sub(shift) {
-        Some(point) if point > 0 => {
-            let (whole, fraction) = digits.split_at(point);
+    match digits.split_at_checked(digits.len().saturating_sub(shift)) {
+        Some((whole, fraction)) if !whole.is_empty() => {
             out.push_str(whole);
-            out.push('.');
-            out.push_str(fraction);
+            let fraction = fraction.trim_end_matches('0');
+            if !fraction.is_empty() {
+                out.push('.');
+                out.push_str(fraction);
+            }
         }
         _ => {
             out.push_str("0.");
-            out.extend(std::iter::repeat_n('0', shift - digits.len()));
-            out.push_str(digits);
+            zeros(&mut out, shift - digits.len());
+            out.push_str(digits.trim_end_matches('0'));
         }
     }
-    Some(out.trim_end_matches('0').trim_end_matches('.').into())
+    Some(out.finish())
 }
 
 /// The text of a double: the shortest that reads back as the same number, without an exponent where that stays short.

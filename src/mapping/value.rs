@@ -26,7 +26,7 @@ pub enum Value {
     /// A floating point number; never NaN or infinite in a record (see [`Value::is_finite`]).
     Float(f64),
     /// An exact decimal as canonical text: no exponent, no trailing zeros after the point.
-    Decimal(Box<str>),
+    Decimal(SmolStr),
     /// Text; short ones lie within the value.
     Text(SmolStr),
     /// Bytes.

@@ -176,7 +176,7 @@ impl<'a> Collector<'a> {
             before_unknown,
             sensitive: !open(name),
         };
-        let sent = || change.record.iter().flat_map(|record| mapping::named(record, self.mapping));
+        let sent = || change.record.iter().flat_map(|record| mapping::named(record.clone(), self.mapping));
         let fields = match (change.state, &change.before) {
             (RowState::Removed, Before::Known(before)) => {
                 before.iter().map(|(name, value)| field(name, Some(value), None, false)).collect()

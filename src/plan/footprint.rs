@@ -91,7 +91,7 @@ fn effect(change: &Change, action: Option<Action>, mapping: &Mapping, target: &s
     (state, done, target).hash(&mut hash);
     // What a removed row last was is no matter of today's configuration.
     if change.state != RowState::Removed {
-        for (name, value) in change.record.iter().flat_map(|record| mapping::named(record, mapping)) {
+        for (name, value) in change.record.iter().flat_map(|record| mapping::named(record.clone(), mapping)) {
             (name, format!("{value:?}")).hash(&mut hash);
         }
     }

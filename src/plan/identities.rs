@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use siphasher::sip::SipHasher13;
+use smol_str::SmolStr;
 
 use crate::diff::{Hash, HashKey};
 use crate::mapping::{MappingSpec, Value};
@@ -45,14 +46,14 @@ impl Namer {
     }
 
     /// The identifiers of a record given by names; `None` when it lacks one.
-    pub fn of(&self, record: &[(String, Value)]) -> Option<Vec<Value>> {
+    pub fn of(&self, record: &[(SmolStr, Value)]) -> Option<Vec<Value>> {
         let find = |name: &String| record.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         self.names.iter().map(find).collect()
     }
 
     /// True when a record given by names has these identifiers, in this order, before its fields.
-    pub fn names(&self, record: &[(String, Value)]) -> bool {
-        record.iter().map(|(name, _)| name).take(self.names.len()).eq(self.names.iter())
+    pub fn names(&self, record: &[(SmolStr, Value)]) -> bool {
+        record.iter().map(|(name, _)| name.as_str()).take(self.names.len()).eq(self.names.iter().map(String::as_str))
     }
 }
 

@@ -64,7 +64,7 @@ struct Became {
     state: State,
     operation: Operation,
     /// By name; `None` where there is none.
-    record: Option<Vec<(String, Value)>>,
+    record: Option<mapping::Named>,
     /// For invalid rows: reason, and what is wrong with them.
     reason: Option<(String, String)>,
 }
@@ -230,7 +230,7 @@ impl Trial<'_> {
                     Some(Action::Clear) => Operation::Clear,
                     None => Operation::None,
                 };
-                let record = change.record.as_ref().map(|record| mapping::named(record, mapping));
+                let record = change.record.as_ref().map(|record| mapping::named(record.clone(), mapping));
                 became.insert(key, Became { state, operation, record, reason: None });
             }
         }

@@ -237,7 +237,7 @@ impl Found {
             self.report.drift.push(Drifted { key, found: found.into(), fields });
         }
         if found == "changed" {
-            let there = fields.into_iter().map(|there| (there.field, Value::from_json(&there.value)));
+            let there = fields.into_iter().map(|there| (there.field.into(), Value::from_json(&there.value)));
             self.drift.differs(asked.hash, there.collect());
         }
     }

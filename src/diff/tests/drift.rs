@@ -20,7 +20,7 @@ fn found(spec: &MappingSpec, drift: &[Seen<'_>]) -> World {
         match there {
             None => known.gone(key),
             Some(fields) => {
-                let fields = fields.iter().map(|(name, text)| ((*name).to_owned(), Value::Text((*text).into())));
+                let fields = fields.iter().map(|(name, text)| ((*name).into(), Value::Text((*text).into())));
                 known.differs(key, fields.collect());
             }
         }

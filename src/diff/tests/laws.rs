@@ -232,7 +232,7 @@ proptest! {
     fn a_record_is_the_same_when_there_is_no_difference_to_show(then in any_mapped(), now in any_mapped()) {
         let schema = batch(&[]).schema();
         let compiled = |spec: &MappingSpec| Mapping::new(spec, &schema, "").unwrap();
-        let before = crate::mapping::named(&then.1, &compiled(&then.0));
+        let before = crate::mapping::named(then.1.clone(), &compiled(&then.0));
         let shown = crate::mapping::differences(&before, &now.1, &compiled(&now.0));
         let same = super::super::mappings::Alignment::new(&then.0, &now.0).same(&then.1, &now.1);
         prop_assert_eq!(same, shown.is_empty(), "{:?}", shown);

@@ -26,7 +26,7 @@ fn record(spec: &MappingSpec, row: usize, added: bool) -> String {
     let bound = mapping.bind(&rows).unwrap();
     match bound.record(row, added) {
         Ok(record) => {
-            let named = crate::mapping::named(&record, &mapping);
+            let named = crate::mapping::named(record.clone(), &mapping);
             crate::mapping::nested_json(named.iter().map(|(name, value)| (name.as_str(), value))).text().into_owned()
         }
         Err(Unmappable { field, reason, message }) => format!("{} {field}: {message}", reason.word()),

@@ -21,7 +21,7 @@ fn text(text: &str) -> Value {
 
 /// `name: before -> after`, one per difference.
 fn lines(before: &[(&str, Value)], matching: Value, fields: Vec<Option<Value>>, mapping: &Mapping) -> Vec<String> {
-    let before: Vec<(String, Value)> = before.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let before: Named = before.iter().map(|(name, value)| ((*name).into(), value.clone())).collect();
     let record = Record { matching: vec![matching], fields };
     let line = |d: Difference| {
         let before = d.before.map_or("absent".to_owned(), |value| value.text().into_owned());
@@ -57,8 +57,8 @@ fn a_number_of_another_type_is_the_same() {
 fn an_identifier_may_be_a_field_too() {
     let mapping = mapping(serde_json::json!({ "email": "id" }));
     let record = Record { matching: vec![text("old")], fields: vec![Some(text("new"))] };
-    let before = named(&record, &mapping);
-    assert_eq!(before, [("email".to_owned(), text("old")), ("email".to_owned(), text("new"))]);
+    let before = named(record.clone(), &mapping);
+    assert_eq!(before, [("email".into(), text("old")), ("email".into(), text("new"))]);
     assert!(differences(&before, &record, &mapping).is_empty());
     let next = Record { matching: vec![text("old")], fields: vec![Some(text("newer"))] };
     assert_eq!(differences(&before, &next, &mapping).len(), 1);

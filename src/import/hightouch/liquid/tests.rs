@@ -153,7 +153,7 @@ fn made(template: &str) -> String {
     let mapping = Mapping::new(&spec, &rows.schema(), "2026-01-31T08:30:00Z").unwrap();
     match mapping.bind(&rows).unwrap().record(0, true) {
         Ok(record) => {
-            let named = crate::mapping::named(&record, &mapping);
+            let named = crate::mapping::named(record.clone(), &mapping);
             let made = named.iter().find(|(name, _)| name.as_str() == "made").unwrap_or_else(|| panic!("{template}"));
             made.1.text().into_owned()
         }
