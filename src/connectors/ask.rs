@@ -83,14 +83,14 @@ async fn find_named(
     let verdict = account
         .pages(&find.request, made, &[], globals, counter, |answer| {
             let over = answer.scope(Some(globals));
-            let Some(items) = find.items.json(&over) else { return };
-            for item in items.as_array().into_iter().flatten() {
+            for item in &answer.list(&find.items, &over)? {
                 let over = Layer::over(Some(&over)).with("item", item);
                 if find.is.text(&over).as_deref() == Some(name) {
                     let value = find.value.json(&over).map(std::borrow::Cow::into_owned);
                     found.extend(value.filter(|value| !found.contains(value)));
                 }
             }
+            Ok(())
         })
         .await?;
     if !matches!(verdict.class, Class::Ok | Class::NotFound) {
@@ -156,11 +156,11 @@ pub(super) async fn fields(
     let verdict = account
         .pages(&discover.request, made, &[], globals, counter, |answer| {
             let over = answer.scope(Some(globals));
-            let Some(items) = discover.items.json(&over) else { return };
+            let Some(items) = discover.items.json(&over) else { return Ok(()) };
             let items = match items.as_ref() {
                 Json::Object(entries) => entries.iter().map(|(key, value)| json!([key, value])).collect(),
                 Json::Array(items) => items.clone(),
-                _ => return,
+                _ => return Ok(()),
             };
             listed = true;
             for item in &items {
@@ -173,6 +173,7 @@ pub(super) async fn fields(
                     fields.push(FieldInfo { name, kind, writable });
                 }
             }
+            Ok(())
         })
         .await?;
     if verdict.class != Class::Ok {
