@@ -187,6 +187,21 @@ fn a_key_that_changed_its_type_is_carried_over_too() {
     );
 }
 
+/// What only a rendering can tell is told of the template, not of the rows.
+#[test]
+fn a_template_that_cannot_work_ends_the_sync_and_makes_no_row_invalid() {
+    let project = Project::people("upsert", "fields:\n  name: { template: \"{{ row.name | replace }}\" }\n");
+    project.write("data/people.csv", &people_csv(3));
+    project.run(&["validate"]).code(0);
+    let ran = project.run(&["plan"]).code(1);
+    let said = ["template-failed", "missing argument at `replace`", "syncs/people.yaml:", "name: { template: \"{{ row.name"];
+    said.iter().for_each(|said| assert!(ran.stderr.contains(said), "{said} in {}", ran.stderr));
+    assert!(!ran.stdout.contains("invalid"), "{}", ran.stdout);
+    // Where it is a row that does not fit, the row is invalid as before.
+    project.edit("syncs/people.yaml", "row.name | replace", "row.name / 2");
+    assert_eq!(counts(&project.plan(&[])), [3, 0, 0, 0, 0, 3]);
+}
+
 #[test]
 fn a_template_may_use_the_start_of_the_run_and_the_next_plan_is_still_empty() {
     let project = Project::people("upsert", "fields:\n  seen: { template: \"{{ run.started_at }}\" }\n  name: name\n");
