@@ -11,6 +11,7 @@ use crate::manifest::Kind;
 use crate::project::Project;
 use crate::project::files::PROJECT_FILE;
 use crate::project::tree::Tree;
+use crate::secret;
 
 /// Unchanged lines shown around a change.
 const CONTEXT: usize = 3;
@@ -116,7 +117,9 @@ fn difference(kind: Kind, name: &str, change: &'static str, before: &Files, afte
         };
         let mut unified = diff.unified_diff();
         let (from, to) = (header(&old), header(&new));
-        changed.push((path, unified.context_radius(CONTEXT).header(&from, &to).to_string()));
+        let unified = unified.context_radius(CONTEXT).header(&from, &to).to_string();
+        // Such a manifest is refused; should one come this far all the same, its password does not go on to a report.
+        changed.push((path, secret::blanked(&unified)));
     }
     let (file, _) = changed.first()?.clone();
     let diff = match changed.as_slice() {
