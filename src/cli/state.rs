@@ -16,7 +16,7 @@ use crate::plan::operations;
 use crate::project::Project;
 use crate::state::document::{Document, SyncEntry};
 use crate::state::journal::SyncRecord;
-use crate::state::{Copy, LockRequest, Locked, State};
+use crate::state::{LockRequest, Locked, Pulled, State};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -91,7 +91,7 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
     let approve = |question: String| terminal::approve(options.auto_approve, &question);
     if let Action::Push { file, force } = &options.action {
         // A push that fails makes nothing, not even a state to be replaced.
-        let copy = Copy::open(file)?;
+        let copy = Pulled::open(file)?;
         let state = terminal::state_to_replace(&project, &copy)?;
         approve(format!("Put the state of `{}` in the place of this one?", file.display()))?;
         state.replace(&copy, *force)?;

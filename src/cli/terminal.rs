@@ -6,7 +6,7 @@ use super::{ColorChoice, Global, LogFormat};
 use crate::diagnostic::{Diagnostic, Error, Result};
 use crate::diff::HashKey;
 use crate::project::Project;
-use crate::state::{Copy, State, key};
+use crate::state::{Pulled, State, key};
 use crate::{report, secret};
 
 /// Sets up colour and logging for the process.
@@ -123,7 +123,7 @@ pub(super) fn state(project: &Project) -> Result<State> {
 }
 
 /// The same, to put a copy in its place.
-pub(super) fn state_to_replace(project: &Project, copy: &Copy) -> Result<State> {
+pub(super) fn state_to_replace(project: &Project, copy: &Pulled) -> Result<State> {
     let environment = &project.environment;
     State::open_to_replace(copy, &environment.state, &project.root, &environment.name, key_from_outside()?)
 }

@@ -100,7 +100,7 @@ async fn find_all(
     find: &Find,
     globals: &Layer<'_>,
     counter: &Counter,
-    wanted: impl Fn(Option<&str>, &Json) -> bool,
+    wanted: impl Fn(Option<&str>, &Json) -> bool + Sync + Send,
 ) -> Result<Vec<Json>, SendError> {
     let made = find.request.make(globals, None).map_err(fatal)?;
     let mut found: Vec<Json> = Vec::new();

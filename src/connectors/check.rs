@@ -498,7 +498,7 @@ impl<'a> Checker<'a> {
         }
         if container.check_given && (container.given.is_none() || container.find.is_none()) {
             let help = "add both, or remove `check_given`";
-            self.fault(pointer, "`check_given` looks for what is `given` by `find`", Some(help));
+            self.fault(pointer, "`check_given` looks for what is `given` by `find`", Some(help.to_owned()));
         }
         Container {
             check_given: container.check_given,

@@ -62,7 +62,7 @@ pub(crate) use fold::hashes;
 pub use lease::LockRequest;
 pub use reading::{Reading, SyncView};
 pub use surgery::Adoption;
-pub use transfer::Copy;
+pub use transfer::Pulled;
 
 use crate::diagnostic::{Error, Result};
 use crate::diff::HashKey;
@@ -143,7 +143,7 @@ impl State {
     /// # Errors
     /// There is no hash key, it is not that of the copy, or it is not that of a state here that holds something.
     pub fn open_to_replace(
-        copy: &Copy,
+        copy: &Pulled,
         config: &StateBackend,
         root: &Path,
         environment: &str,

@@ -47,12 +47,12 @@ impl State {
 }
 
 /// A state that was pulled, in its file.
-pub struct Copy {
+pub struct Pulled {
     path: PathBuf,
     document: Document,
 }
 
-impl Copy {
+impl Pulled {
     /// Looks into the file, whole: one that was cut off or has turned bits is none.
     ///
     /// # Errors
@@ -153,7 +153,7 @@ impl State {
     ///
     /// # Errors
     /// As for [`Locked::push`], and it is locked.
-    pub fn replace(&self, copy: &Copy, force: bool) -> Result<()> {
+    pub fn replace(&self, copy: &Pulled, force: bool) -> Result<()> {
         let request = LockRequest::new("state push");
         if self.backend.load()?.is_some() {
             return self.lock(&request)?.push(copy, force);
@@ -182,7 +182,7 @@ impl Locked {
     ///
     /// # Errors
     /// It is refused, or something cannot be read or written.
-    pub fn push(&self, copy: &Copy, force: bool) -> Result<()> {
+    pub fn push(&self, copy: &Pulled, force: bool) -> Result<()> {
         self.recover()?;
         copy.check_key(Some(self.state.key.clone()), "state.key")?;
         let (pushed, here) = (&copy.document, self.document());

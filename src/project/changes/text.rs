@@ -156,4 +156,17 @@ mod tests {
         assert!(change.diff.contains("@@ models/a.sql @@\n"), "{}", change.diff);
         assert_eq!(difference(Kind::Model, "a", "changed", &before, &before), None);
     }
+
+    #[test]
+    fn a_password_in_an_address_is_in_no_difference() {
+        let at = |text: &str| files(&[("destinations/a.yaml", text)]);
+        let before = at("name: a\nurl: https://me:hunter2@host/?api_key=abcd\n");
+        let after = at("name: a\nurl: https://me:{{ env.PW }}@host/\n");
+        let change = difference(Kind::Destination, "a", "changed", &before, &after).unwrap();
+        assert!(change.diff.contains("-url: https://me:*******@host/?api_key=****\n"), "{}", change.diff);
+        assert!(change.diff.contains("+url: https://me:{{ env.PW }}@host/\n"), "{}", change.diff);
+        // Another password is a change all the same.
+        let other = at("name: a\nurl: https://me:hunter3@host/?api_key=abcd\n");
+        assert!(difference(Kind::Destination, "a", "changed", &before, &other).is_some());
+    }
 }
