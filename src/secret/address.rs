@@ -148,7 +148,7 @@ mod tests {
             ("https://svc:{{ env.PW }}@host", "https://svc:{{ env.PW }}@host"),
             ("https://svc:{{ file('a/b@c') }}@host", "https://svc:{{ file('a/b@c') }}@host"),
             ("https://{{ env.USER }}:{{ env.PW }}@host", "https://{{ env.USER }}:{{ env.PW }}@host"),
-            ("https://svc:x{{ env.PW }}@host", "https://svc:************@host"),
+            ("https://svc:x{{ env.PW }}@host", "https://svc:*************@host"),
             ("https://svc@host:8080/a:b@c", "https://svc@host:8080/a:b@c"),
             ("https://host:8080/a@b", "https://host:8080/a@b"),
             ("https://[::1]:8080/a@b", "https://[::1]:8080/a@b"),
