@@ -29,6 +29,7 @@ mod house;
 mod html;
 mod http;
 mod import;
+mod leaving;
 mod manifests;
 mod mirror;
 mod model_tests;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
+use crate::destinations::Action;
 use crate::diagnostic::Result;
 use crate::diff::RowState;
-use crate::mapping::{Mapping, MappingSpec, Page, Payload, Record, Unmappable};
+use crate::mapping::{Mapping, MappingSpec, Page, Payload, Record, Unmappable, Value};
 use crate::plan::operations::{Frozen, Head};
 
 /// Makes the records of frozen rows.
@@ -46,7 +47,9 @@ impl Mapper for SpecMapper {
         }
         let mapping = self.ready.as_ref().and_then(|(_, mapping)| mapping.as_ref());
         let bound = mapping.map(|mapping| mapping.bind(&frozen.rows)).transpose()?;
-        let is_written = |head: &Head| self.written && head.action.is_some() && head.matching.is_none();
+        let clears = |head: &Head| head.action == Some(Action::Clear);
+        let is_written =
+            |head: &Head| self.written && head.action.is_some() && head.matching.is_none() && !clears(head);
         let mut written = match mapping {
             Some(mapping) => {
                 let rows = frozen.heads.iter().enumerate().filter(|(_, head)| is_written(head));
@@ -70,6 +73,12 @@ impl Mapper for SpecMapper {
                     message: "the row does not have the columns of the mapping".into(),
                 }),
             };
+            if clears(head) {
+                // Also what is left out otherwise: it may have been sent when the row had a value.
+                let matching = head.matching.clone().map_or_else(|| made.map(|record| record.matching), Ok);
+                let fields = vec![Some(Value::Null); self.spec.fields.len()];
+                return Some(matching.map(|matching| Record { matching, fields }.into()).map_err(|fault| told(&fault)));
+            }
             Some(match (made, &head.matching) {
                 // A removed row is named by the identifiers it was last sent with, whatever the mapping is today.
                 (Ok(record), Some(matching)) => Ok(Record { matching: matching.clone(), ..record }.into()),
