@@ -21,6 +21,7 @@ mod datasette;
 mod dbt;
 mod destinations;
 mod doctor;
+mod elsewhere;
 mod faults;
 mod five_refusals;
 mod forge;

@@ -106,23 +106,27 @@ mod tests {
     use crate::diff::Cause;
     use crate::mapping::Value;
 
-    /// id, name; what became of the row; whether it is sent; the identifiers it was last sent with; whether it is written.
-    type Case = (i64, Option<&'static str>, RowState, bool, Option<Vec<Value>>, bool);
+    /// id, name; what became of the row; what is done about it; the identifiers it was last sent with; whether it is
+    /// written.
+    type Case = (i64, Option<&'static str>, RowState, Option<Action>, Option<Vec<Value>>, bool);
 
     #[test]
     fn what_is_written_beforehand_is_the_same_record() {
-        let cases: [Case; 5] = [
-            (1, Some("Ada"), RowState::Added, true, None, true),
-            (2, Some("Grace"), RowState::Changed, false, None, false),
-            (3, None, RowState::Changed, true, None, true),
-            (4, Some("left"), RowState::Removed, true, Some(vec![Value::Int(14)]), false),
-            (5, Some("Alan"), RowState::Changed, true, None, true),
+        let (send, clear) = (Some(Action::Send), Some(Action::Clear));
+        let cases: [Case; 7] = [
+            (1, Some("Ada"), RowState::Added, send, None, true),
+            (2, Some("Grace"), RowState::Changed, None, None, false),
+            (3, None, RowState::Changed, send, None, true),
+            (4, Some("left"), RowState::Removed, Some(Action::Delete), Some(vec![Value::Int(14)]), false),
+            (5, Some("Alan"), RowState::Changed, send, None, true),
+            (6, Some("left"), RowState::Removed, clear, None, false),
+            (7, Some("left"), RowState::Removed, clear, Some(vec![Value::Int(17)]), false),
         ];
-        let head = |(at, (id, _, state, sent, matching, _)): (usize, &Case)| Head {
+        let head = |(at, (id, _, state, action, matching, _)): (usize, &Case)| Head {
             ordinal: at as u64,
             state: *state,
             cause: Cause::Data,
-            action: sent.then_some(Action::Send),
+            action: *action,
             key: id.to_string().into(),
             key_hash: 1,
             row_hash: 2,
@@ -152,7 +156,12 @@ mod tests {
                 assert_eq!(is_written, case.5 && matches!(values, Some(Ok(_))), "{case:?}");
                 let record =
                     |made: Option<Result<Payload, String>>| made.map(|made| made.map(|made| Record::clone(&made)));
-                assert_eq!(record(written), record(values), "{case:?}");
+                let (written, values) = (record(written), record(values));
+                assert_eq!(written, values, "{case:?}");
+                if case.3 == clear {
+                    let fields = values.unwrap().unwrap().fields;
+                    assert!(fields.iter().all(|field| *field == Some(Value::Null)), "{case:?}: {fields:?}");
+                }
             }
         }
     }
