@@ -47,9 +47,7 @@ impl Mapper for SpecMapper {
         }
         let mapping = self.ready.as_ref().and_then(|(_, mapping)| mapping.as_ref());
         let bound = mapping.map(|mapping| mapping.bind(&frozen.rows)).transpose()?;
-        let clears = |head: &Head| head.action == Some(Action::Clear);
-        let is_written =
-            |head: &Head| self.written && head.action.is_some() && head.matching.is_none() && !clears(head);
+        let is_written = |head: &Head| self.written && head.action == Some(Action::Send) && head.matching.is_none();
         let mut written = match mapping {
             Some(mapping) => {
                 let rows = frozen.heads.iter().enumerate().filter(|(_, head)| is_written(head));
@@ -65,29 +63,33 @@ impl Mapper for SpecMapper {
             {
                 return Some(payload.map_err(|fault| told(&fault)));
             }
-            let made = match &bound {
-                Some(bound) => bound.record(row, head.state == RowState::Added),
-                None => Err(Unmappable {
-                    field: String::new(),
-                    reason: crate::mapping::Reason::Unmappable,
-                    message: "the row does not have the columns of the mapping".into(),
-                }),
+            let unbound = || Unmappable {
+                field: String::new(),
+                reason: crate::mapping::Reason::Unmappable,
+                message: "the row does not have the columns of the mapping".into(),
             };
-            if clears(head) {
-                // Also what is left out otherwise: it may have been sent when the row had a value.
-                let matching = head.matching.clone().map_or_else(|| made.map(|record| record.matching), Ok);
-                let fields = vec![Some(Value::Null); self.spec.fields.len()];
-                return Some(matching.map(|matching| Record { matching, fields }.into()).map_err(|fault| told(&fault)));
-            }
-            Some(match (made, &head.matching) {
-                // A removed row is named by the identifiers it was last sent with, whatever the mapping is today.
-                (Ok(record), Some(matching)) => Ok(Record { matching: matching.clone(), ..record }.into()),
-                (Err(_), Some(matching)) => {
-                    Ok(Record { matching: matching.clone(), fields: vec![None; self.spec.fields.len()] }.into())
+            let bound = bound.as_ref().ok_or_else(unbound);
+            // A removed row is named by the identifiers it was last sent with, whatever the mapping is today.
+            let matching = match (&head.matching, &bound) {
+                (Some(matching), _) => Ok(matching.clone()),
+                (None, Ok(bound)) => bound.matching(row),
+                (None, Err(fault)) => Err(fault.clone()),
+            };
+            let record = matching.and_then(|matching| {
+                let fields = match head.action {
+                    // Also what is left out otherwise: it may have been sent when the row had a value.
+                    Some(Action::Clear) => Ok(vec![Some(Value::Null); self.spec.fields.len()]),
+                    _ => bound.and_then(|bound| bound.fields(row, head.state == RowState::Added)),
+                };
+                match fields {
+                    // To go it need not be what it would be today.
+                    Err(_) if head.action == Some(Action::Delete) || head.matching.is_some() => {
+                        Ok(Record { matching, fields: vec![None; self.spec.fields.len()] })
+                    }
+                    fields => Ok(Record { matching, fields: fields? }),
                 }
-                (Ok(record), None) => Ok(record.into()),
-                (Err(fault), None) => Err(told(&fault)),
-            })
+            });
+            Some(record.map(Payload::from).map_err(|fault| told(&fault)))
         };
         Ok(frozen.heads.iter().enumerate().map(record).collect())
     }
