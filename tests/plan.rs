@@ -194,7 +194,8 @@ fn a_template_that_cannot_work_ends_the_sync_and_makes_no_row_invalid() {
     project.write("data/people.csv", &people_csv(3));
     project.run(&["validate"]).code(0);
     let ran = project.run(&["plan"]).code(1);
-    let said = ["template-failed", "missing argument at `replace`", "syncs/people.yaml:", "name: { template: \"{{ row.name"];
+    let said =
+        ["template-failed", "missing argument at `replace`", "syncs/people.yaml:", "name: { template: \"{{ row.name"];
     said.iter().for_each(|said| assert!(ran.stderr.contains(said), "{said} in {}", ran.stderr));
     assert!(!ran.stdout.contains("invalid"), "{}", ran.stdout);
     // Where it is a row that does not fit, the row is invalid as before.
@@ -229,6 +230,26 @@ fn a_plan_needs_no_secret_of_the_destination() {
         assert_eq!(plan["warnings"][0]["code"], "destination_not_ready");
         assert!(plan["warnings"][0]["message"].as_str().unwrap().contains("`CRM` is not set"));
         project.apply(&[]).code(1);
+    }
+}
+
+#[test]
+fn all_variables_that_are_not_set_are_said_in_one_line_with_one_hint() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(3));
+    project.write(
+        "sources/files.yaml",
+        "name: files\ntype: postgres\nconnection:\n  host: \"{{ env.PG_HOST_UNSET }}\"\n  user: \"{{ env.PG_USER_UNSET }}\"\n",
+    );
+    let plan = project.plan(&[]);
+    let warning = &plan["warnings"][0];
+    let (message, help) = (warning["message"].as_str().unwrap(), warning["help"].as_str().unwrap());
+    assert!(message.contains("`PG_HOST_UNSET` is not set; sources/files.yaml:5:"), "{plan:#}");
+    assert!(!message.contains('\n'), "{plan:#}");
+    assert_eq!(help, "set them before the run: `export PG_HOST_UNSET=…`, `export PG_USER_UNSET=…`");
+    for format in ["text", "markdown", "html"] {
+        let text = project.run(&["plan", "--format", format]).stdout;
+        assert!(text.contains("PG_USER_UNSET") && !text.contains("\\n"), "{format}: {text}");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::plan::operations;
 use crate::project::Project;
 use crate::state::document::{Document, SyncEntry};
 use crate::state::journal::SyncRecord;
-use crate::state::{LockRequest, Locked, State};
+use crate::state::{LockRequest, Locked, Pulled, State};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -88,8 +88,17 @@ enum Action {
 
 pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
     let project = super::load(global)?;
-    let state = terminal::state(&project)?;
     let approve = |question: String| terminal::approve(options.auto_approve, &question);
+    if let Action::Push { file, force } = &options.action {
+        // A push that fails makes nothing, not even a state to be replaced.
+        let copy = Pulled::open(file)?;
+        let state = terminal::state_to_replace(&project, &copy)?;
+        approve(format!("Put the state of `{}` in the place of this one?", file.display()))?;
+        state.replace(&copy, *force)?;
+        terminal::out(&format!("The state is that of `{}` now.\n", file.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let state = terminal::state(&project)?;
     let said = match options.action {
         Action::List => list(&state, options.format)?,
         Action::Show { sync } => show(&state, &sync, options.format)?,
@@ -119,11 +128,8 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
             state.pull(&file)?;
             format!("The state is in `{}`. It holds personal data as the state does.\n", file.display())
         }
-        Action::Push { file, force } => {
-            approve(format!("Put the state of `{}` in the place of this one?", file.display()))?;
-            lock(&state, "state push")?.push(&file, force)?;
-            format!("The state is that of `{}` now.\n", file.display())
-        }
+        // Done above, before a state is opened.
+        Action::Push { .. } => String::new(),
     };
     terminal::out(&said)?;
     Ok(ExitCode::SUCCESS)
@@ -156,7 +162,7 @@ fn list(state: &State, format: Format) -> Result<String> {
 }
 
 fn facts(name: &str, entry: &SyncEntry) -> serde_json::Value {
-    json!({ "sync": name, "rows": entry.rows, "held": entry.rows_held, "in_doubt": entry.rows_in_doubt,
+    json!({ "sync": name, "sent_to": entry.sent_to, "rows": entry.rows, "held": entry.rows_held, "in_doubt": entry.rows_in_doubt,
             "key": entry.key, "snapshot": entry.snapshot, "held_file": entry.held,
             "last_run": entry.last_run.as_ref().map(|run| json!({ "run_id": run.run_id, "status": run.status, "finished_at": run.finished_at })) })
 }
@@ -179,7 +185,8 @@ fn show(state: &State, sync: &str, format: Format) -> Result<String> {
     let none = || "none".to_owned();
     let key: Vec<_> = entry.key.iter().map(|(column, kind)| format!("{column} ({kind})")).collect();
     Ok(format!(
-        "{name}\n  rows       {}\n  held       {}\n  in doubt   {}\n  key        {}\n  snapshot   {}\n  held rows  {}\n  last run   {}\n",
+        "{name}\n  sent to    {}\n  rows       {}\n  held       {}\n  in doubt   {}\n  key        {}\n  snapshot   {}\n  held rows  {}\n  last run   {}\n",
+        entry.sent_to.as_ref().map_or_else(none, |place| place.to_string()),
         entry.rows,
         entry.rows_held,
         entry.rows_in_doubt,
@@ -202,7 +209,8 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     let folder = Scratch::new(project)?;
     let interrupt = Interrupt::new(&locked, folder.whole())?;
     let selection = Selection { select: vec![sync.to_owned()], no_tests: true, ..Selection::default() };
-    let request = planning::Request { selection: &selection, samples: 0, folder: folder.path(), against: None };
+    let request =
+        planning::Request { selection: &selection, samples: 0, folder: folder.path(), against: None, adopting: true };
     let mut planned = planning::make(project, state.hash_key(), &locked.read()?, &request, &Progress::new())?;
     if let Some((_, error)) = planned.failures.pop() {
         return Err(error);
@@ -225,6 +233,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
         sync: sync.to_owned(),
         model: part.model.clone(),
         destination: part.destination.clone(),
+        sent_to: Some(planning::target::of(project, resolved)),
         class: capabilities.class,
         on_doubt: resolved.sync.delivery.on_doubt.into(),
         values: project.environment.state.values == StateValues::Full,

@@ -180,6 +180,8 @@ pub(super) struct Discover {
 #[derive(Debug)]
 pub(super) struct Container {
     pub given: Option<Expression>,
+    /// What is given is looked for by `find`.
+    pub check_given: bool,
     pub name: Option<Expression>,
     pub find: Option<Find>,
     pub create: Option<Asked>,
@@ -328,7 +330,7 @@ fn any_object(requests: &Requests, faults: &mut Vec<Fault>) -> words::Object {
         }
     }
     if let Some(remove) = step("removed", false, false) {
-        modes.insert(Mode::Remove, steps(Mode::Remove, Some(remove.clone()), Some(remove)));
+        modes.insert(Mode::Remove, ModeSteps { delete: Some(remove), ..steps(Mode::Remove, None, None) });
     }
     words::Object {
         description: None,

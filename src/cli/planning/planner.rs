@@ -14,7 +14,7 @@ use super::refreshing::{self, Refreshed};
 use super::retyped::Retyped;
 use super::spool::{Keep, Spool};
 use super::testing::Tester;
-use super::{Request, remarks};
+use super::{Request, remarks, target};
 use crate::connectors::Setup;
 use crate::destinations::{self, Load};
 use crate::diagnostic::{Error, Result};
@@ -156,6 +156,9 @@ impl Planner<'_> {
             .map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
 
         let view = self.state.view(&sync.name, sync.sync.moved_from.as_deref())?;
+        if !compared && !self.request.adopting {
+            target::check(self.project, sync, &view)?;
+        }
         let retyped = if compared { None } else { Some(Retyped::find(model, &layout, &view)?) };
         let acknowledged = view.snapshot.as_ref().map_or(0, |s| s.rows());
         let rules = Rules {
@@ -174,9 +177,9 @@ impl Planner<'_> {
         let records = watch.identifiers.as_ref().map(|(_, namer, observed)| {
             Records::new(namer.clone(), observed.clone(), removes, view.formers.0.values().map(Former::key_hash))
         });
-        let target = format!("{} {}", sync.destination, sync.sync.object);
+        let place = format!("{} {}", sync.destination, sync.sync.object);
         let collector = Collector::new(rules, &mapping, operations).watching(records);
-        let mut collector = collector.comparing(ask.comparing, target);
+        let mut collector = collector.comparing(ask.comparing, place);
         let scratch = tempfile::tempdir_in(self.folder.path())
             .map_err(|e| Error::failed(format!("cannot write to `{}`: {e}", self.folder.path().display())))?;
         let options = diff::Options {
@@ -245,7 +248,7 @@ impl Planner<'_> {
         part.estimate = Estimate { requests: cost.requests, seconds: cost.seconds, queried_records: queried };
         if let Some(refreshed) = refreshed {
             let refresh = refreshed.finish()?;
-            self.warnings.extend(refreshing::notices(sync, &refresh, part.key_open));
+            self.warnings.extend(refreshing::notices(sync, &refresh));
             part.refresh = Some(refresh);
         }
         if let Some(retyped) = retyped {
@@ -279,7 +282,7 @@ impl Planner<'_> {
                     sync: Some(sync.name.clone()),
                     message: format!("`{}` can be planned, but not applied from here: {error}", sync.name),
                     help: error.help().map(str::to_owned),
-                    place: None,
+                    ..Notice::default()
                 });
                 self.project.destination_offline(&sync.destination)?
             }

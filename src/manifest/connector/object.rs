@@ -58,7 +58,8 @@ pub struct Object {
 
 impl Object {
     /// What deletes the records of removed rows in a mode. A record is deleted alike whatever made it: what `mirror` says
-    /// holds for `insert`, `update` and `upsert` too, where these say nothing of their own.
+    /// holds for `insert`, `update` and `upsert` too, where these say nothing of their own. In `remove`, it is what is
+    /// done to the rows there are.
     pub fn delete(&self, mode: Mode) -> Option<&Step> {
         let of = |mode| self.modes.get(&mode).and_then(|steps| steps.delete.as_ref());
         match mode {
@@ -66,7 +67,8 @@ impl Object {
                 self.modes.get(&mode)?;
                 of(mode).or_else(|| of(Mode::Mirror))
             }
-            Mode::Mirror | Mode::Add | Mode::Remove => of(mode),
+            Mode::Remove => of(mode).or_else(|| self.modes.get(&mode)?.send.as_ref()),
+            Mode::Mirror | Mode::Add => of(mode),
         }
     }
 }
@@ -194,6 +196,10 @@ pub struct Discover {
 pub struct Container {
     /// Expression over `options`: where it is defined and not null, it is the container, and nothing is asked.
     pub given: Option<String>,
+    /// True where what is `given` is asked for all the same: it must be the `value` of something `find` lists, or nothing is
+    /// sent. For APIs that refuse each record of a container they do not have.
+    #[serde(default)]
+    pub check_given: bool,
     /// Expression over `options` of the name to find.
     pub name: Option<String>,
     /// Asks for the containers there are.
