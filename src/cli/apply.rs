@@ -193,7 +193,13 @@ fn from_file(
         Err(Error::Stale { message: format!("the plan file `{}` is stale: {message}", file.display()), help })
     };
     if bound.environment != project.environment.name {
-        return stale(format!("it is for environment `{}`, not `{}`", bound.environment, project.environment.name));
+        let message = format!("it is for environment `{}`, not `{}`", bound.environment, project.environment.name);
+        let help = match bound.environment.as_str() {
+            "" => "run it without `--env`".to_owned(),
+            name => format!("run it with `--env {name}`"),
+        };
+        let message = format!("the plan file `{}` cannot be applied here: {message}", file.display());
+        return Err(Error::Stale { message, help: Some(help) });
     }
     if bound.digest != project.digest {
         return stale("the configuration has changed since it was made".into());

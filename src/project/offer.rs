@@ -175,6 +175,8 @@ fn on_removed(sync: &File, whose: &str, clear: bool, delete: bool, out: &mut Vec
     if wanted == "delete" && ["add", "remove"].contains(&mode) {
         return;
     }
+    // Memberships end by `mode: mirror`.
+    let delete = delete && !["add", "remove"].contains(&mode);
     let words: Vec<&str> = [("keep", true), ("clear", clear), ("delete", delete)]
         .into_iter()
         .filter(|(_, is)| *is)
