@@ -152,7 +152,7 @@ impl Known<'_> {
         };
         let statement = word(0).map(|(name, _)| name.to_owned());
         if matches!(statement.as_deref(), Some("set" | "for" | "with" | "macro" | "import" | "from" | "call")) {
-            self.made.extend((1..tokens.len()).filter_map(|at| word(at)).map(|(name, _)| name.to_owned()));
+            self.made.extend((1..tokens.len()).filter_map(&word).map(|(name, _)| name.to_owned()));
         }
         let mut faults = Vec::new();
         for at in 0..tokens.len() {
