@@ -181,6 +181,8 @@ impl Stage {
             mapping: spec(),
             queried_records: 0,
             model_rows: None,
+            unchanged: 0,
+            invalid: 0,
         }
     }
 

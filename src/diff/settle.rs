@@ -230,7 +230,7 @@ impl Settle<'_> {
         };
         let state = if there { RowState::Changed } else { RowState::Added };
         if doubted {
-            return Verdict::Emit(state, Cause::Retry, Before::Unknown, record);
+            return Verdict::Emit(state, Cause::Doubt, Before::Unknown, record);
         }
         let retry = |cause| if held.is_some() { Cause::Retry } else { cause };
         if !there {

@@ -14,7 +14,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::diagnostic::{Error, Result};
-use crate::diff::{Hash, Held, HeldFor, HeldReason};
+use crate::diff::{Hash, Held, HeldCounts, HeldFor, HeldReason};
 
 /// Why a row is in the file of held rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +90,20 @@ impl HeldRows {
         let none = |row: &HeldRow| matches!(row.outcome, HeldOutcome::Rejected | HeldOutcome::NoMatch);
         let rows = self.0.iter().filter(|(_, row)| row.row_hash != 0 && none(row));
         rows.map(|(hash, row)| (row.key.to_string(), *hash)).collect()
+    }
+
+    /// Of some of them, those that are not sent again by themselves, by reason.
+    pub fn counts(&self, of: impl Fn(&HeldRow) -> bool) -> HeldCounts {
+        let mut counts = HeldCounts::default();
+        for row in self.0.values().filter(|row| of(row)) {
+            match row.outcome {
+                HeldOutcome::Rejected => counts.rejected += 1,
+                HeldOutcome::NoMatch => counts.no_match += 1,
+                HeldOutcome::InDoubt => counts.in_doubt += 1,
+                HeldOutcome::Resend => {}
+            }
+        }
+        counts
     }
 
     /// Rows with this outcome.

@@ -11,7 +11,9 @@ use super::checksums::Files;
 use super::discovered::Discoveries;
 use super::document::{Document, SyncEntry};
 use super::formers::Formers;
+use super::held::HeldRows;
 use super::recover;
+use super::runs::Run;
 use crate::diagnostic::{Error, Result};
 use crate::diff::snapshot::Snapshot;
 use crate::diff::{Hash, Held};
@@ -23,6 +25,8 @@ pub struct Reading {
     files: Files,
     document: Document,
     serial: u64,
+    /// Interrupted runs that were folded in.
+    interrupted: Vec<Run>,
     /// Files that exist only for this reading.
     fresh: HashMap<String, PathBuf>,
     scratch: Option<Arc<TempDir>>,
@@ -51,7 +55,7 @@ pub struct SyncView {
 impl Reading {
     pub(super) fn new(backend: Arc<dyn Backend>, files: Files, document: Document) -> Result<Self> {
         let serial = document.serial;
-        let mut reading = Self { backend, files, document, serial, fresh: HashMap::new(), scratch: None };
+        let mut reading = Self { backend, files, document, serial, interrupted: Vec::new(), fresh: HashMap::new(), scratch: None };
         for run_id in reading.document.open_runs.clone() {
             let scratch = match &reading.scratch {
                 Some(scratch) => scratch.clone(),
@@ -70,6 +74,7 @@ impl Reading {
             reading.document.serial += 1;
             reading.serial += 1;
             reading.fresh.extend(recovered.files);
+            reading.interrupted.extend(recovered.run);
         }
         Ok(reading)
     }
@@ -94,6 +99,28 @@ impl Reading {
     /// The document.
     pub fn document(&self) -> &Document {
         &self.document
+    }
+
+    /// Interrupted runs that were folded in, as their records will say once the next holder of the lock has done the same.
+    pub fn interrupted(&self) -> &[Run] {
+        &self.interrupted
+    }
+
+    /// The held rows of every sync that has some.
+    ///
+    /// # Errors
+    /// A file of the state is missing or damaged.
+    pub fn held(&self) -> Result<Vec<(String, HeldRows)>> {
+        let mut all = Vec::new();
+        for (sync, entry) in &self.document.syncs {
+            let Some(name) = &entry.held else { continue };
+            let Some(path) = self.find(name)? else { return Err(recover::incomplete(sync, name)) };
+            let rows = HeldRows::read(&path)?;
+            if !rows.0.is_empty() {
+                all.push((sync.clone(), rows));
+            }
+        }
+        Ok(all)
     }
 
     /// The last run of a sync that began, as far as schedules go. Under `moved_from` it is found by the name it had before.

@@ -27,7 +27,7 @@ use crate::report::{self, Masked};
 use crate::state::Reading;
 use crate::usage::Month;
 use against::{Aside, Before, Comparison};
-pub(super) use planner::open_fields;
+pub(super) use planner::{key_open, open_fields};
 use planner::{Ask, Planner};
 use refreshing::Refresher;
 

@@ -30,6 +30,8 @@ fn record() -> SyncRecord {
         mapping: spec(),
         queried_records: 0,
         model_rows: None,
+            unchanged: 0,
+            invalid: 0,
     }
 }
 
