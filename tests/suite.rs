@@ -25,6 +25,7 @@ mod faults;
 mod five_refusals;
 mod forge;
 mod graph;
+mod held;
 mod house;
 mod html;
 mod http;

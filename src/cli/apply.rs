@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::delivering::Order;
 use super::interrupt::Interrupt;
-use super::recovering::{self, Recovered};
 use super::narrowing::{Narrowing, Share, Shares};
+use super::recovering::{self, Recovered};
 use super::refusing::{ended, leave_refused_out, refused_run, unplanned};
 use super::scheduling::Schedules;
 use super::{

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::{Format, Global, planning, terminal};
 use crate::diagnostic::{Error, Result};
 use crate::mask;
+use crate::project::Project;
 use crate::report::run::Run as Shown;
 use crate::report::{self, MaskedRun};
-use crate::project::Project;
 use crate::state::history::LoggedRow;
 use crate::state::runs::{Run, SyncRun};
 
@@ -167,9 +167,11 @@ fn rejected(
     for row in rows {
         let code = row.code.as_deref().map(|code| format!(" {code}:")).unwrap_or_default();
         let outcome = format!("{} {}", row.state, row.outcome);
-        let since = row.held_since.as_deref().map(|run| format!(", held since run {run}")).unwrap_or_default();
-        let line = format!("{}  {}  {}{since}{code} {}", row.sync, key(row), outcome.trim_start(), reason(row));
+        let line = format!("{}  {}  {}{code} {}", row.sync, key(row), outcome.trim_start(), reason(row));
         text.push_str(line.trim_end());
+        if let Some(since) = &row.held_since {
+            text.push_str(&format!(" (held since run {since})"));
+        }
         text.push('\n');
     }
     if all > rows.len() as u64 {
@@ -185,10 +187,16 @@ fn none_refused(run: &Run) -> String {
     let (planned, pending, invalid) = (sum(|s| s.planned.total()), sum(|s| s.pending), sum(|s| s.invalid));
     let mut text = match pending {
         0 if run.error.is_none() && planned > 0 => format!("Every row that run {id} had to send was taken.\n"),
-        0 if run.error.is_none() => format!("Run {id} had nothing to send, and no row is held.\n"),
+        0 if run.error.is_none() => format!("Run {id} had nothing to send.\n"),
         0 => format!("Nothing of run {id} was refused.\n"),
         _ => format!("Nothing of run {id} was refused, but {pending} rows were not sent: `syncline runs show {id}`\n"),
     };
+    let held = sum(|s| s.held.total());
+    if held > 0 {
+        text.push_str(&format!(
+            "Held since earlier runs: {held}; `syncline runs rejected` without a run lists them.\n"
+        ));
+    }
     if invalid > 0 {
         let rows = if invalid == 1 { "1 row is" } else { &format!("{invalid} rows are") };
         text.push_str(&format!("{rows} invalid and never sent: `syncline plan` says why.\n"));

@@ -234,8 +234,9 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
         mapping: frozen.mapping,
         queried_records: part.estimate.queried_records,
         model_rows: Some(part.counts.rows),
-            unchanged: part.counts.unchanged.saturating_sub(part.held.total()),
-            invalid: part.counts.invalid,
+        way: Some(resolved.way()),
+        unchanged: part.counts.unchanged.saturating_sub(part.held.total()),
+        invalid: part.counts.invalid,
     };
     drop(interrupt);
     let adoption = locked.adopt(record, operations::read(&planned.folder.operations(sync))?)?;

@@ -181,6 +181,7 @@ impl Stage {
             mapping: spec(),
             queried_records: 0,
             model_rows: None,
+            way: None,
             unchanged: 0,
             invalid: 0,
         }

@@ -158,6 +158,8 @@ pub struct HeldFor {
     pub row_hash: Hash,
     /// Digest of the mapping that made the payload (see [`crate::mapping::MappingSpec::digest`]); `None` when unknown.
     pub mapping: Option<u64>,
+    /// True when it would be sent in another mode now, to another object, or with other options.
+    pub other_way: bool,
     /// What the destination said.
     pub reason: HeldReason,
 }

@@ -127,6 +127,13 @@ pub struct ResolvedSource {
 }
 
 impl ResolvedSource {
+    /// A digest of where and how its rows are sent: mode, object, options. What was refused under another one may be
+    /// taken now.
+    pub fn way(&self) -> u64 {
+        let way = serde_json::json!([self.sync.mode.word(), self.sync.object, self.sync.options]);
+        digest::short(&way)
+    }
+
     /// Its manifest, relative to the project.
     pub fn file(&self) -> PathBuf {
         self.document.place("").source.path.clone()

@@ -3,7 +3,8 @@
 use super::escape::{value_text, visible};
 use super::numbers::{count, duration, group};
 use crate::plan::{
-    Counts, Drifted, DriftedField, HeldCounts, Notice, Plan, Sample, Scheduled, SyncPlan, TestResult, TestSample, model_tests,
+    Counts, Drifted, DriftedField, HeldCounts, Notice, Plan, Sample, Scheduled, SyncPlan, TestResult, TestSample,
+    model_tests,
 };
 
 /// The five row states with their symbols. A symbol never stands without its word.

@@ -423,6 +423,7 @@ impl<I> Pass<'_, I> {
             count: again.map_or(0, |h| h.count) + 1,
             run_id: self.run_id.clone(),
             mapping: Some(self.digest),
+            way: self.share.record.way,
         };
         self.held.0.insert(head.key_hash, row);
         self.held_changed = true;

@@ -55,7 +55,8 @@ pub struct SyncView {
 impl Reading {
     pub(super) fn new(backend: Arc<dyn Backend>, files: Files, document: Document) -> Result<Self> {
         let serial = document.serial;
-        let mut reading = Self { backend, files, document, serial, interrupted: Vec::new(), fresh: HashMap::new(), scratch: None };
+        let mut reading =
+            Self { backend, files, document, serial, interrupted: Vec::new(), fresh: HashMap::new(), scratch: None };
         for run_id in reading.document.open_runs.clone() {
             let scratch = match &reading.scratch {
                 Some(scratch) => scratch.clone(),
@@ -135,6 +136,12 @@ impl Reading {
 
     /// What is known of a sync. Under `moved_from` it is found by the name it had before.
     pub fn view(&self, sync: &str, moved_from: Option<&str>) -> Result<SyncView> {
+        self.view_for(sync, moved_from, None)
+    }
+
+    /// The same for who is about to send in this way (see [`SyncRecord::way`](super::journal::SyncRecord::way)): rows that
+    /// were refused when they were sent in another one are marked.
+    pub fn view_for(&self, sync: &str, moved_from: Option<&str>, way: Option<u64>) -> Result<SyncView> {
         let Some((name, entry)) = self.document.entry(sync, moved_from) else {
             return Ok(SyncView {
                 snapshot: None,
@@ -151,7 +158,7 @@ impl Reading {
         Ok(SyncView {
             first_run: known.snapshot.is_none() && known.doubt.is_none() && known.held.0.is_empty(),
             waiting: known.held.waiting(),
-            held: known.held.for_diff(),
+            held: known.held.for_diff(way),
             formers: known.formers,
             snapshot: known.snapshot,
             doubt: known.doubt,

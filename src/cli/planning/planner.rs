@@ -153,7 +153,7 @@ impl Planner<'_> {
         let mapping = Mapping::new(&sync.mapping, &layout.schema, &self.started_at)
             .map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
 
-        let view = self.state.view(&sync.name, sync.sync.moved_from.as_deref())?;
+        let view = self.state.view_for(&sync.name, sync.sync.moved_from.as_deref(), Some(sync.way()))?;
         let retyped = if compared { None } else { Some(Retyped::find(model, &layout, &view)?) };
         let acknowledged = view.snapshot.as_ref().map_or(0, |s| s.rows());
         let rules = Rules {

@@ -165,7 +165,7 @@ fn held_rows_wait_until_they_change_or_are_retried() {
     let tried = world.diff(&plain(), &model);
     let reasons = [HeldReason::Rejected, HeldReason::NoMatch, HeldReason::InDoubt];
     let held = |(c, reason): (&&Change, _)| {
-        (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: Some(plain().digest()), reason })
+        (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: Some(plain().digest()), other_way: false, reason })
     };
     world.held = tried.changes().iter().zip(reasons).map(held).collect();
     let outcome = world.diff(&plain(), &model);
@@ -201,7 +201,9 @@ fn a_row_that_was_refused_while_an_earlier_one_is_in_doubt_waits_until_it_change
     let refused = [row(1, "bad", 1)];
     let tried = world.diff(&plain(), &refused);
     let reason = HeldReason::Rejected;
-    let held = |c: &crate::diff::Change| (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: None, reason });
+    let held = |c: &crate::diff::Change| {
+        (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: None, other_way: false, reason })
+    };
     world.held = tried.changes().iter().map(|c| held(c)).collect();
     assert_eq!(world.diff(&plain(), &refused).lines(), Vec::<String>::new());
     // Back at what was last acknowledged: whether the lost one arrived is not known, so it is sent.
@@ -223,7 +225,7 @@ fn another_mapping_makes_another_payload_which_is_not_held() {
     let tried = world.diff(&plain(), &model);
     let reasons = [HeldReason::Rejected, HeldReason::NoMatch, HeldReason::InDoubt];
     let held = |(c, reason): (&&Change, _)| {
-        (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: Some(plain().digest()), reason })
+        (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: Some(plain().digest()), other_way: false, reason })
     };
     world.held = tried.changes().iter().zip(reasons).map(held).collect();
     assert_eq!(counts(&world.diff(&plain(), &model)), [3, 0, 0, 0, 3]);

@@ -341,11 +341,7 @@ fn origin(run: &Run) -> Vec<String> {
 /// Rows that come again only on request, by option.
 fn on_request(run: &Run) -> [(u64, &'static str); 3] {
     let sum = |count: fn(&OnRequest) -> u64| run.syncs.iter().map(|s| count(&s.pending_on_request)).sum();
-    [
-        (sum(|r| r.full_refresh), "--full-refresh"),
-        (sum(|r| r.retry), "--retry"),
-        (sum(|r| r.refresh), "--refresh"),
-    ]
+    [(sum(|r| r.full_refresh), "--full-refresh"), (sum(|r| r.retry), "--retry"), (sum(|r| r.refresh), "--refresh")]
 }
 
 /// What to do after a run, by its outcomes.

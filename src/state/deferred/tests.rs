@@ -30,8 +30,9 @@ fn record() -> SyncRecord {
         mapping: spec(),
         queried_records: 0,
         model_rows: None,
-            unchanged: 0,
-            invalid: 0,
+        way: None,
+        unchanged: 0,
+        invalid: 0,
     }
 }
 
