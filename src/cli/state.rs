@@ -201,8 +201,8 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     locked.recover()?;
     let folder = Scratch::new(project)?;
     let interrupt = Interrupt::new(&locked, folder.whole())?;
-    // Held rows are rows of the model like any other.
-    let selection = Selection { select: vec![sync.to_owned()], no_tests: true, retry: true, ..Selection::default() };
+    // Rows in doubt that wait for somebody to look are meant, too; those that were refused are known not to be there.
+    let selection = Selection { select: vec![sync.to_owned()], no_tests: true, arrived: true, ..Selection::default() };
     let request = planning::Request { selection: &selection, samples: 0, folder: folder.path(), against: None };
     let mut planned = planning::make(project, state.hash_key(), &locked.read()?, &request, &Progress::new())?;
     if let Some((_, error)) = planned.failures.pop() {

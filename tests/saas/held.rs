@@ -65,6 +65,8 @@ fn an_apply_that_finds_rows_in_doubt_says_so_and_so_does_every_later_one() {
     world.run(&["state", "adopt", "activities", "--auto-approve"]).code(0);
     let plan = world.run(&["plan", "--select", "activities", "--format", "json"]).code(0).json();
     assert_eq!(number(of(&plan, "activities"), "/held/in_doubt"), 0);
+    // What is known not to be there was not meant.
+    assert!(number(of(&plan, "activities"), "/held/no_match") > 0, "{plan:#}");
 }
 
 #[test]

@@ -153,7 +153,10 @@ impl Planner<'_> {
         let mapping = Mapping::new(&sync.mapping, &layout.schema, &self.started_at)
             .map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
 
-        let view = self.state.view_for(&sync.name, sync.sync.moved_from.as_deref(), Some(sync.way()))?;
+        let mut view = self.state.view_for(&sync.name, sync.sync.moved_from.as_deref(), Some(sync.way()))?;
+        if self.request.selection.arrived {
+            view.held.retain(|_, held| held.reason != diff::HeldReason::InDoubt);
+        }
         let retyped = if compared { None } else { Some(Retyped::find(model, &layout, &view)?) };
         let acknowledged = view.snapshot.as_ref().map_or(0, |s| s.rows());
         let rules = Rules {

@@ -97,7 +97,7 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
                 part.held.in_doubt
             ),
             match part.held.in_doubt {
-                0 => "they are sent again when they change, or with --retry; `syncline runs rejected` lists them",
+                0 => "they are sent again when they change, or with --retry; see `syncline runs rejected`",
                 _ => {
                     "`syncline runs rejected` lists them; look whether those in doubt are there: `syncline state adopt` takes \
                      them as synced, --retry sends them again"

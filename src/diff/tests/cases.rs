@@ -187,10 +187,10 @@ fn rows_in_doubt_are_always_sent_again() {
     world.doubt = Some(world.merged(None, &plain(), &batch(&[]).schema(), &lost.batches));
     let outcome = world.diff(&plain(), &[row(1, "free", 1), row(8, "free", 8), row(2, "free", 2)]);
     assert_eq!(counts(&outcome), [3, 1, 1, 2, 1]);
-    assert_eq!(outcome.lines()[..2], ["changed retry: ? → 1,free,1", "added retry: ? → 8,free,8"]);
+    assert_eq!(outcome.lines()[..2], ["changed doubt: ? → 1,free,1", "added doubt: ? → 8,free,8"]);
     let mut removed = outcome.lines()[2..].to_vec();
     removed.sort();
-    assert_eq!(removed, ["removed retry: ? → 3,x,3", "removed retry: ? → 9,free,9"]);
+    assert_eq!(removed, ["removed doubt: ? → 3,x,3", "removed doubt: ? → 9,free,9"]);
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_row_that_was_refused_while_an_earlier_one_is_in_doubt_waits_until_it_change
     world.held = tried.changes().iter().map(|c| held(c)).collect();
     assert_eq!(world.diff(&plain(), &refused).lines(), Vec::<String>::new());
     // Back at what was last acknowledged: whether the lost one arrived is not known, so it is sent.
-    assert_eq!(world.diff(&plain(), &[row(1, "free", 1)]).lines(), ["changed retry: ? → 1,free,1"]);
+    assert_eq!(world.diff(&plain(), &[row(1, "free", 1)]).lines(), ["changed doubt: ? → 1,free,1"]);
 }
 
 #[test]
@@ -250,5 +250,5 @@ fn a_removal_in_doubt_is_done_with_what_the_state_has() {
     let wide = spec(serde_json::json!({ "plan": "plan", "seats": "seats", "more": { "template": "{{ row.id }}" } }));
     world.doubt = Some(world.merged(None, &wide, &batch(&[]).schema(), &gone));
     let outcome = world.diff(&wide, &[row(1, "free", 1)]);
-    assert_eq!(outcome.lines(), ["changed configuration: 1,free,1 → 1,free,1,1", "removed retry: ? → 2,free,2"]);
+    assert_eq!(outcome.lines(), ["changed configuration: 1,free,1 → 1,free,1,1", "removed doubt: ? → 2,free,2"]);
 }
