@@ -183,7 +183,8 @@ fn fresh(
     options: &Options,
     folder: &std::path::Path,
 ) -> Result<Prepared> {
-    let request = planning::Request { selection: &options.selection, samples: SAMPLES, folder, against: None };
+    let request =
+        planning::Request { selection: &options.selection, samples: SAMPLES, folder, against: None, adopting: false };
     let planned = planning::make(project, state.hash_key(), &locked.read()?, &request, &Progress::new())?;
     let planning::Planned { plan, folder, failures, nothing_due } = planned;
     Ok(Prepared { plan, folder, failures, nothing_due })

@@ -148,6 +148,7 @@ impl Depot<'_> {
                 sync: sync.name.clone(),
                 model: part.model.clone(),
                 destination: part.destination.clone(),
+                sent_to: Some(planning::target::of(self.project, sync)),
                 class: capabilities.class,
                 on_doubt: delivery.on_doubt.into(),
                 values,

@@ -193,9 +193,6 @@ struct Selection {
     /// The time it is, for tests
     #[arg(long, value_name = "RFC3339", hide = true)]
     now: Option<jiff::Timestamp>,
-    /// Rows that are held because their answer was lost are rows to be sent.
-    #[arg(skip)]
-    arrived: bool,
     /// Of those selected, only the syncs that are due.
     #[arg(skip)]
     due: bool,

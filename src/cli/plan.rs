@@ -77,6 +77,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
         samples: options.samples,
         folder: folder.path(),
         against: against.as_ref(),
+        adopting: false,
     };
     let mut planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
     remember(&state, &project, &mut planned.plan);

@@ -156,7 +156,7 @@ fn list(state: &State, format: Format) -> Result<String> {
 }
 
 fn facts(name: &str, entry: &SyncEntry) -> serde_json::Value {
-    json!({ "sync": name, "rows": entry.rows, "held": entry.rows_held, "in_doubt": entry.rows_in_doubt,
+    json!({ "sync": name, "sent_to": entry.sent_to, "rows": entry.rows, "held": entry.rows_held, "in_doubt": entry.rows_in_doubt,
             "key": entry.key, "snapshot": entry.snapshot, "held_file": entry.held,
             "last_run": entry.last_run.as_ref().map(|run| json!({ "run_id": run.run_id, "status": run.status, "finished_at": run.finished_at })) })
 }
@@ -179,7 +179,8 @@ fn show(state: &State, sync: &str, format: Format) -> Result<String> {
     let none = || "none".to_owned();
     let key: Vec<_> = entry.key.iter().map(|(column, kind)| format!("{column} ({kind})")).collect();
     Ok(format!(
-        "{name}\n  rows       {}\n  held       {}\n  in doubt   {}\n  key        {}\n  snapshot   {}\n  held rows  {}\n  last run   {}\n",
+        "{name}\n  sent to    {}\n  rows       {}\n  held       {}\n  in doubt   {}\n  key        {}\n  snapshot   {}\n  held rows  {}\n  last run   {}\n",
+        entry.sent_to.as_ref().map_or_else(none, |place| place.to_string()),
         entry.rows,
         entry.rows_held,
         entry.rows_in_doubt,
@@ -202,8 +203,9 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     let folder = Scratch::new(project)?;
     let interrupt = Interrupt::new(&locked, folder.whole())?;
     // Rows in doubt that wait for somebody to look are meant, too; those that were refused are known not to be there.
-    let selection = Selection { select: vec![sync.to_owned()], no_tests: true, arrived: true, ..Selection::default() };
-    let request = planning::Request { selection: &selection, samples: 0, folder: folder.path(), against: None };
+    let selection = Selection { select: vec![sync.to_owned()], no_tests: true, ..Selection::default() };
+    let request =
+        planning::Request { selection: &selection, samples: 0, folder: folder.path(), against: None, adopting: true };
     let mut planned = planning::make(project, state.hash_key(), &locked.read()?, &request, &Progress::new())?;
     if let Some((_, error)) = planned.failures.pop() {
         return Err(error);
@@ -226,6 +228,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
         sync: sync.to_owned(),
         model: part.model.clone(),
         destination: part.destination.clone(),
+        sent_to: Some(planning::target::of(project, resolved)),
         class: capabilities.class,
         on_doubt: resolved.sync.delivery.on_doubt.into(),
         values: project.environment.state.values == StateValues::Full,

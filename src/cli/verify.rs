@@ -56,7 +56,8 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let reading = state.read()?;
     let folder = Scratch::new(&project)?;
     let selection = Selection { select: options.syncs.clone(), no_tests: true, ..Selection::default() };
-    let request = planning::Request { selection: &selection, samples: 0, folder: folder.path(), against: None };
+    let request =
+        planning::Request { selection: &selection, samples: 0, folder: folder.path(), against: None, adopting: false };
     let progress = Progress::new();
     let planned = planning::make(&project, state.hash_key(), &reading, &request, &progress)?;
     if let Some((name, error)) = planned.failures.into_iter().next() {

@@ -15,7 +15,7 @@ use crate::destinations::{
 use crate::http::{Body, Call, CallError, Reply, Transport};
 use crate::manifest::connector::ParameterType;
 use crate::manifest::connector::case::{Answer, Case, CaseRecord, CaseState, Exchange, ExpectedRequest, Fault};
-use crate::manifest::sync::{OnNull, OnRemoved, Write};
+use crate::manifest::sync::{Mode, OnNull, OnRemoved, Write};
 use crate::mapping::{Record, Value};
 use crate::secret::{Connection, Secret};
 
@@ -173,6 +173,7 @@ fn operation(record: &CaseRecord, ordinal: u64, target: &Target) -> Operation {
     Operation {
         ordinal,
         action: match record.state {
+            CaseState::Added if target.mode == Mode::Remove => Action::Delete,
             CaseState::Added | CaseState::Changed => Action::Send,
             CaseState::Removed => Action::Delete,
             CaseState::Cleared => Action::Clear,

@@ -328,7 +328,7 @@ fn any_object(requests: &Requests, faults: &mut Vec<Fault>) -> words::Object {
         }
     }
     if let Some(remove) = step("removed", false, false) {
-        modes.insert(Mode::Remove, steps(Some(remove.clone()), Some(remove)));
+        modes.insert(Mode::Remove, ModeSteps { delete: Some(remove), ..steps(None, None) });
     }
     words::Object {
         description: None,

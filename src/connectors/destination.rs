@@ -250,7 +250,8 @@ impl Destination for Http {
         self.options(name, options)?;
         let mut on_removed = vec![OnRemoved::Keep];
         on_removed.extend(steps.clear.is_some().then_some(OnRemoved::Clear));
-        on_removed.extend(object.words.delete(mode).is_some().then_some(OnRemoved::Delete));
+        let deletes = mode != Mode::Remove && object.words.delete(mode).is_some();
+        on_removed.extend(deletes.then_some(OnRemoved::Delete));
         // Row states may have requests of their own; the smaller ones are cut to size by the writer.
         let all = [&steps.send, &steps.added, &steps.changed].into_iter().flatten();
         let all = all.filter_map(|step| object.operations.get(&step.operation));

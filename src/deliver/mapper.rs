@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
+use crate::destinations::Action;
 use crate::diagnostic::Result;
 use crate::diff::RowState;
-use crate::mapping::{Mapping, MappingSpec, Page, Payload, Record, Unmappable};
+use crate::mapping::{Mapping, MappingSpec, Page, Payload, Record, Unmappable, Value};
 use crate::plan::operations::{Frozen, Head};
 
 /// Makes the records of frozen rows.
@@ -46,7 +47,7 @@ impl Mapper for SpecMapper {
         }
         let mapping = self.ready.as_ref().and_then(|(_, mapping)| mapping.as_ref());
         let bound = mapping.map(|mapping| mapping.bind(&frozen.rows)).transpose()?;
-        let is_written = |head: &Head| self.written && head.action.is_some() && head.matching.is_none();
+        let is_written = |head: &Head| self.written && head.action == Some(Action::Send) && head.matching.is_none();
         let mut written = match mapping {
             Some(mapping) => {
                 let rows = frozen.heads.iter().enumerate().filter(|(_, head)| is_written(head));
@@ -62,23 +63,33 @@ impl Mapper for SpecMapper {
             {
                 return Some(payload.map_err(|fault| told(&fault)));
             }
-            let made = match &bound {
-                Some(bound) => bound.record(row, head.state == RowState::Added),
-                None => Err(Unmappable {
-                    field: String::new(),
-                    reason: crate::mapping::Reason::Unmappable,
-                    message: "the row does not have the columns of the mapping".into(),
-                }),
+            let unbound = || Unmappable {
+                field: String::new(),
+                reason: crate::mapping::Reason::Unmappable,
+                message: "the row does not have the columns of the mapping".into(),
             };
-            Some(match (made, &head.matching) {
-                // A removed row is named by the identifiers it was last sent with, whatever the mapping is today.
-                (Ok(record), Some(matching)) => Ok(Record { matching: matching.clone(), ..record }.into()),
-                (Err(_), Some(matching)) => {
-                    Ok(Record { matching: matching.clone(), fields: vec![None; self.spec.fields.len()] }.into())
+            let bound = bound.as_ref().ok_or_else(unbound);
+            // A removed row is named by the identifiers it was last sent with, whatever the mapping is today.
+            let matching = match (&head.matching, &bound) {
+                (Some(matching), _) => Ok(matching.clone()),
+                (None, Ok(bound)) => bound.matching(row),
+                (None, Err(fault)) => Err(fault.clone()),
+            };
+            let record = matching.and_then(|matching| {
+                let fields = match head.action {
+                    // Also what is left out otherwise: it may have been sent when the row had a value.
+                    Some(Action::Clear) => Ok(vec![Some(Value::Null); self.spec.fields.len()]),
+                    _ => bound.and_then(|bound| bound.fields(row, head.state == RowState::Added)),
+                };
+                match fields {
+                    // To go it need not be what it would be today.
+                    Err(_) if head.action == Some(Action::Delete) || head.matching.is_some() => {
+                        Ok(Record { matching, fields: vec![None; self.spec.fields.len()] })
+                    }
+                    fields => Ok(Record { matching, fields: fields? }),
                 }
-                (Ok(record), None) => Ok(record.into()),
-                (Err(fault), None) => Err(told(&fault)),
-            })
+            });
+            Some(record.map(Payload::from).map_err(|fault| told(&fault)))
         };
         Ok(frozen.heads.iter().enumerate().map(record).collect())
     }
@@ -97,23 +108,27 @@ mod tests {
     use crate::diff::Cause;
     use crate::mapping::Value;
 
-    /// id, name; what became of the row; whether it is sent; the identifiers it was last sent with; whether it is written.
-    type Case = (i64, Option<&'static str>, RowState, bool, Option<Vec<Value>>, bool);
+    /// id, name; what became of the row; what is done about it; the identifiers it was last sent with; whether it is
+    /// written.
+    type Case = (i64, Option<&'static str>, RowState, Option<Action>, Option<Vec<Value>>, bool);
 
     #[test]
     fn what_is_written_beforehand_is_the_same_record() {
-        let cases: [Case; 5] = [
-            (1, Some("Ada"), RowState::Added, true, None, true),
-            (2, Some("Grace"), RowState::Changed, false, None, false),
-            (3, None, RowState::Changed, true, None, true),
-            (4, Some("left"), RowState::Removed, true, Some(vec![Value::Int(14)]), false),
-            (5, Some("Alan"), RowState::Changed, true, None, true),
+        let (send, clear) = (Some(Action::Send), Some(Action::Clear));
+        let cases: [Case; 7] = [
+            (1, Some("Ada"), RowState::Added, send, None, true),
+            (2, Some("Grace"), RowState::Changed, None, None, false),
+            (3, None, RowState::Changed, send, None, true),
+            (4, Some("left"), RowState::Removed, Some(Action::Delete), Some(vec![Value::Int(14)]), false),
+            (5, Some("Alan"), RowState::Changed, send, None, true),
+            (6, Some("left"), RowState::Removed, clear, None, false),
+            (7, Some("left"), RowState::Removed, clear, Some(vec![Value::Int(17)]), false),
         ];
-        let head = |(at, (id, _, state, sent, matching, _)): (usize, &Case)| Head {
+        let head = |(at, (id, _, state, action, matching, _)): (usize, &Case)| Head {
             ordinal: at as u64,
             state: *state,
             cause: Cause::Data,
-            action: sent.then_some(Action::Send),
+            action: *action,
             key: id.to_string().into(),
             key_hash: 1,
             row_hash: 2,
@@ -143,7 +158,12 @@ mod tests {
                 assert_eq!(is_written, case.5 && matches!(values, Some(Ok(_))), "{case:?}");
                 let record =
                     |made: Option<Result<Payload, String>>| made.map(|made| made.map(|made| Record::clone(&made)));
-                assert_eq!(record(written), record(values), "{case:?}");
+                let (written, values) = (record(written), record(values));
+                assert_eq!(written, values, "{case:?}");
+                if case.3 == clear {
+                    let fields = values.unwrap().unwrap().fields;
+                    assert!(fields.iter().all(|field| *field == Some(Value::Null)), "{case:?}: {fields:?}");
+                }
             }
         }
     }

@@ -173,6 +173,7 @@ impl Stage {
             sync: SYNC.into(),
             model: "people".into(),
             destination: "crm".into(),
+            sent_to: None,
             class: self.class,
             on_doubt: self.on_doubt,
             values: true,

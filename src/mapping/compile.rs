@@ -199,16 +199,32 @@ impl Bound<'_> {
     /// # Errors
     /// The first identifier or field that cannot be made, and why.
     pub fn record(&self, row: usize, added: bool) -> Result<Record, Unmappable> {
-        // Their lengths are known: a vector that is collected from results grows in steps.
-        let mut matching = Vec::with_capacity(self.matching.len());
-        for value in self.identifiers(row) {
-            matching.push(value?);
-        }
+        Ok(Record { matching: self.matching(row)?, fields: self.fields(row, added)? })
+    }
+
+    /// The fields of that record.
+    ///
+    /// # Errors
+    /// The first that cannot be made, and why.
+    pub fn fields(&self, row: usize, added: bool) -> Result<Vec<Option<Value>>, Unmappable> {
         let (mut fields, mut context) = (Vec::with_capacity(self.fields.len()), None);
         for (cell, step) in self.fields.iter().zip(&self.mapping.fields) {
             fields.push(self.field(cell, step, row, added, &mut context)?);
         }
-        Ok(Record { matching, fields })
+        Ok(fields)
+    }
+
+    /// The identifiers of the record a row becomes.
+    ///
+    /// # Errors
+    /// The first that cannot be made, and why.
+    pub fn matching(&self, row: usize) -> Result<Vec<Value>, Unmappable> {
+        // Its length is known: a vector that is collected from results grows in steps.
+        let mut matching = Vec::with_capacity(self.matching.len());
+        for value in self.identifiers(row) {
+            matching.push(value?);
+        }
+        Ok(matching)
     }
 
     fn identifiers(&self, row: usize) -> impl Iterator<Item = Result<Value, Unmappable>> {

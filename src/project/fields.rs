@@ -189,7 +189,7 @@ impl Project {
     }
 
     /// The object of a sync, where a connector says what it is.
-    fn offered(&self, sync: &ResolvedSync) -> Option<&Object> {
+    pub(super) fn offered(&self, sync: &ResolvedSync) -> Option<&Object> {
         match &self.destinations.get(&sync.destination)?.kind {
             DestinationKind::Connector(compiled) => compiled.manifest().objects.get(&sync.sync.object),
             _ => None,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
+
 use super::{Project, ResolvedSync};
 use crate::destinations::DestinationKind;
 use crate::diagnostic::Diagnostic;
@@ -56,8 +58,14 @@ impl Project {
         if object.append {
             return None;
         }
-        let named = sync.sync.options.iter().filter(|(name, _)| names_a_place(object, name));
-        Some(named.map(|(name, value)| format!("{name}={value} ")).collect())
+        Some(self.place_options(sync).iter().map(|(name, value)| format!("{name}={value} ")).collect())
+    }
+
+    /// The options of a sync that say where in an object its records go.
+    pub fn place_options(&self, sync: &ResolvedSync) -> Map<String, Value> {
+        let object = self.offered(sync);
+        let named = sync.sync.options.iter().filter(|(name, _)| object.is_some_and(|o| names_a_place(o, name)));
+        named.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     fn share(&self, earlier: &ResolvedSync, later: &ResolvedSync) -> Option<Shared> {

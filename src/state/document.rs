@@ -1,6 +1,7 @@
 //! `state.json`: what is true of an environment, and which files say the rest.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,9 @@ pub struct SyncEntry {
     /// sync's records: ids by which a destination knows records again are made of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// Where its records are; unknown in states of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<SentTo>,
     /// The last run that changed this entry.
     pub last_run: Option<LastRun>,
     /// The last run that began to do all that its plan said of this sync: what schedules go by.
@@ -100,6 +104,36 @@ pub struct SyncEntry {
     /// Keys of a newer minor version, kept as they are.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// Where a sync sends its records: what is known of them holds there alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SentTo {
+    /// Name of the destination.
+    pub destination: String,
+    /// The object there.
+    pub object: String,
+    /// Options of the sync that say where in it: a list, a type of activity.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub options: Map<String, Value>,
+    /// True where a sandbox stands in for the destination.
+    #[serde(default)]
+    pub sandbox: bool,
+    /// True where records are taken out (`mode: remove`).
+    #[serde(default)]
+    pub removes: bool,
+}
+
+impl fmt::Display for SentTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whose = if self.sandbox { "the sandbox of " } else { "" };
+        write!(f, "{whose}`{}`, object `{}`", self.destination, self.object)?;
+        for (name, value) in &self.options {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            write!(f, ", `{name}: {value}`")?;
+        }
+        if self.removes { f.write_str(", where it takes records out") } else { Ok(()) }
+    }
 }
 
 /// The last run of a sync.

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::backend::Append;
+use super::document::SentTo;
 use super::lease;
 use crate::destinations::{Action, Class, Outcome};
 use crate::diagnostic::{Error, Result};
@@ -82,6 +83,9 @@ pub struct SyncRecord {
     /// The destination they go to.
     #[serde(default)]
     pub destination: String,
+    /// Where exactly; unknown in journals of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<SentTo>,
     /// How lost answers are resolved.
     pub class: Class,
     /// What the sync wants done where they cannot be.

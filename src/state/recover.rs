@@ -112,6 +112,7 @@ pub(super) fn note(
     entry.rows_in_doubt = folded.rows_in_doubt;
     entry.key.clone_from(&record.key);
     entry.mapping = folded.mapping;
+    entry.sent_to = record.sent_to.clone().or(entry.sent_to.take());
     entry.last_run = Some(LastRun { run_id: run_id.into(), status: folded.run.status, finished_at: now.to_string() });
     for (name, path) in files.iter().filter(|(name, path)| !name.starts_with("runs/") && path.exists()) {
         document.checksums.insert(name.clone(), checksums::of_file(path)?);

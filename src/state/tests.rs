@@ -36,6 +36,7 @@ fn record() -> SyncRecord {
         sync: "people".into(),
         model: "people".into(),
         destination: "crm".into(),
+        sent_to: None,
         class: Class::A,
         on_doubt: Policy::Hold,
         values: true,

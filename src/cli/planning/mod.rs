@@ -9,6 +9,7 @@ mod remarks;
 mod retyped;
 mod spool;
 mod stable;
+pub(super) mod target;
 mod testing;
 
 use std::path::Path;
@@ -40,6 +41,8 @@ pub(super) struct Request<'a> {
     pub folder: &'a Path,
     /// What the configuration is compared with.
     pub against: Option<&'a Comparison>,
+    /// The rows are to be taken as synced, wherever they were sent before.
+    pub adopting: bool,
 }
 
 /// A plan, on disk, and the syncs that could not be planned.

@@ -14,7 +14,7 @@ use super::refreshing::{self, Refreshed};
 use super::retyped::Retyped;
 use super::spool::{Keep, Spool};
 use super::testing::Tester;
-use super::{Request, remarks};
+use super::{Request, remarks, target};
 use crate::connectors::Setup;
 use crate::destinations::{self, Load};
 use crate::diagnostic::{Error, Result};
@@ -154,8 +154,11 @@ impl Planner<'_> {
             .map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
 
         let mut view = self.state.view_for(&sync.name, sync.sync.moved_from.as_deref(), Some(sync.way()))?;
-        if self.request.selection.arrived {
+        if self.request.adopting {
             view.held.retain(|_, held| held.reason != diff::HeldReason::InDoubt);
+        }
+        if !compared && !self.request.adopting {
+            target::check(self.project, sync, &view)?;
         }
         let retyped = if compared { None } else { Some(Retyped::find(model, &layout, &view)?) };
         let acknowledged = view.snapshot.as_ref().map_or(0, |s| s.rows());
@@ -175,9 +178,9 @@ impl Planner<'_> {
         let records = watch.identifiers.as_ref().map(|(_, namer, observed)| {
             Records::new(namer.clone(), observed.clone(), removes, view.formers.0.values().map(Former::key_hash))
         });
-        let target = format!("{} {}", sync.destination, sync.sync.object);
+        let place = format!("{} {}", sync.destination, sync.sync.object);
         let collector = Collector::new(rules, &mapping, operations).watching(records);
-        let mut collector = collector.comparing(ask.comparing, target);
+        let mut collector = collector.comparing(ask.comparing, place);
         let scratch = tempfile::tempdir_in(self.folder.path())
             .map_err(|e| Error::failed(format!("cannot write to `{}`: {e}", self.folder.path().display())))?;
         let options = diff::Options {

@@ -58,7 +58,8 @@ pub struct Object {
 
 impl Object {
     /// What deletes the records of removed rows in a mode. A record is deleted alike whatever made it: what `mirror` says
-    /// holds for `insert`, `update` and `upsert` too, where these say nothing of their own.
+    /// holds for `insert`, `update` and `upsert` too, where these say nothing of their own. In `remove`, it is what is
+    /// done to the rows there are.
     pub fn delete(&self, mode: Mode) -> Option<&Step> {
         let of = |mode| self.modes.get(&mode).and_then(|steps| steps.delete.as_ref());
         match mode {
@@ -66,7 +67,8 @@ impl Object {
                 self.modes.get(&mode)?;
                 of(mode).or_else(|| of(Mode::Mirror))
             }
-            Mode::Mirror | Mode::Add | Mode::Remove => of(mode),
+            Mode::Remove => of(mode).or_else(|| self.modes.get(&mode)?.send.as_ref()),
+            Mode::Mirror | Mode::Add => of(mode),
         }
     }
 }

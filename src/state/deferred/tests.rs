@@ -22,6 +22,7 @@ fn record() -> SyncRecord {
         sync: SYNC.into(),
         model: "people".into(),
         destination: "crm".into(),
+        sent_to: None,
         class: Class::A,
         on_doubt: Policy::Hold,
         values: true,
