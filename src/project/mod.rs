@@ -235,10 +235,10 @@ pub struct ResolvedSync {
 }
 
 impl ResolvedSync {
-    /// A digest of where and how its rows are sent: mode, object, options. What was refused under another one may be
+    /// A digest of where and how its rows are sent: mode, destination, object, options. What was refused under another one may be
     /// taken now.
     pub fn way(&self) -> u64 {
-        let way = serde_json::json!([self.sync.mode.word(), self.sync.object, self.sync.options]);
+        let way = serde_json::json!([self.sync.mode.word(), self.destination, self.sync.object, self.sync.options]);
         digest::short(&way)
     }
 

@@ -64,7 +64,7 @@ pub struct HeldRow {
     pub run_id: Arc<str>,
     /// Digest of the mapping that made what was sent; `None` in files of earlier versions.
     pub mapping: Option<u64>,
-    /// Digest of where and how it was sent (mode, object, options); `None` in files of earlier versions.
+    /// Digest of where and how it was sent (mode, destination, object, options); `None` in files of earlier versions.
     pub way: Option<u64>,
 }
 

@@ -104,7 +104,7 @@ pub struct SyncRecord {
     /// Rows the model had when the plan was made; unknown in journals of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_rows: Option<u64>,
-    /// Digest of where and how the rows are sent beside the mapping: mode, object, options; unknown in journals of earlier
+    /// Digest of where and how the rows are sent beside the mapping: mode, destination, object, options; unknown in journals of earlier
     /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub way: Option<u64>,

@@ -82,7 +82,7 @@ fn a_plan_file_that_goes_on_says_what_is_in_doubt() {
     let arguments: Vec<&str> = ["apply"].into_iter().chain(ACTIVITIES).collect();
     assert!(other.killed(&second_batch(), &arguments), "it was not killed");
     let ran = other.apply(&["--select", "activities", "--retry"]);
-    assert_eq!(number(of(&ran.json(), "activities"), "/held/in_doubt"), 0, "{}", ran.stdout);
+    assert_eq!(of(&ran.json(), "activities").pointer("/held/in_doubt"), None, "{}", ran.stdout);
     let marked = other.run(&["apply", "--auto-approve", "--select", "activities"]).code(0).stdout;
     assert!(!marked.contains("in doubt)"), "{marked}");
 }
