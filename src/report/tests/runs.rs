@@ -40,18 +40,18 @@ fn what_is_held_or_invalid_is_not_acknowledged() {
         ("succeeded", json!({ "unchanged": 7 }), "Nothing to apply: every row is as last acknowledged"),
         (
             "succeeded",
-            json!({ "held": { "rejected": 50 } }),
+            json!({ "held": { "rejected": 50, "no_match": 0, "in_doubt": 0 } }),
             "Nothing to apply: 0 rows are as last acknowledged; 50 are held (50 rejected)",
         ),
         (
             "succeeded",
-            json!({ "unchanged": 1, "invalid": 2, "held": { "no_match": 1, "in_doubt": 600 } }),
+            json!({ "unchanged": 1, "invalid": 2, "held": { "rejected": 0, "no_match": 1, "in_doubt": 600 } }),
             "Nothing to apply: 1 row is as last acknowledged, 2 are invalid; 601 are held (1 no match, 600 in doubt)",
         ),
         (
             "succeeded",
             json!({ "planned": { "added": 2, "removed": 3 }, "succeeded": { "added": 2, "removed": 3 }, "nothing_to_do": 3,
-                    "held": { "rejected": 4 }, "invalid": 1 }),
+                    "held": { "rejected": 4, "no_match": 0, "in_doubt": 0 }, "invalid": 1 }),
             "Applied: 2 succeeded, 3 with nothing to do, 4 held since earlier runs (4 rejected), 1 invalid",
         ),
     ] {
