@@ -267,7 +267,7 @@ pub(super) fn face(plan: &Plan, format: Format, show_values: bool) -> Result<Str
     let masked = if show_values { Masked::shown_on_request(plan) } else { Masked::new(plan) };
     match format {
         Format::Text => Ok(report::plan_text(plan, &terminal::style(show_values))),
-        Format::Json => report::json::plan_json(masked.plan()),
+        Format::Json => report::json::pretty(masked.plan()),
         Format::Markdown => Ok(report::plan_markdown(&masked, report::markdown::DEFAULT_BUDGET)),
         Format::Html => report::plan_html(&masked),
         Format::TerraformReport => Ok(report::counts::plan_terraform(plan)),
