@@ -191,7 +191,7 @@ fn half_a_plan_is_never_written_to_a_file() {
 #[test]
 fn rows_without_a_key_stand_for_nobody_known() {
     let project = Project::people("mirror", "fields:\n  name: name\n");
-    project.write("models/people.yaml", "name: people\nsource: files\ntable: people\nprimary_key: [email]\n");
+    project.write("models/people.yaml", "name: people\nsource: files\ntable: { name: people }\nprimary_key: [email]\n");
     let people = |rows: &str| project.write("data/people.csv", &format!("email,name\n{rows}"));
     people("a@x.org,Ann\nb@x.org,Ben\n");
     project.run(&["apply", "--auto-approve"]).code(0);

@@ -259,6 +259,8 @@ fn refuse(project: &Project, locked: &Locked, prepared: &Prepared, options: &Opt
     }
     let reasons: Vec<_> = plan.refusals.iter().map(|refusal| refusal.message.as_str()).collect();
     Err(Error::Refused {
+        code: "refused",
+        place: None,
         message: format!("nothing was sent: {}", reasons.join("; ")),
         help: plan.refusals.iter().find_map(|refusal| refusal.help.clone()),
     })
@@ -276,7 +278,7 @@ fn finish(run: &Run, options: &Options) -> Result<ExitCode> {
     Ok(if run.error.is_some() || run.syncs.iter().any(failed) {
         ExitCode::FAILURE
     } else if run.syncs.iter().any(refused) {
-        ExitCode::from(Error::Refused { message: String::new(), help: None }.exit_code())
+        ExitCode::from(Error::Refused { code: "refused", message: String::new(), place: None, help: None }.exit_code())
     } else if sum(|s| s.rejected) + sum(|s| s.in_doubt) > 0 {
         ExitCode::from(Error::Partial(String::new()).exit_code())
     } else {

@@ -123,12 +123,14 @@ pub(super) fn refused_words(plan: &Plan) -> Option<String> {
     let all = refusals(plan);
     let of = |kind: &dyn Fn(&str) -> bool| all.iter().filter(|notice| kind(&notice.code)).count() as u64;
     let (tests, keys) = (of(&|code| code == model_tests::FAILED), of(&|code| code == "key_changed"));
+    let targets = of(&|code| code == "target_changed");
     let approvals = of(&|code| code == "credential_surface");
-    let limits = all.len() as u64 - tests - keys - approvals;
+    let limits = all.len() as u64 - tests - keys - targets - approvals;
     let reasons = [
         (limits, "limit is exceeded", "limits are exceeded"),
         (tests, "test fails", "tests fail"),
         (keys, "primary key has changed", "primary keys have changed"),
+        (targets, "sync goes elsewhere", "syncs go elsewhere"),
         (approvals, "sync waits for approval", "syncs wait for approval"),
     ];
     let reasons = reasons.into_iter().filter(|(number, ..)| *number > 0);

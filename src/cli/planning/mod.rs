@@ -114,9 +114,8 @@ pub(super) fn make(
                 plan.syncs.push(part);
             }
             Err(Error::Invalid(diagnostics)) => faults.extend(diagnostics),
-            Err(Error::Refused { message, help }) => {
-                let place = place(sync, "/model");
-                plan.refusals.push(Notice { code: "key_changed".into(), sync: Some(name), message, help, place });
+            Err(Error::Refused { code, message, place, help }) => {
+                plan.refusals.push(Notice { code: code.into(), sync: Some(name), message, help, place });
             }
             Err(error) => failures.push((name, error)),
         }

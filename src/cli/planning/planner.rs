@@ -366,6 +366,8 @@ fn diff_failed(sync: &ResolvedSync, origin: &str, error: diff::DiffError) -> Err
     if let diff::DiffError::KeyChanged { .. } = error {
         let name = &sync.name;
         return Error::Refused {
+            code: "key_changed",
+            place: super::place(sync, "/model"),
             message: format!("sync `{name}`: the key changed: {error}; every row would be sent again"),
             help: Some(format!(
                 "keep what was acknowledged: `syncline state move {name} --rekey`; or start anew: `syncline state forget {name}`"
