@@ -1,11 +1,15 @@
 //! Credentials: held in a type that cannot be printed, serialised or compared by accident.
 
+mod address;
+
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
+
+pub use address::{blanked, written, written_in_path};
 
 /// A credential resolved from the environment or a file.
 ///

@@ -331,6 +331,45 @@ fn a_base_that_cannot_be_read_or_planned_is_said_and_secrets_in_it_are_not_shown
     assert_eq!(counted(&plan, "heavy"), ([0, 0, 0], [0, 0, 0]));
 }
 
+#[test]
+fn a_password_in_an_address_is_refused_and_shown_nowhere() {
+    let repository = Repository::new();
+    let project = &repository.0;
+    let iterable = |user: &str| {
+        project.write(
+            "destinations/iterable.yaml",
+            &format!(
+                "name: iterable\ntype: iterable\nconnection:\n  api_key: \"{{{{ env.KEY }}}}\"\n  \
+                 base_url: \"http://{user}@127.0.0.1:8198/iterable\"\n"
+            ),
+        );
+    };
+    iterable("svc:hunter2hunter2");
+    let commands: [&[&str]; 5] = [
+        &["validate"],
+        &["validate", "--format", "json"],
+        &["plan", "--against", "HEAD", "--offline", "--format", "markdown"],
+        &["plan", "--against", "HEAD", "--offline", "--format", "html"],
+        &["plan"],
+    ];
+    for command in commands {
+        let ran = project.run(command).code(1);
+        let all = ran.stdout + &ran.stderr;
+        assert!(
+            !all.contains("hunter2") && all.contains("`base_url` has a password written in it"),
+            "{command:?}: {all}"
+        );
+    }
+    // Taken out of a base that had it, it is not shown either.
+    repository.commit("a password");
+    iterable("svc:{{ env.PASSWORD }}");
+    for format in ["markdown", "html", "json", "text"] {
+        let ran = project.run(&["plan", "--against", "HEAD", "--offline", "--format", format]);
+        assert!(!(ran.stdout.clone() + &ran.stderr).contains("hunter2"), "{format}: {}", ran.stdout);
+        assert!(ran.stdout.contains("env.PASSWORD"), "{format}: {}", ran.stdout + &ran.stderr);
+    }
+}
+
 /// What `--approved-surface` takes, as the first refusal says.
 fn approval(plan: &Value) -> String {
     let help = plan["refusals"][0]["help"].as_str().expect("a refusal with a way out");

@@ -285,3 +285,40 @@ fn state_can_be_adopted_moved_and_forgotten() {
     project.run(&["state", "forget", "persons", "--auto-approve"]).code(0);
     assert_eq!(number(&project.plan(&[]), "/syncs/0/counts/added"), 10);
 }
+
+#[test]
+fn a_file_that_cannot_be_written_is_said_before_anything_is_done() {
+    let project = Project::people("upsert", "fields: { name: name }\n");
+    project.write("data/people.csv", &people_csv(5));
+    for arguments in [
+        &["apply", "--auto-approve", "--report", "nowhere/r.json"][..],
+        &["apply", "--auto-approve", "--report", "out"],
+        &["plan", "--out", "nowhere/plan.bin"],
+        &["plan", "--write", "html=nowhere/plan.html"],
+    ] {
+        let ran = project.run(arguments).code(1);
+        let path = arguments.last().unwrap().trim_start_matches("html=");
+        assert!(ran.stderr.contains(path) && ran.stderr.contains("cannot write"), "{arguments:?}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "", "{arguments:?}");
+        assert!(!project.path("out/crm.db").exists() && !project.path(".syncline").exists(), "{arguments:?}");
+    }
+    // What is refused leaves no empty report; a report that was there is replaced whole.
+    project.run(&["apply", "--report", "report.json"]).code(1);
+    assert!(!project.path("report.json").exists());
+    project.write("report.json", &"x".repeat(100_000));
+    project.apply(&["--report", "report.json"]).code(0);
+    let report: serde_json::Value = serde_json::from_str(&project.read("report.json")).expect("JSON and nothing else");
+    assert_eq!(report["status"], "succeeded");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_was_sent_is_said_although_the_report_cannot_be_written() {
+    let project = Project::people("upsert", "fields: { name: name }\n");
+    project.write("data/people.csv", &people_csv(5));
+    // A disk that is full.
+    let ran = project.apply(&["--report", "/dev/full", "--format", "json"]).code(1);
+    assert_eq!(ran.json()["status"], "succeeded", "{}", ran.stdout);
+    assert!(ran.stderr.contains("cannot write the report `/dev/full`"), "{}", ran.stderr);
+    assert_eq!(project.rows("out/crm.db", "select count(*) from people"), ["5"]);
+}

@@ -115,3 +115,60 @@ fn a_document_that_was_edited_on_purpose_is_read_without_its_checksum() {
     project.write(path, &lines.join("\n"));
     project.run(&["plan"]).code(0);
 }
+
+#[test]
+fn a_state_without_its_document_is_no_new_state() {
+    let project = applied();
+    project.run(&["state", "pull", "copy.zip"]).code(0);
+    fs::remove_file(project.path(".syncline/default/state.json")).expect("a document");
+    for command in [&["plan"][..], &["apply", "--auto-approve"], &["state", "list"], &["state", "pull", "other.zip"]] {
+        let ran = project.run(command).code(1);
+        let said = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in
+            ["`state.json` is missing", "1 snapshot in `snapshots/`", "1 run in `runs/`", "syncline state push FILE"]
+        {
+            assert!(said.contains(part), "`{part}` is not said by {command:?}: {}", ran.stderr);
+        }
+    }
+    // What the message says helps: a copy, or another beginning.
+    project.run(&["state", "push", "copy.zip", "--auto-approve"]).code(0);
+    assert_eq!(plan(&project).expect("a plan")["totals"]["changed"], 1);
+    fs::remove_dir_all(project.path(".syncline/default")).expect("a folder");
+    assert_eq!(plan(&project).expect("a plan")["totals"]["added"], 41);
+}
+
+#[test]
+fn a_push_that_fails_makes_nothing_and_its_hint_helps() {
+    let project = applied();
+    project.run(&["state", "pull", "copy.zip"]).code(0);
+    let key = project.read(".syncline/state.key");
+    fs::rename(project.path(".syncline"), project.path("gone")).expect("a folder");
+    let push = |key: Option<&str>, file: &str| {
+        let mut command = project.command(&["state", "push", file, "--auto-approve"]);
+        key.map(|key| command.env("SYNCLINE_STATE_KEY", key));
+        crate::project::Ran::new(command.output().expect("the binary runs"))
+    };
+    let nothing =
+        || assert!(!project.path(".syncline/state.key").exists() && !project.path(".syncline/default").exists());
+    let refused = push(None, "copy.zip").code(1);
+    assert!(refused.stderr.contains("SYNCLINE_STATE_KEY"), "{}", refused.stderr);
+    nothing();
+    push(Some("00112233445566778899aabbccddeeff"), "copy.zip").code(1);
+    nothing();
+    // A copy that was cut off, or in which a bit has turned.
+    let copy = fs::read(project.path("copy.zip")).expect("a file");
+    fs::write(project.path("cut.zip"), &copy[..copy.len() / 2]).expect("a file");
+    flip(&project.path("flipped.zip"), &copy, 8 * 4000);
+    for file in ["cut.zip", "flipped.zip", "none.zip"] {
+        push(Some(key.trim()), file).code(1);
+        nothing();
+    }
+    push(Some(key.trim()), "copy.zip").code(0);
+    // The other way the hint names: the file itself. A state that was born here meanwhile and holds nothing is in no way.
+    fs::remove_dir_all(project.path(".syncline")).expect("a folder");
+    project.run(&["plan"]).code(0);
+    push(None, "copy.zip").code(1);
+    project.write(".syncline/state.key", &key);
+    push(None, "copy.zip").code(0);
+    assert_eq!(plan(&project).expect("a plan")["totals"]["changed"], 1);
+}

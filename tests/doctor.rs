@@ -167,6 +167,28 @@ fn an_attribute_an_activity_type_does_not_have_is_found_before_anything_is_sent(
 }
 
 #[test]
+fn a_list_iterable_does_not_have_ends_the_sync_before_anything_is_sent() {
+    let sandbox = sandbox(json!({ "iterable": { "lists": [{ "id": 7, "name": "Trials" }] } }));
+    let project = project(&sandbox.iterable_url(), &sandbox.marketo_url(), "  plan: plan\n");
+    let list = |id: &str| {
+        project.write(
+            "syncs/users.yaml",
+            &format!(
+                "name: users\nmodel: people\ndestination: iterable\nobject: list_membership\nmode: mirror\n\
+                 match: {{ email: email }}\noptions: {{ list_id: {id} }}\n"
+            ),
+        );
+    };
+    list("9999");
+    let ran = run(&project, &["apply", "--auto-approve"], Sandbox::API_KEY).code(1);
+    assert!(flat(&ran.stderr).contains("the destination has no `9999`"), "{}", ran.stderr);
+    assert_eq!((requests(&sandbox, "/lists"), requests(&sandbox, "/subscribe")), (1, 0), "{:#}", sandbox.state());
+    list("7");
+    run(&project, &["apply", "--auto-approve"], Sandbox::API_KEY).code(0);
+    assert_eq!(requests(&sandbox, "/subscribe"), 1);
+}
+
+#[test]
 fn fields_are_asked_for_once_a_day() {
     let sandbox = sandbox(json!({ "iterable": { "fields": { "seats": "long" } } }));
     let project = project(&sandbox.iterable_url(), &sandbox.marketo_url(), "  seats: seats\n");
@@ -178,6 +200,34 @@ fn fields_are_asked_for_once_a_day() {
     project.edit("syncs/users.yaml", "  seats: seats\n", "  seats: name\n");
     plan(&project).code(1);
     assert_eq!(requests(&sandbox, "getFields"), 2);
+}
+
+#[test]
+fn a_refusal_of_credentials_is_not_remembered_and_another_one_says_when_it_was_said() {
+    let fields = json!([{ "name": "planName", "dataType": "string" }]);
+    let sandbox = sandbox(json!({ "marketo": { "fields": fields } }));
+    let project = project(&sandbox.iterable_url(), &sandbox.marketo_url(), "  plan: plan\n");
+    leads(&project, "  planNmae: plan\n");
+    let with = |secret: &str| {
+        let mut command = project.command(&["plan", "--format", "json"]);
+        Ran::new(command.env("KEY", Sandbox::API_KEY).env("SECRET", secret).output().unwrap())
+    };
+    let refused = with("bad").code(0).json();
+    assert!(refused["warnings"][0]["message"].as_str().unwrap().contains("no access token was given"), "{refused:#}");
+    let right = with(Sandbox::CLIENT).code(1);
+    assert!(flat(&right.stderr).contains("has no field `planNmae`"), "{}", right.stderr);
+
+    // There is no such catalog: that is remembered for a while.
+    project.write(
+        "syncs/users.yaml",
+        "name: users\nmodel: people\ndestination: iterable\nobject: catalog_item\nmode: upsert\nmatch: { id: email }\n\
+         options: { catalog: nowhere }\nfields: { plan: plan }\n",
+    );
+    std::fs::remove_file(project.path("syncs/leads.yaml")).unwrap();
+    let told = |planned: Value| planned["warnings"][0]["message"].as_str().unwrap_or_default().to_owned();
+    let first = told(plan(&project).code(0).json());
+    assert!(!first.is_empty() && !first.contains("said"), "{first}");
+    assert_eq!(told(plan(&project).code(0).json()), format!("{first} (said less than a minute ago)"));
 }
 
 #[test]

@@ -144,6 +144,25 @@ fn rows_that_share_a_record_are_named_in_the_first_plan() {
     assert!(message.contains("2 rows") && message.contains("1, 2;"), "{message}");
 }
 
+#[test]
+fn keys_in_warnings_are_masked_unless_values_are_asked_for() {
+    let project = project("upsert", "1 a@x Ann\n2 a@x Ben\n3 c@x Cid");
+    for (arguments, keys) in [
+        (&["plan", "--format", "json", "--show-values"][..], "e.g. 1, 2;"),
+        (&["plan", "--format", "json", "--out", "plan.bin"], "e.g. ‹number›, ‹number›;"),
+        (&["show", "plan.bin", "--format", "json"], "e.g. ‹number›, ‹number›;"),
+        (&["show", "plan.bin", "--format", "json", "--show-values"], "e.g. 1, 2;"),
+        (&["plan"], "e.g. ‹number›, ‹number›;"),
+        (&["plan", "--show-values"], "e.g. 1, 2;"),
+        (&["plan", "--format", "markdown"], "e.g. ‹number›, ‹number›;"),
+        (&["plan", "--format", "markdown", "--show-values"], "e.g. 1, 2;"),
+    ] {
+        let shown = project.run(arguments).code(0).stdout;
+        let flat = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(keys), "{arguments:?}: {shown}");
+    }
+}
+
 /// Without the new record, the old one is all there is of the person.
 #[test]
 fn a_row_that_is_refused_under_its_new_address_keeps_its_old_record() {

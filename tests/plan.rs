@@ -218,6 +218,26 @@ fn a_plan_needs_no_secret_of_the_destination() {
 }
 
 #[test]
+fn all_variables_that_are_not_set_are_said_in_one_line_with_one_hint() {
+    let project = Project::people("upsert", FIELDS);
+    project.write("data/people.csv", &people_csv(3));
+    project.write(
+        "sources/files.yaml",
+        "name: files\ntype: postgres\nconnection:\n  host: \"{{ env.PG_HOST_UNSET }}\"\n  user: \"{{ env.PG_USER_UNSET }}\"\n",
+    );
+    let plan = project.plan(&[]);
+    let warning = &plan["warnings"][0];
+    let (message, help) = (warning["message"].as_str().unwrap(), warning["help"].as_str().unwrap());
+    assert!(message.contains("`PG_HOST_UNSET` is not set; sources/files.yaml:5:"), "{plan:#}");
+    assert!(!message.contains('\n'), "{plan:#}");
+    assert_eq!(help, "set them before the run: `export PG_HOST_UNSET=…`, `export PG_USER_UNSET=…`");
+    for format in ["text", "markdown", "html"] {
+        let text = project.run(&["plan", "--format", format]).stdout;
+        assert!(text.contains("PG_USER_UNSET") && !text.contains("\\n"), "{format}: {text}");
+    }
+}
+
+#[test]
 fn a_guard_that_refuses_is_shown_where_it_is_written() {
     let settings = "name: test\nguards: { max_invalid: 0, max_added: 4 }\nenvironments:\n  prod:\n    default: true\n    guards: { max_added: 3 }\n";
     // What the sync says, and where the guard is that counts.

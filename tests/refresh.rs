@@ -138,15 +138,17 @@ fn a_person_reads_it_and_personal_data_is_masked() {
         "causes      2 changed at the destination",
         "≠ 3: gone",
         "≠ 4: name was \"Person 4\", is \"Somebody\"",
-        "2 records are not as acknowledged: 1 gone, 1 changed",
+        "2 records are not as acknowledged: 1 gone, 1 changed; e.g. ",
         "this plan puts right what is gone and changed",
     ] {
         assert!(shown.contains(part), "`{part}` is not in\n{shown}");
     }
+    assert!(shown.contains("e.g. 3, 4") || shown.contains("e.g. 4, 3"), "{shown}");
     for format in ["markdown", "html", "json"] {
         let text = project.run(&["plan", "--refresh", "--format", format]).code(0).stdout;
         assert!(!text.contains("Somebody") && !text.contains("Person 4"), "{format}:\n{text}");
         assert!(text.contains("as acknowledged") || format == "json", "{format}:\n{text}");
+        assert!(text.contains("e.g. ‹number›, ‹number›"), "{format}:\n{text}");
     }
 }
 

@@ -20,6 +20,19 @@ fn a_guard_refuses_with_exit_3_and_names_the_way_to_go_ahead() {
 }
 
 #[test]
+fn several_guards_that_refuse_are_let_pass_by_one_line_of_the_hint() {
+    let project = Project::people("mirror", &format!("guards: {{ max_added: 3 }}\n{FIELDS}"));
+    let other = project.read("syncs/people.yaml").replace("name: people\nmodel", "name: others\nmodel");
+    project.write("syncs/others.yaml", &other.replace("object: people", "object: others"));
+    project.write("data/people.csv", &people_csv(5));
+    let ran = project.apply(&[]).code(3);
+    let said = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("--allow others:max_added=5 --allow people:max_added=5"), "{}", ran.stderr);
+    assert_eq!(said.matches("--allow").count(), 2, "{}", ran.stderr);
+    project.apply(&["--allow", "others:max_added=5", "--allow", "people:max_added=5"]).code(0);
+}
+
+#[test]
 fn an_empty_model_is_refused_unless_it_is_allowed() {
     let project = Project::people("mirror", FIELDS);
     project.write("data/people.csv", &people_csv(10));

@@ -88,7 +88,7 @@ fn what_one_machine_has_done_every_other_knows() {
         let third = Machine::new(store, "pushed", &database, 35);
         std::fs::copy(one.project.path("state.zip"), third.project.path("state.zip")).expect("a copy");
         let refused = third.run(&["state", "push", "state.zip", "--auto-approve"]).code(1);
-        assert!(refused.stderr.contains("another hash key"), "{name}: {}", refused.stderr);
+        assert!(refused.stderr.contains("hash key"), "{name}: {}", refused.stderr);
         assert!(one.run(&["state", "list"]).code(0).stdout.contains("people"));
         one.run(&["state", "forget", "people", "--auto-approve"]).code(0);
         assert_eq!(other.plan(), [35, 0, 0], "{name}");

@@ -10,6 +10,7 @@ use super::interrupt::Interrupt;
 use super::narrowing::{Narrowing, Share, Shares};
 use super::refusing::{ended, leave_refused_out, refused_run, unplanned};
 use super::scheduling::Schedules;
+use super::writing::Output;
 use super::{
     Format, Global, Selection, approving, delivering, notifying, planning, progress::Progress, runs, scratch::Scratch,
     terminal,
@@ -49,6 +50,8 @@ pub(super) struct Options {
     /// Also write the run report as JSON
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[arg(skip)]
+    report_file: Option<Output>,
     /// Seconds to wait for another run to end
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     lock_timeout: u64,
@@ -67,6 +70,8 @@ pub(super) fn run(global: &Global, mut options: Options) -> Result<ExitCode> {
             "leave the plan file out to deliver a part of a fresh plan",
         ));
     }
+    // Before anything is sent, which cannot be taken back.
+    options.report_file = options.report.as_deref().map(|path| Output::open(path, "report")).transpose()?;
     let project = super::load(global)?;
     let state = terminal::state(&project)?;
     let wait = std::time::Duration::from_secs(options.lock_timeout);
@@ -150,14 +155,14 @@ fn meant(project: &Project, locked: &Locked, options: &Options, now: jiff::Times
 /// A call that comes too early is no failure.
 fn nothing_due(project: &Project, line: &str, options: &Options) -> Result<ExitCode> {
     let run = Run { status: Status::Succeeded, ..ended(project) };
-    write_report(&run, options)?;
+    let written = write_report(&run, options);
     if options.format == Format::Text {
         terminal::out(&format!("{line}\n"))?;
     } else {
         terminal::out(&runs::face(&runs::value(&run)?, options.format, options.show_values)?)?;
         terminal::note(line);
     }
-    Ok(ExitCode::SUCCESS)
+    written.map(|()| ExitCode::SUCCESS)
 }
 
 fn fresh(
@@ -238,7 +243,7 @@ fn not_approved(
 ) -> Result<ExitCode> {
     let run = Run { error: Some(error.to_string()), ..refused_run(project, &prepared.plan) };
     notifying::tell(project, locked, &notifying::refused(&run, &prepared.plan, &prepared.failures));
-    write_report(&run, options)?;
+    write_or_note(&run, options);
     if options.format == Format::Text {
         terminal::out(table)?;
     } else {
@@ -253,21 +258,33 @@ fn refuse(project: &Project, locked: &Locked, prepared: &Prepared, options: &Opt
     let error = plan.refusals.first().map(|refusal| refusal.message.clone());
     let run = Run { error, ..refused_run(project, plan) };
     notifying::tell(project, locked, &notifying::refused(&run, plan, &prepared.failures));
-    write_report(&run, options)?;
+    write_or_note(&run, options);
     if options.format == Format::Json {
         terminal::out(&runs::face(&runs::value(&run)?, options.format, options.show_values)?)?;
     }
     let reasons: Vec<_> = plan.refusals.iter().map(|refusal| refusal.message.as_str()).collect();
-    Err(Error::Refused {
-        code: "refused",
-        place: None,
-        message: format!("nothing was sent: {}", reasons.join("; ")),
-        help: plan.refusals.iter().find_map(|refusal| refusal.help.clone()),
-    })
+    let message = format!("nothing was sent: {}", reasons.join("; "));
+    Err(Error::Refused { code: "refused", message, place: None, help: way_out(plan) })
+}
+
+/// What is to be done about all refusals. What several guards need stands in one line that can be copied.
+fn way_out(plan: &Plan) -> Option<String> {
+    let allowances: Vec<String> = plan.syncs.iter().flat_map(guards::allowances).collect();
+    let together = allowances.len() > 1;
+    let mut helps: Vec<String> = Vec::new();
+    if together {
+        helps.push(format!("check the models first; to go ahead once: {}", allowances.join(" ")));
+    }
+    for refusal in &plan.refusals {
+        let said = together && guards::NAMES.contains(&refusal.code.as_str());
+        helps.extend(refusal.help.clone().filter(|help| !said && !helps.contains(help)));
+    }
+    (!helps.is_empty()).then(|| helps.join("; "))
 }
 
 fn finish(run: &Run, options: &Options) -> Result<ExitCode> {
-    write_report(run, options)?;
+    // What was sent was sent: that is said whatever becomes of the report.
+    let written = write_report(run, options);
     terminal::out(&runs::face(&runs::value(run)?, options.format, options.show_values)?)?;
     for (name, reason) in run.syncs.iter().filter_map(|sync| Some((&sync.sync, sync.error.as_ref()?))) {
         terminal::note(&format!("error: sync `{name}`: {reason}"));
@@ -275,6 +292,7 @@ fn finish(run: &Run, options: &Options) -> Result<ExitCode> {
     let sum = |count: fn(&SyncRun) -> u64| run.syncs.iter().map(count).sum::<u64>();
     let refused = |sync: &SyncRun| sync.status == Status::Refused;
     let failed = |sync: &SyncRun| !refused(sync) && (sync.error.is_some() || sync.pending > 0);
+    written.map_err(|error| error.context("the run has ended as said above, but"))?;
     Ok(if run.error.is_some() || run.syncs.iter().any(failed) {
         ExitCode::FAILURE
     } else if run.syncs.iter().any(refused) {
@@ -287,7 +305,13 @@ fn finish(run: &Run, options: &Options) -> Result<ExitCode> {
 }
 
 fn write_report(run: &Run, options: &Options) -> Result<()> {
-    let Some(path) = &options.report else { return Ok(()) };
-    let text = runs::face(&runs::value(run)?, Format::Json, options.show_values)?;
-    std::fs::write(path, text).map_err(|e| Error::failed(format!("cannot write the report `{}`: {e}", path.display())))
+    let Some(file) = &options.report_file else { return Ok(()) };
+    file.write(&runs::face(&runs::value(run)?, Format::Json, options.show_values)?)
+}
+
+/// The same where something else is the reason why the command fails.
+fn write_or_note(run: &Run, options: &Options) {
+    if let Err(error) = write_report(run, options) {
+        terminal::note(&format!("error: {error}"));
+    }
 }

@@ -61,7 +61,8 @@ impl<'p> Discoverer<'p> {
         }
         if let Some(kept) = self.cache.get(&name).filter(|_| !anew) {
             if let Some(refused) = &kept.refused {
-                self.failed(sync, refused, None);
+                let help = format!("the next plan after {} asks anew", kept.counts_until().strftime("%H:%M UTC"));
+                self.failed(sync, &format!("{refused} (said {})", ago(kept.asked_at)), Some(&help));
             }
             let known = Known { fields: kept.discovered, cached: true };
             self.known.insert(name, known.clone());
@@ -102,7 +103,8 @@ impl<'p> Discoverer<'p> {
         fields
     }
 
-    /// Asks. The inner error: what happened, what to do, and whether asking again soon is in vain.
+    /// Asks. The inner error: what happened, what to do, and whether it is worth being remembered: credentials and quotas
+    /// are put right from one minute to the next.
     #[allow(clippy::type_complexity)]
     fn asked(&mut self, sync: &ResolvedSync) -> Result<Result<Option<Discovered>, (String, Option<String>, bool)>> {
         let name = &sync.destination;
@@ -122,7 +124,8 @@ impl<'p> Discoverer<'p> {
             Ok(Ok(fields)) => Ok(fields),
             Ok(Err(error)) => {
                 let (message, help) = words(&error);
-                let final_word = matches!(error, SendError::Fatal { .. } | SendError::Refused { .. });
+                // Where it is known what to do (credentials, quotas, something that is not there yet), somebody will do it.
+                let final_word = matches!(error, SendError::Refused { .. } | SendError::Fatal { help: None, .. });
                 Err((opened.redactor.redact(&message), help, final_word))
             }
             Err(_) => Err((format!("no answer within {} s", PATIENCE.as_secs()), None, false)),
@@ -142,8 +145,16 @@ impl<'p> Discoverer<'p> {
                 sync.name
             ),
             help: Some(help.map_or_else(|| "`syncline doctor` says more".to_owned(), str::to_owned)),
-            place: None,
+            ..Notice::default()
         });
+    }
+}
+
+/// How long ago something was said, within the hour a refusal counts.
+fn ago(at: jiff::Timestamp) -> String {
+    match jiff::Timestamp::now().duration_since(at).as_secs() / 60 {
+        ..1 => "less than a minute ago".to_owned(),
+        minutes => format!("{minutes} min ago"),
     }
 }
 

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::planning::against::Comparison;
-use super::{Format, Global, Selection, planning, progress::Progress, scratch::Scratch, terminal, writing::Written};
+use super::writing::{self, Output, Written};
+use super::{Format, Global, Selection, planning, progress::Progress, scratch::Scratch, terminal};
 use crate::diagnostic::Result;
 use crate::plan::approval::Approval;
 use crate::plan::{Notice, Plan};
@@ -56,13 +57,19 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
+    // A plan may take long: that it cannot be written is said before.
+    if let Some(out) = &options.out {
+        writing::can_be_made(out, "plan file")?;
+    }
+    let open = |written: &Written| Ok((written.format, written.open()?));
+    let files: Vec<(Format, Output)> = options.write.iter().map(open).collect::<Result<_>>()?;
     let mut project = super::load(global)?;
     let against = options.against.as_deref();
     let against =
         against.map(|to| Comparison::new(&mut project, to, options.approved_surface.as_deref())).transpose()?;
     if let Some(against) = against.as_ref().filter(|against| options.offline || against.withheld(&project)) {
         let plan = against.offline(&project);
-        show(options, &plan)?;
+        show(options, &files, &plan)?;
         if let Some(out) = &options.out {
             terminal::note(&format!("No plan file `{}` was written: nothing may be planned yet.", out.display()));
         }
@@ -81,7 +88,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     };
     let mut planned = planning::make(&project, state.hash_key(), &state.read()?, &request, &Progress::new())?;
     remember(&state, &project, &mut planned.plan);
-    show(options, &planned.plan)?;
+    show(options, &files, &planned.plan)?;
     if let Some(nothing_due) = &planned.nothing_due {
         terminal::note(nothing_due);
     }
@@ -122,16 +129,16 @@ fn remember(state: &State, project: &Project, plan: &mut Plan) {
             sync: None,
             message: format!("this plan cannot be approved by its digest: {error}"),
             help: Some("make the state writable where plans are made, or approve the plan as a file".into()),
-            place: None,
+            ..Notice::default()
         });
     }
 }
 
 /// Prints the plan, and writes the files that were asked for.
-fn show(options: &Options, plan: &Plan) -> Result<()> {
+fn show(options: &Options, files: &[(Format, Output)], plan: &Plan) -> Result<()> {
     terminal::out(&planning::face(plan, options.format, options.show_values)?)?;
-    for written in &options.write {
-        written.write(&planning::face(plan, written.format, options.show_values)?)?;
+    for (format, file) in files {
+        file.write(&planning::face(plan, *format, options.show_values)?)?;
     }
     Ok(())
 }

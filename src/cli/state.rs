@@ -17,7 +17,7 @@ use crate::report;
 use crate::report::answers::{LastRun, OneState, StateOfSync, States};
 use crate::state::document::{Document, SyncEntry};
 use crate::state::journal::SyncRecord;
-use crate::state::{LockRequest, Locked, State};
+use crate::state::{LockRequest, Locked, Pulled, State};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -89,8 +89,17 @@ enum Action {
 
 pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
     let project = super::load(global)?;
-    let state = terminal::state(&project)?;
     let approve = |question: String| terminal::approve(options.auto_approve, &question);
+    if let Action::Push { file, force } = &options.action {
+        // A push that fails makes nothing, not even a state to be replaced.
+        let copy = Pulled::open(file)?;
+        let state = terminal::state_to_replace(&project, &copy)?;
+        approve(format!("Put the state of `{}` in the place of this one?", file.display()))?;
+        state.replace(&copy, *force)?;
+        terminal::out(&format!("The state is that of `{}` now.\n", file.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let state = terminal::state(&project)?;
     let said = match options.action {
         Action::List => list(&state, options.format)?,
         Action::Show { sync } => show(&state, &sync, options.format)?,
@@ -120,11 +129,8 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
             state.pull(&file)?;
             format!("The state is in `{}`. It holds personal data as the state does.\n", file.display())
         }
-        Action::Push { file, force } => {
-            approve(format!("Put the state of `{}` in the place of this one?", file.display()))?;
-            lock(&state, "state push")?.push(&file, force)?;
-            format!("The state is that of `{}` now.\n", file.display())
-        }
+        // Done above, before a state is opened.
+        Action::Push { .. } => String::new(),
     };
     terminal::out(&said)?;
     Ok(ExitCode::SUCCESS)

@@ -4,8 +4,9 @@ use std::io::{IsTerminal, Write};
 
 use super::{ColorChoice, Global, LogFormat};
 use crate::diagnostic::{Diagnostic, Error, Result};
+use crate::diff::HashKey;
 use crate::project::Project;
-use crate::state::{State, key};
+use crate::state::{Pulled, State, key};
 use crate::{report, secret};
 
 /// Sets up colour and logging for the process.
@@ -117,6 +118,16 @@ pub(super) fn approve(auto_approve: bool, question: &str) -> Result<()> {
 
 /// The state of the project's environment. Its hash key may come from outside: `SYNCLINE_STATE_KEY`, 32 hex digits.
 pub(super) fn state(project: &Project) -> Result<State> {
-    let key = secret::variable(key::VARIABLE).map(|text| key::parse(&text, key::VARIABLE)).transpose()?;
-    State::open(&project.environment.state, &project.root, &project.environment.name, key)
+    let environment = &project.environment;
+    State::open(&environment.state, &project.root, &environment.name, key_from_outside()?)
+}
+
+/// The same, to put a copy in its place.
+pub(super) fn state_to_replace(project: &Project, copy: &Pulled) -> Result<State> {
+    let environment = &project.environment;
+    State::open_to_replace(copy, &environment.state, &project.root, &environment.name, key_from_outside()?)
+}
+
+fn key_from_outside() -> Result<Option<HashKey>> {
+    secret::variable(key::VARIABLE).map(|text| key::parse(&text, key::VARIABLE)).transpose()
 }

@@ -21,6 +21,12 @@ pub(super) async fn container(
     let Some(container) = &object.container else { return Ok(Json::Null) };
     if let Some(given) = container.given.as_ref().and_then(|given| given.json(globals)).filter(|given| !given.is_null())
     {
+        if let (true, Some(find)) = (container.check_given, &container.find) {
+            let listed = find_all(account, find, globals, counter, |_, value| same(value, &given)).await?;
+            if listed.is_empty() {
+                return Err(missing(&super::value::plain(Some(given.as_ref())).unwrap_or_default()));
+            }
+        }
         return Ok(given.into_owned());
     }
     let name = name(container, globals).ok_or_else(|| unnamed(object))?;
@@ -78,6 +84,24 @@ async fn find_named(
     globals: &Layer<'_>,
     counter: &Counter,
 ) -> Result<Option<Json>, SendError> {
+    let mut found = find_all(account, find, globals, counter, |is, _| is == Some(name)).await?;
+    if let [first, second, ..] = found.as_slice() {
+        return Err(SendError::Fatal {
+            message: format!("the destination has several `{name}`, e.g. {first} and {second}"),
+            help: Some("say in the `options` of the sync which one is meant, by its id".into()),
+        });
+    }
+    Ok(found.pop())
+}
+
+/// The values of all that is listed and wanted; `wanted` is given what names one, and its value.
+async fn find_all(
+    account: &Account,
+    find: &Find,
+    globals: &Layer<'_>,
+    counter: &Counter,
+    wanted: impl Fn(Option<&str>, &Json) -> bool + Sync + Send,
+) -> Result<Vec<Json>, SendError> {
     let made = find.request.make(globals, None).map_err(fatal)?;
     let mut found: Vec<Json> = Vec::new();
     let verdict = account
@@ -86,23 +110,21 @@ async fn find_named(
             let Some(items) = find.items.json(&over) else { return };
             for item in items.as_array().into_iter().flatten() {
                 let over = Layer::over(Some(&over)).with("item", item);
-                if find.is.text(&over).as_deref() == Some(name) {
-                    let value = find.value.json(&over).map(std::borrow::Cow::into_owned);
-                    found.extend(value.filter(|value| !found.contains(value)));
+                let Some(value) = find.value.json(&over).filter(|value| !found.contains(value)) else { continue };
+                if wanted(find.is.text(&over).as_deref(), &value) {
+                    let value = value.into_owned();
+                    found.push(value);
                 }
             }
         })
         .await?;
-    if !matches!(verdict.class, Class::Ok | Class::NotFound) {
-        return Err(failure(verdict));
-    }
-    if let [first, second, ..] = found.as_slice() {
-        return Err(SendError::Fatal {
-            message: format!("the destination has several `{name}`, e.g. {first} and {second}"),
-            help: Some("say in the `options` of the sync which one is meant, by its id".into()),
-        });
-    }
-    Ok(found.pop())
+    if matches!(verdict.class, Class::Ok | Class::NotFound) { Ok(found) } else { Err(failure(verdict)) }
+}
+
+/// An id is the same as a number and as text.
+fn same(one: &Json, other: &Json) -> bool {
+    let plain = |value: &Json| super::value::plain(Some(value));
+    plain(one).is_some() && plain(one) == plain(other)
 }
 
 /// One value an API is asked for.

@@ -496,7 +496,12 @@ impl<'a> Checker<'a> {
         if container.given.is_none() && container.find.is_none() && container.create.is_none() {
             self.fault(pointer, "the container can neither be given nor found nor made", None);
         }
+        if container.check_given && (container.given.is_none() || container.find.is_none()) {
+            let help = "add both, or remove `check_given`";
+            self.fault(pointer, "`check_given` looks for what is `given` by `find`", Some(help.to_owned()));
+        }
         Container {
+            check_given: container.check_given,
             given: self.optional(container.given.as_ref(), GLOBAL, pointer, "given"),
             name: self.optional(container.name.as_ref(), GLOBAL, pointer, "name"),
             find: container.find.as_ref().map(|find| self.find(find, &format!("{pointer}/find"))),

@@ -180,6 +180,8 @@ pub(super) struct Discover {
 #[derive(Debug)]
 pub(super) struct Container {
     pub given: Option<Expression>,
+    /// What is given is looked for by `find`.
+    pub check_given: bool,
     pub name: Option<Expression>,
     pub find: Option<Find>,
     pub create: Option<Asked>,

@@ -34,8 +34,9 @@ pub(super) fn cost(
     tally.step(object.words.delete(mode), load.delete);
     if tally.requests > 0
         && let Some(container) = &object.container
-        && container.given.as_ref().and_then(|given| given.json(globals)).is_none_or(|given| given.is_null())
         && let Some(find) = &container.find
+        && (container.check_given
+            || container.given.as_ref().and_then(|given| given.json(globals)).is_none_or(|given| given.is_null()))
     {
         tally.count(&find.request, 1);
     }

@@ -5,6 +5,7 @@
 //! they look like (`no`, `0777`, `1_000`, `+15551234567` stay text).
 
 mod align;
+mod indent;
 mod scalar;
 mod tree;
 mod write;
@@ -347,6 +348,9 @@ impl<'a> Builder<'a> {
             text.char_indices().nth(error.marker().index()).map_or(text.len(), |(offset, _)| offset)
         });
         let mut start = start.min(text.len());
+        if let Some(indent::Fault { span, message, help }) = indent::explain(text, start, error) {
+            return self.fault("yaml-syntax", message, span).with_help(help);
+        }
         let rest = text.get(start..).unwrap_or_default();
         let mut width = rest.chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
         match scalar::extent(error) {

@@ -78,6 +78,15 @@ pub fn allow(plan: &mut Plan, allowances: &[Allowance]) {
     }
 }
 
+/// What lets a sync pass in spite of its guards, as it is typed: one `--allow` for each that does not hold.
+pub fn allowances(plan: &SyncPlan) -> impl Iterator<Item = String> + '_ {
+    plan.guards.iter().filter(|guard| !guard.ok).map(|guard| allowance(plan, guard))
+}
+
+fn allowance(plan: &SyncPlan, guard: &Guard) -> String {
+    format!("--allow {}:{}={}", plan.sync, guard.name, guard.actual)
+}
+
 /// One refusal per guard that does not hold. `place` gives `file:line:column` of a guard where it is written.
 pub fn refusals(plan: &SyncPlan, place: impl Fn(&str) -> Option<String>) -> Vec<Notice> {
     let refuse = |guard: &Guard| {
@@ -95,7 +104,7 @@ pub fn refusals(plan: &SyncPlan, place: impl Fn(&str) -> Option<String>) -> Vec<
             ("min_rows", 0) => "see whether what fills the source has run, and what the query leaves out",
             _ => "check the model first",
         };
-        let mut help = format!("{first}; to go ahead once: --allow {}:{}={}", plan.sync, guard.name, guard.actual);
+        let mut help = format!("{first}; to go ahead once: {}", allowance(plan, guard));
         if guard.name == "min_rows" && guard.actual == 0 {
             help.push_str(&format!(", or set `min_rows: 0` in the guards of `{}`", plan.sync));
         }
@@ -105,6 +114,7 @@ pub fn refusals(plan: &SyncPlan, place: impl Fn(&str) -> Option<String>) -> Vec<
             message: format!("`{}`: {what}; the {why} is {} (guard `{}`)", plan.sync, guard.limit, guard.name),
             help: Some(help),
             place: place(&guard.name),
+            keys: Vec::new(),
         }
     };
     plan.guards.iter().filter(|guard| !guard.ok).map(refuse).collect()

@@ -98,6 +98,16 @@ pub struct Notice {
     /// `file:line:column` of what decides it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+    /// Keys of rows that the message quotes, as they stand in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+}
+
+impl Notice {
+    /// Keys as a message quotes them, so that they are found there when it is masked.
+    pub fn quoted(keys: &[String]) -> String {
+        format!("e.g. {}", keys.join(", "))
+    }
 }
 
 /// What would happen in one sync.

@@ -88,6 +88,7 @@ impl TestResult {
             message: format!("`{sync}`: test {} fails: {message}", self.title()),
             help: Some(help),
             place: self.place.clone(),
+            keys: Vec::new(),
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::manifest::Kind;
 use crate::manifest::connector::Parameter;
 use crate::manifest::document::{Document, escape};
 use crate::render::{self, Block, Outside, Scope};
-use crate::secret::{Connection, Secret};
+use crate::secret::{self, Connection, Secret};
 
 /// Keys of a connection that hold a path.
 const PATHS: [&str; 5] = ["path", "ca_file", "catalog", "driver", DIRECTORY];
@@ -125,6 +125,15 @@ fn holds_password(url: &str) -> bool {
             return true;
         }
     }
+    // As the drivers of MySQL take it: `me:hunter2@tcp(host)/db`.
+    if !url.contains("://")
+        && let Some((user, _)) = url.rsplit_once('@')
+        && let Some((name, password)) = user.split_once(':')
+        && !name.contains([' ', '=', '{'])
+        && written(password)
+    {
+        return true;
+    }
     let mut pairs = url.split([' ', '?', '&']).filter_map(|pair| pair.split_once('='));
     pairs.any(|(key, value)| key.trim() == "password" && written(value.trim().trim_matches('\'')))
 }
@@ -149,6 +158,10 @@ pub(super) fn mask(diagnostics: &mut [Diagnostic]) {
     for place in diagnostics.iter_mut().filter_map(|d| d.place.as_mut()) {
         if let Some(text) = masked.get(&place.source.path) {
             place.source.text = text.clone();
+        }
+        // Also in a file too broken to be looked at closely.
+        if !secret::written(&place.source.text).is_empty() {
+            place.source.text = secret::blanked(&place.source.text).into();
         }
     }
 }
@@ -246,6 +259,21 @@ pub(super) fn connect_stand_in(
     Connection::new(values, live.secrets)
 }
 
+/// What to do about all faults, each thing once.
+fn together(helps: HashSet<String>) -> Option<String> {
+    const SET: &str = "set it before the run: ";
+    let mut helps: Vec<String> = helps.into_iter().collect();
+    helps.sort();
+    // Variables that are not set: all of them in one sentence.
+    let plain = |help: &&String| help.strip_prefix(SET).is_some_and(|rest| !rest.contains(';'));
+    let variables: Vec<String> = helps.iter().filter(plain).map(|help| help.replacen(SET, "", 1)).collect();
+    if variables.len() > 1 {
+        helps.retain(|help| !plain(&help));
+        helps.insert(0, format!("set them before the run: {}", variables.join(", ")));
+    }
+    (!helps.is_empty()).then(|| helps.join("; "))
+}
+
 struct Live<'a> {
     document: &'a Document,
     scope: Scope,
@@ -280,9 +308,8 @@ impl<'a> Live<'a> {
         if self.faults.is_empty() {
             return Ok(Connection::new(values, self.secrets));
         }
-        let mut helps: Vec<String> = self.helps.into_iter().collect();
-        helps.sort();
-        Err(Error::Failed { message: self.faults.join("\n"), help: helps.into_iter().next() })
+        // In one line: it goes into plans, reports and messages.
+        Err(Error::Failed { message: self.faults.join("; "), help: together(self.helps) })
     }
 
     /// Makes the paths of a connection absolute.

@@ -1,5 +1,6 @@
 //! 3 · All manifests of one tree, linked: every fault of a project at once, or a project that can be planned.
 
+mod addresses;
 pub mod changes;
 mod checks;
 mod connect;
@@ -11,6 +12,7 @@ mod environment;
 mod fields;
 mod files;
 mod links;
+mod misplaced;
 mod model_tests;
 mod offer;
 mod parameters;

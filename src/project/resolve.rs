@@ -19,8 +19,8 @@ use super::queries::{self, Rendered};
 use super::spoken::{self, Spoken};
 use super::tree::Tree;
 use super::{
-    Loaded, Project, ResolvedDestination, ResolvedModel, ResolvedSource, ResolvedSync, ResolvedTest, checks, connect,
-    dbt_tests, digest, model_tests, parameters, surface, sync_tests,
+    Loaded, Project, ResolvedDestination, ResolvedModel, ResolvedSource, ResolvedSync, ResolvedTest, addresses, checks,
+    connect, dbt_tests, digest, misplaced, model_tests, parameters, surface, sync_tests,
 };
 use crate::destinations::DestinationKind;
 use crate::diagnostic::{self, Diagnostic};
@@ -62,7 +62,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
         connectors: super::connectors::read(tree, out),
         tests: read_kind(tree, Kind::Test, out),
     };
-    misplaced(tree, out);
+    misplaced::check(tree, out);
     let scope = environment.as_ref().map(|environment| scope(environment, &files));
     let Files { sources, models, destinations, syncs, connectors, tests, .. } = &mut files;
     for file in sources.iter_mut().chain(models).chain(destinations).chain(syncs).chain(connectors).chain(tests) {
@@ -81,6 +81,7 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     let mut catalog = Catalog::new(&files.connectors, out);
     let spoken: Vec<Spoken> = files.destinations.iter().map(|file| Spoken::new(file, &mut catalog, out)).collect();
     spoken::sandboxes(&files, out);
+    Kind::ALL.iter().flat_map(|kind| files.of(*kind)).for_each(|file| addresses::check(file, out));
     let offers = Offers { files: &files, spoken: &spoken, environment: environment.as_ref() };
     for sync in &files.syncs {
         checks::sync(sync, offers.of(sync).as_ref(), out);
@@ -183,56 +184,6 @@ fn scope(environment: &EnvironmentInfo, files: &Files) -> Scope {
         started_at: jiff::Timestamp::now().to_string(),
         refs: Arc::default(),
         outside: Outside::Unknown,
-    }
-}
-
-/// How deep below the folders of manifests it is looked for misplaced ones.
-const MISPLACED_DEPTH: usize = 3;
-/// So many files at most are looked at for it.
-const MISPLACED_FILES: usize = 1000;
-
-/// Files in the root, and in folders below those of manifests, that look like manifests: they are read by nobody.
-fn misplaced(tree: &dyn Tree, out: &mut Vec<Diagnostic>) {
-    let mut paths = tree.list("").unwrap_or_default();
-    let mut folders: Vec<String> = Kind::ALL.iter().filter_map(|kind| kind.folder()).map(str::to_owned).collect();
-    folders.dedup();
-    let within = |folder: &str, names: Vec<String>| -> Vec<String> {
-        names.into_iter().map(|name| format!("{folder}/{name}")).collect()
-    };
-    for _ in 0..MISPLACED_DEPTH {
-        folders = folders.iter().flat_map(|folder| within(folder, tree.folders(folder))).collect();
-        paths.extend(folders.iter().flat_map(|folder| within(folder, tree.list(folder).unwrap_or_default())));
-    }
-    for name in paths.into_iter().take(MISPLACED_FILES) {
-        if name == PROJECT_FILE || !(name.ends_with(".yaml") || name.ends_with(".yml")) {
-            continue;
-        }
-        let mut ignored = Vec::new();
-        let file = read_file(tree, Kind::Project, "", &name, &mut ignored);
-        let has = |key: &str| file.value.get(key).is_some();
-        let test = has("sync") && has("cases");
-        let folder = match () {
-            () if !has("name") => continue,
-            // Whatever else is tested has its files there, too.
-            () if name.starts_with("tests/") && !test => continue,
-            () if has("model") && has("destination") => "syncs",
-            () if has("api") && has("objects") && !has("type") => "connectors",
-            () if has("primary_key") => "models",
-            () if test => "tests",
-            () if has("type") && has("connection") => "sources` or `destinations",
-            () => continue,
-        };
-        out.push(
-            Diagnostic::warning(
-                "misplaced-manifest",
-                format!("`{name}` looks like a manifest, but is not read here"),
-                file.key_place("/name"),
-            )
-            .with_help(match name.contains('/') {
-                true => format!("move it to `{folder}` itself; manifests are not looked for in folders below"),
-                false => format!("move it to `{folder}`"),
-            }),
-        );
     }
 }
 

@@ -17,7 +17,7 @@ use crate::manifest::connector::{Parameter, ParameterType};
 use crate::manifest::destination::{Destination, HTTP, NATIVE};
 use crate::manifest::document::escape;
 use crate::manifest::{Kind, schema};
-use crate::render;
+use crate::{render, secret};
 
 /// The connectors a sandbox can stand in for.
 const SANDBOXED: [&str; 2] = ["iterable", "marketo"];
@@ -173,7 +173,7 @@ fn base_url(file: &File, out: &mut Vec<Diagnostic>) {
     let Some(url) = file.text(POINTER) else { return };
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
-        let message = format!("`{url}` is not the address of an API");
+        let message = format!("`{}` is not the address of an API", secret::blanked(url));
         let help = "it begins with `https://`, or with `http://` for tests on this machine";
         out.push(Diagnostic::error("invalid-value", message, file.place(POINTER)).with_help(help));
     }

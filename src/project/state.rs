@@ -4,6 +4,7 @@ use super::files::File;
 use crate::diagnostic::Diagnostic;
 use crate::manifest::document::escape;
 use crate::manifest::project::Project;
+use crate::secret;
 
 /// Settings by the stores that have them; the others are for all.
 const SETTINGS: [(&str, &[&str]); 7] = [
@@ -34,7 +35,7 @@ pub(super) fn check(file: &File, project: &Project, out: &mut Vec<Diagnostic>) {
         if let Some(address) = file.text(&endpoint)
             && !private(address)
         {
-            let message = format!("`{address}` is no address the state may be sent to");
+            let message = format!("`{}` is no address the state may be sent to", secret::blanked(address));
             out.push(Diagnostic::error("bad-state", message, file.place(&endpoint)).with_help(
                 "it begins with `https://`; `http://` is for this machine alone, as states hold personal data",
             ));

@@ -155,7 +155,7 @@ fn connections_are_rendered_when_used() {
     assert_eq!(typed.password.unwrap().expose(), "p4ssw0rd");
     assert_eq!(connection.redactor().redact("cannot log in with p4ssw0rd"), "cannot log in with [secret]");
     let error = connect(&[]).unwrap_err();
-    let expected = "destinations/crm_prod.yaml:5:13: the environment variable `PORT` is not set\n\
+    let expected = "destinations/crm_prod.yaml:5:13: the environment variable `PORT` is not set; \
                     destinations/crm_prod.yaml:6:17: the environment variable `PASS` is not set";
     assert_eq!(error.to_string(), expected);
     let error = connect(&[("PORT", "s3cretport"), ("PASS", "p4ssw0rd")]).unwrap();

@@ -105,7 +105,7 @@ pub(super) fn refusals(plan: &Plan) -> Vec<Notice> {
                     sync: Some(sync.sync.clone()),
                     message: format!("`{}` counts {}, the limit is {}", guard.name, group(guard.actual), guard.limit),
                     help: Some(way),
-                    place: None,
+                    ..Notice::default()
                 }),
             }
         }

@@ -320,7 +320,14 @@ pub fn evil() -> Plan {
         sync.model = text();
         sync.invalid.iter_mut().for_each(|i| (i.field, i.message) = (Some(text()), Some(text())));
     }
-    let notice = Notice { code: text(), sync: Some(text()), message: text(), help: Some(text()), place: Some(text()) };
+    let notice = Notice {
+        code: text(),
+        sync: Some(text()),
+        message: text(),
+        help: Some(text()),
+        place: Some(text()),
+        keys: Vec::new(),
+    };
     plan.warnings.push(notice.clone());
     plan.refusals.push(notice);
     plan.configuration.push(ConfigurationChange {

@@ -130,11 +130,20 @@ fn mask_plan(plan: &Plan) -> Plan {
             invalid.message = invalid.message.as_deref().map(addresses);
         }
     }
-    plan.warnings.iter_mut().chain(&mut plan.refusals).for_each(notice);
+    let open = |name: &Option<String>| plan.syncs.iter().any(|sync| sync.key_open && Some(&sync.sync) == name.as_ref());
+    for told in plan.warnings.iter_mut().chain(&mut plan.refusals) {
+        let open = open(&told.sync);
+        notice(told, open);
+    }
     plan
 }
 
-fn notice(notice: &mut Notice) {
+fn notice(notice: &mut Notice, open: bool) {
+    if !open && !notice.keys.is_empty() {
+        let keys: Vec<String> = notice.keys.iter().map(|plain| key(plain)).collect();
+        notice.message = notice.message.replacen(&Notice::quoted(&notice.keys), &Notice::quoted(&keys), 1);
+        notice.keys = keys;
+    }
     notice.message = addresses(&notice.message);
     notice.help = notice.help.as_deref().map(addresses);
 }

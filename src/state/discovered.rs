@@ -13,7 +13,7 @@ use crate::diagnostic::{Error, Result};
 
 /// How long an answer counts.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
-/// How long a refusal counts: whoever has put it right wants to know soon.
+/// How long a refusal counts: whoever has put it right wants to know soon. Those of credentials and quotas are not kept.
 const REFUSED: SignedDuration = SignedDuration::from_hours(1);
 
 /// What was answered, and when.
@@ -46,6 +46,12 @@ impl Discovery {
         };
         let (destination, object) = (destination.to_owned(), object.to_owned());
         Self { format_version: VERSION.into(), destination, object, asked_at: Timestamp::now(), discovered, refused }
+    }
+
+    /// When it is asked anew.
+    pub fn counts_until(&self) -> Timestamp {
+        let most = if self.discovered.is_some() { FRESH } else { REFUSED };
+        self.asked_at.saturating_add(most).unwrap_or(self.asked_at)
     }
 
     /// True while it counts. An answer from the future does not.

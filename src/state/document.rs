@@ -192,6 +192,15 @@ impl Document {
         }
     }
 
+    /// True for a state that was born and has never held anything.
+    pub fn is_blank(&self) -> bool {
+        self.syncs.is_empty()
+            && self.moved.is_empty()
+            && self.plans.is_empty()
+            && self.usage.is_empty()
+            && self.open_runs.is_empty()
+    }
+
     /// Reads a document; `place` is named in errors.
     pub fn parse(bytes: &[u8], place: &str) -> Result<Self> {
         #[derive(Deserialize)]

@@ -54,6 +54,14 @@ pub(super) fn of_folder(folder: &Path) -> Result<HashKey> {
     read(&path)?.ok_or_else(|| Error::failed(format!("the hash key `{}` is gone", path.display())))
 }
 
+/// The key in `state.key` of a state folder; `None` where there is none, and then none is made.
+///
+/// # Errors
+/// It cannot be read, or is none.
+pub(super) fn known(folder: &Path) -> Result<Option<HashKey>> {
+    read(&folder.join("state.key"))
+}
+
 /// A new key, as it is written in files.
 ///
 /// # Errors

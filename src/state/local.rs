@@ -30,6 +30,11 @@ impl Local {
         Ok(Self { folder, alive: Mutex::new(None) })
     }
 
+    /// A state in this folder, of which nothing is made before something is written.
+    pub fn at(folder: PathBuf) -> Self {
+        Self { folder, alive: Mutex::new(None) }
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

@@ -62,6 +62,7 @@ pub(crate) use fold::hashes;
 pub use lease::LockRequest;
 pub use reading::{Reading, SyncView};
 pub use surgery::Adoption;
+pub use transfer::Pulled;
 
 use crate::diagnostic::{Error, Result};
 use crate::diff::HashKey;
@@ -114,6 +115,7 @@ impl State {
     /// Opens the state in this store.
     pub fn with_backend(backend: Arc<dyn Backend>, environment: &str, key: HashKey) -> Result<Self> {
         if backend.load()?.is_none() {
+            beheaded(&*backend)?;
             let lineage = uuid::Uuid::now_v7().to_string();
             let check = key::check(&key, &lineage);
             backend.create(&Document::new(lineage, check).to_bytes()?)?;
@@ -121,12 +123,54 @@ impl State {
         let keep_runs = StateBackend::default().keep_runs;
         let files = Files::new(backend.clone());
         let state = Self { backend, files, environment: environment.into(), key, keep_runs };
-        let document = state.document()?;
-        if key::check(&state.key, &document.lineage) != document.key_check {
-            return Err(Error::failed_help(
-                format!("the hash key does not fit the state in `{}`", state.backend.place()),
-                "every row would look new: put back `state.key`, or set `SYNCLINE_STATE_KEY` to the key it had",
-            ));
+        state.fits(&state.document()?)?;
+        Ok(state)
+    }
+
+    fn fits(&self, document: &Document) -> Result<()> {
+        if key::check(&self.key, &document.lineage) == document.key_check {
+            return Ok(());
+        }
+        Err(Error::failed_help(
+            format!("the hash key does not fit the state in `{}`", self.backend.place()),
+            "every row would look new: put back `state.key`, or set `SYNCLINE_STATE_KEY` to the key it had",
+        ))
+    }
+
+    /// Opens the state of an environment in order to put a copy in its place, whatever becomes of what is there. Nothing is
+    /// made, and a document is made only of the copy.
+    ///
+    /// # Errors
+    /// There is no hash key, it is not that of the copy, or it is not that of a state here that holds something.
+    pub fn open_to_replace(
+        copy: &Pulled,
+        config: &StateBackend,
+        root: &Path,
+        environment: &str,
+        key: Option<HashKey>,
+    ) -> Result<Self> {
+        let name = if environment.is_empty() { "default" } else { environment };
+        let known = |there: &dyn Fn() -> Result<Option<HashKey>>| match &key {
+            Some(key) => copy.check_key(Some(key.clone()), key::VARIABLE),
+            None => copy.check_key(there()?, &format!("{}/state.key", config.place())),
+        };
+        let (backend, key): (Arc<dyn Backend>, HashKey) = if config.kind == StateType::Local {
+            let folder = root.join(config.folder());
+            let key = known(&|| key::known(&folder))?;
+            (Arc::new(Local::at(folder.join(name))), key)
+        } else {
+            let remote = Remote::open(config, root, name)?;
+            let key = known(&|| remote.known_key())?;
+            (Arc::new(remote), key)
+        };
+        let files = Files::new(backend.clone());
+        let state = Self { backend, files, environment: environment.into(), key, keep_runs: config.keep_runs };
+        if let Some(stored) = state.backend.load()? {
+            let document = Document::parse(&stored.bytes, &state.backend.place())?;
+            // What was born here by another key and has never held anything is in nobody's way.
+            if !document.is_blank() {
+                state.fits(&document)?;
+            }
         }
         Ok(state)
     }
@@ -163,6 +207,33 @@ impl State {
     pub fn unlock(&self) -> Result<Option<String>> {
         Ok(self.backend.break_lock()?.as_ref().map(lease::describe))
     }
+}
+
+/// Refuses a store that holds what a state is made of, and no document: taken for a new state, it would send every row
+/// again. A document is made before anything else, so that a crash cannot lead here.
+fn beheaded(backend: &dyn Backend) -> Result<()> {
+    let mut held = Vec::new();
+    for (folder, one, many) in
+        [("snapshots", "snapshot", "snapshots"), ("held", "file", "files"), ("runs", "run", "runs")]
+    {
+        match backend.list(folder)?.len() {
+            0 => {}
+            1 => held.push(format!("1 {one} in `{folder}/`")),
+            n => held.push(format!("{n} {many} in `{folder}/`")),
+        }
+    }
+    // Unless another process has made it meanwhile.
+    if held.is_empty() || backend.load()?.is_some() {
+        return Ok(());
+    }
+    let place = backend.place();
+    Err(Error::failed_help(
+        format!("`state.json` is missing in `{place}`, which holds {}", held.join(", ")),
+        format!(
+            "put it back from a copy, or put a whole copy in its place: `syncline state push FILE`; to begin anew, when every \
+             row is sent again, remove `{place}`"
+        ),
+    ))
 }
 
 /// The state with its lock held; given back on drop.

@@ -335,8 +335,10 @@ fn a_state_is_pulled_and_pushed() {
     state.pull(&copy).unwrap();
     adopt(&state, 5..9);
     let locked = state.lock(&request()).unwrap();
+    let copy = super::transfer::Pulled::open(&copy).unwrap();
     let older = locked.push(&copy, false).unwrap_err();
     assert!(older.to_string().contains("older than"), "{older}");
+    assert!(older.help().unwrap().contains("`--force`"), "{older:?}");
     let before = state.document().unwrap().serial;
     locked.push(&copy, true).unwrap();
     assert!(state.document().unwrap().serial > before, "plans made before are stale");

@@ -2,15 +2,17 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::checksums;
 use super::document::Document;
+use super::lease::{Lease, LockRequest};
 use super::{Locked, State, key, local};
 use crate::diagnostic::{Error, Result};
+use crate::diff::HashKey;
 
 const DOCUMENT: &str = "state.json";
 
@@ -44,60 +46,161 @@ impl State {
     }
 }
 
-impl Locked {
-    /// Replaces the state by one that was pulled. Refused when it is older than the state here, or another state
-    /// altogether while this one holds anything; `force` overrules that. The hash key must be the one it was made with.
-    pub fn push(&self, from: &Path, force: bool) -> Result<()> {
-        self.recover()?;
-        let failed = |e: &dyn std::fmt::Display| Error::failed(format!("cannot read `{}`: {e}", from.display()));
-        let file = File::open(from).map_err(|e| failed(&e))?;
-        let other = || failed(&"it is not a state that was pulled, or it was cut off");
-        let mut archive = ZipArchive::new(file).map_err(|_| other())?;
+/// A state that was pulled, in its file.
+pub struct Pulled {
+    path: PathBuf,
+    document: Document,
+}
+
+impl Pulled {
+    /// Looks into the file, whole: one that was cut off or has turned bits is none.
+    ///
+    /// # Errors
+    /// It cannot be read, is no state that was pulled, or is damaged.
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut archive = archive(path)?;
         let mut bytes = Vec::new();
-        archive.by_name(DOCUMENT).map_err(|_| other())?.read_to_end(&mut bytes).map_err(|e| failed(&e))?;
-        let pushed = Document::parse(&bytes, &from.display().to_string())?;
-        let here = self.document();
-        if key::check(&self.state.key, &pushed.lineage) != pushed.key_check {
-            return Err(Error::failed_help(
-                format!("the state in `{}` was made with another hash key", from.display()),
-                "set `SYNCLINE_STATE_KEY` to the key it was made with",
-            ));
-        }
-        let other = pushed.lineage != here.lineage && !here.syncs.is_empty();
-        if !force && (other || (pushed.lineage == here.lineage && pushed.serial < here.serial)) {
-            let what = if other { "another state than" } else { "older than" };
-            return Err(Error::failed_help(
-                format!("`{}` is {what} the state in `{}`", from.display(), self.backend().place()),
-                "pull and keep a copy of the state here, then force the push",
-            ));
-        }
-        let out = self.scratch()?;
-        let mut files = Vec::new();
-        let names = pushed.syncs.values().flat_map(|entry| entry.files()).chain(pushed.usage.files());
-        for (index, name) in names.enumerate() {
+        let document = archive.by_name(DOCUMENT).map_err(|_| other(path))?;
+        std::io::BufReader::new(document).read_to_end(&mut bytes).map_err(|e| failed(path, &e))?;
+        let copy = Self { path: path.to_owned(), document: Document::parse(&bytes, &path.display().to_string())? };
+        for name in copy.files() {
             // Names come from the archive: nothing may be written elsewhere than where the state keeps such files.
             let mut parts = name.split('/');
             let plain = matches!(parts.next(), Some("snapshots" | "held" | "usage"))
                 && parts.next().is_some_and(|n| !n.is_empty() && !n.starts_with('.') && !n.contains(['\\', ':']))
                 && parts.next().is_none();
             if !plain {
-                return Err(failed(&format!("`{name}` is no name of a state file")));
+                return Err(failed(path, &format!("`{name}` is no name of a state file")));
             }
-            let path = out.path().join(index.to_string());
-            let mut entry = archive.by_name(name).map_err(|e| failed(&e))?;
+            let mut entry = archive.by_name(name).map_err(|e| failed(path, &e))?;
+            std::io::copy(&mut entry, &mut std::io::sink()).map_err(|e| failed(path, &e))?;
+        }
+        Ok(copy)
+    }
+
+    /// The key, where it is the one the state was made with. `place` is where it is, or would be.
+    ///
+    /// # Errors
+    /// There is none, or it is another one.
+    pub(super) fn check_key(&self, key: Option<HashKey>, place: &str) -> Result<HashKey> {
+        let help =
+            format!("put the `state.key` it was made with into `{place}`, or set `{}` to what is in it", key::VARIABLE);
+        let path = self.path.display();
+        match key {
+            Some(key) if key::check(&key, &self.document.lineage) == self.document.key_check => Ok(key),
+            Some(_) if place == key::VARIABLE => Err(Error::failed_help(
+                format!("the state in `{path}` was made with another hash key than that in `{place}`"),
+                format!("set `{place}` to the key it was made with"),
+            )),
+            Some(_) => Err(Error::failed_help(
+                format!("the state in `{path}` was made with another hash key than that in `{place}`"),
+                help,
+            )),
+            None => Err(Error::failed_help(
+                format!(
+                    "the state in `{path}` is of no use without the hash key it was made with, and there is none here"
+                ),
+                help,
+            )),
+        }
+    }
+
+    fn files(&self) -> impl Iterator<Item = &String> {
+        self.document.syncs.values().flat_map(|entry| entry.files()).chain(self.document.usage.files())
+    }
+
+    /// Unpacks all files but the document: their names in the state, and where they are now.
+    fn unpack(&self, folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+        let mut archive = archive(&self.path)?;
+        let mut files = Vec::new();
+        for (index, name) in self.files().enumerate() {
+            let path = folder.join(index.to_string());
+            let mut entry = archive.by_name(name).map_err(|e| failed(&self.path, &e))?;
             let mut file = File::create(&path).map_err(|e| local::failed("write", &path, &e))?;
-            std::io::copy(&mut entry, &mut file).map_err(|e| failed(&e))?;
-            checksums::check(&pushed.checksums, name, &path)?;
+            std::io::copy(&mut entry, &mut file).map_err(|e| failed(&self.path, &e))?;
+            checksums::check(&self.document.checksums, name, &path)?;
             files.push((name.clone(), path));
         }
+        Ok(files)
+    }
+
+    /// The document as it is in the place of one with this serial number.
+    fn document(&self, serial: u64) -> Document {
+        let serial = serial.max(self.document.serial);
+        let mut document = Document { serial, open_runs: Vec::new(), ..self.document.clone() };
+        document.syncs.values_mut().for_each(|entry| entry.retired.clear());
+        document.usage.retired.clear();
+        document
+    }
+}
+
+fn failed(path: &Path, why: &dyn std::fmt::Display) -> Error {
+    Error::failed(format!("cannot read `{}`: {why}", path.display()))
+}
+
+fn other(path: &Path) -> Error {
+    failed(path, &"it is not a state that was pulled, or it was cut off")
+}
+
+fn archive(path: &Path) -> Result<ZipArchive<File>> {
+    let file = File::open(path).map_err(|e| failed(path, &e))?;
+    ZipArchive::new(file).map_err(|_| other(path))
+}
+
+impl State {
+    /// Puts a copy in the place of this state; see [`Locked::push`]. Where there is none yet, the document comes last, so
+    /// that what is cut off is no state.
+    ///
+    /// # Errors
+    /// As for [`Locked::push`], and it is locked.
+    pub fn replace(&self, copy: &Pulled, force: bool) -> Result<()> {
+        let request = LockRequest::new("state push");
+        if self.backend.load()?.is_some() {
+            return self.lock(&request)?.push(copy, force);
+        }
+        let scratch = self.backend.scratch()?;
+        let lease = Lease::take(self.backend.clone(), &request, copy.document.token)?;
+        let out = tempfile::tempdir_in(&scratch).map_err(|e| local::failed("write to", &scratch, &e))?;
+        for (name, file) in copy.unpack(out.path())? {
+            self.backend.put(&name, &file)?;
+        }
+        let document = Document { token: lease.token(), ..copy.document(0) };
+        self.backend.create(&document.to_bytes()?)?;
+        match self.document()?.lineage == document.lineage {
+            true => Ok(()),
+            false => Err(Error::Stale {
+                message: format!("the state in `{}` was made by somebody else meanwhile", self.backend.place()),
+                help: Some("run the command again".into()),
+            }),
+        }
+    }
+}
+
+impl Locked {
+    /// Replaces the state by one that was pulled. Refused when it is older than the state here, or another state
+    /// altogether while this one holds anything; `force` overrules that. The hash key must be the one it was made with.
+    ///
+    /// # Errors
+    /// It is refused, or something cannot be read or written.
+    pub fn push(&self, copy: &Pulled, force: bool) -> Result<()> {
+        self.recover()?;
+        copy.check_key(Some(self.state.key.clone()), "state.key")?;
+        let (pushed, here) = (&copy.document, self.document());
+        let other = pushed.lineage != here.lineage && !here.syncs.is_empty();
+        if !force && (other || (pushed.lineage == here.lineage && pushed.serial < here.serial)) {
+            let what = if other { "another state than" } else { "older than" };
+            return Err(Error::failed_help(
+                format!("`{}` is {what} the state in `{}`", copy.path.display(), self.backend().place()),
+                "pull and keep a copy of the state here, then push again with `--force`",
+            ));
+        }
+        let out = self.scratch()?;
+        let files = copy.unpack(out.path())?;
         self.commit(|document| {
             for (name, file) in &files {
                 self.backend().put(name, file)?;
             }
-            let serial = document.serial.max(pushed.serial);
-            *document = Document { serial, open_runs: Vec::new(), ..pushed };
-            document.syncs.values_mut().for_each(|entry| entry.retired.clear());
-            document.usage.retired.clear();
+            *document = copy.document(document.serial);
             Ok(())
         })
     }

@@ -76,6 +76,7 @@ impl Comparison {
                 surface.digest
             )),
             place: super::place(sync, "/destination"),
+            ..Notice::default()
         })
     }
 
@@ -86,7 +87,8 @@ impl Comparison {
         plan.configuration = against.changes.iter().map(change).collect();
         let mut warn = |code: &str, sync: Option<&String>, message: String, help: &str, place: Option<String>| {
             let help = Some(help.to_owned());
-            plan.warnings.push(Notice { code: code.into(), sync: sync.cloned(), message, help, place });
+            let (code, sync) = (code.into(), sync.cloned());
+            plan.warnings.push(Notice { code, sync, message, help, place, ..Notice::default() });
         };
         if against.base.is_none() {
             let first = against.faults.first().map(|fault| format!(": {}", fault.message)).unwrap_or_default();
@@ -173,7 +175,7 @@ impl Comparison {
             message: "only the configuration was compared: no source was read, so no change of a record is known"
                 .into(),
             help: Some("plan without --offline where the credentials are, and with what is approved".into()),
-            place: None,
+            ..Notice::default()
         });
         plan
     }
@@ -259,7 +261,7 @@ impl<'a> Before<'a> {
                         error.to_string().lines().next().unwrap_or_default()
                     ),
                     help: Some("the numbers are those of this configuration and this data together".into()),
-                    place: None,
+                    ..Notice::default()
                 });
                 Ok(part)
             }

@@ -135,6 +135,7 @@ fn judge(project: &Project, budget: &Budget, month: Month, state: &Reading, plan
             month.last_day()
         )),
         place: project.usage_place.clone(),
+        ..Notice::default()
     };
     match budget.on_exceed {
         OnExceed::Refuse if adds => plan.refusals.push(notice),

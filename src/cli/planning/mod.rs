@@ -115,7 +115,8 @@ pub(super) fn make(
             }
             Err(Error::Invalid(diagnostics)) => faults.extend(diagnostics),
             Err(Error::Refused { code, message, place, help }) => {
-                plan.refusals.push(Notice { code: code.into(), sync: Some(name), message, help, place });
+                let (code, sync) = (code.into(), Some(name));
+                plan.refusals.push(Notice { code, sync, message, help, place, ..Notice::default() });
             }
             Err(error) => failures.push((name, error)),
         }
@@ -145,7 +146,7 @@ pub(super) fn make(
             sync: Some(name.clone()),
             message: format!("`{name}` could not be planned: {error}"),
             help: error.help().map(str::to_owned),
-            place: None,
+            ..Notice::default()
         });
     }
     if plan.complete {
@@ -182,6 +183,7 @@ fn sharing(project: &Project, planned: &[SyncPlan]) -> Vec<Notice> {
         message: shared.warning.message,
         help: shared.warning.help,
         place: shared.warning.place.map(|place| place.to_string()),
+        ..Notice::default()
     };
     shared.map(notice).collect()
 }
@@ -201,7 +203,7 @@ fn ownerless(project: &Project, state: &Reading, said: impl Fn(&String) -> bool)
             help: Some(format!(
                 "was it renamed? write `moved_from: {name}` in the new manifest; is it over? `syncline state forget {name}`"
             )),
-            place: None,
+            ..Notice::default()
         }
     })
 }

@@ -248,7 +248,7 @@ impl Planner<'_> {
         part.estimate = Estimate { requests: cost.requests, seconds: cost.seconds, queried_records: queried };
         if let Some(refreshed) = refreshed {
             let refresh = refreshed.finish()?;
-            self.warnings.extend(refreshing::notices(sync, &refresh, part.key_open));
+            self.warnings.extend(refreshing::notices(sync, &refresh));
             part.refresh = Some(refresh);
         }
         if let Some(retyped) = retyped {
@@ -282,7 +282,7 @@ impl Planner<'_> {
                     sync: Some(sync.name.clone()),
                     message: format!("`{}` can be planned, but not applied from here: {error}", sync.name),
                     help: error.help().map(str::to_owned),
-                    place: None,
+                    ..Notice::default()
                 });
                 self.project.destination_offline(&sync.destination)?
             }

@@ -15,7 +15,6 @@ use crate::diagnostic::{Error, Result};
 use crate::diff::{Cause, ChangeBatch, Drift, HashKey, RowState};
 use crate::manifest::sync::Mode;
 use crate::mapping::{MappingSpec, Value};
-use crate::mask;
 use crate::plan::collect::keys;
 use crate::plan::{Drifted, DriftedField, Notice, Refresh};
 use crate::project::{Project, ResolvedSync};
@@ -254,12 +253,15 @@ impl Found {
     }
 }
 
+/// Code of the warning about records that are not as they were acknowledged.
+const DRIFT: &str = "drift";
+
 /// What must be said of it in the plan.
-pub(super) fn notices(sync: &ResolvedSync, refresh: &Refresh, key_open: bool) -> Vec<Notice> {
-    let mut notices = Vec::new();
+pub(super) fn notices(sync: &ResolvedSync, refresh: &Refresh) -> Vec<Notice> {
+    let (mut notices, mut quoted) = (Vec::new(), Vec::new());
     let mut warn = |code: &str, message: String, help: String| {
         let (sync, help) = (Some(sync.name.clone()), Some(help));
-        notices.push(Notice { code: code.into(), sync, message, help, place: None });
+        notices.push(Notice { code: code.into(), sync, message, help, ..Notice::default() });
     };
     let name = &sync.name;
     if let Some(why) = &refresh.not_looked {
@@ -279,8 +281,7 @@ pub(super) fn notices(sync: &ResolvedSync, refresh: &Refresh, key_open: bool) ->
             (refresh.unreadable, "not to be read"),
         ];
         let words = words.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}"));
-        let keys: Vec<String> =
-            refresh.drift.iter().take(3).map(|drifted| mask::shown_key(&drifted.key, key_open)).collect();
+        let keys: Vec<String> = refresh.drift.iter().take(3).map(|drifted| drifted.key.clone()).collect();
         let (them, are) = if drifted == 1 { ("1 record", "is") } else { ("records", "are") };
         let number = if drifted == 1 { String::new() } else { format!("{drifted} ") };
         let help = match mode {
@@ -289,14 +290,15 @@ pub(super) fn notices(sync: &ResolvedSync, refresh: &Refresh, key_open: bool) ->
             _ => "the mode sends a row once: what has become of its record since is left as it is",
         };
         warn(
-            "drift",
+            DRIFT,
             format!(
-                "`{name}`: {number}{them} {are} not as acknowledged: {}; e.g. {}",
+                "`{name}`: {number}{them} {are} not as acknowledged: {}; {}",
                 words.collect::<Vec<_>>().join(", "),
-                keys.join(", ")
+                Notice::quoted(&keys)
             ),
             help.into(),
         );
+        quoted = keys;
     }
     let new = refresh.new;
     if new.looked_for > 0 {
@@ -323,5 +325,6 @@ pub(super) fn notices(sync: &ResolvedSync, refresh: &Refresh, key_open: bool) ->
             warn("new_records", format!("`{name}`: {text}"), help.into());
         }
     }
+    notices.iter_mut().filter(|notice| notice.code == DRIFT).for_each(|notice| notice.keys.clone_from(&quoted));
     notices
 }

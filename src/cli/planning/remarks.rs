@@ -1,6 +1,5 @@
 //! What must be said of a sync beside its numbers.
 
-use crate::mask;
 use crate::plan::collect::Remarks;
 use crate::plan::{Notice, SyncPlan};
 use crate::project::ResolvedSync;
@@ -8,9 +7,10 @@ use crate::project::ResolvedSync;
 /// The warnings of one sync. `leaves`: records are removed from under the identifiers they had before.
 pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, remarks: &Remarks, leaves: bool) {
     let nameless = remarks.nameless;
-    let mut warn = |code: &str, message: String, help: &str, place: Option<String>| {
+    let mut warn = |code: &str, message: String, help: &str, keys: &[String]| {
         let help = Some(help.to_owned());
-        out.push(Notice { code: code.into(), sync: Some(sync.name.clone()), message, help, place });
+        let (sync, keys) = (Some(sync.name.clone()), keys.to_vec());
+        out.push(Notice { code: code.into(), sync, message, help, keys, ..Notice::default() });
     };
     if nameless > 0 {
         warn(
@@ -22,7 +22,7 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
                 if nameless == 1 { "its" } else { "their" }
             ),
             "use `state: { values: full }` for syncs that delete or clear",
-            None,
+            &[],
         );
     }
     for identifier in sync.mapping.matching.keys().filter(|_| !leaves) {
@@ -36,7 +36,7 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
                 sync.name
             ),
             "make the identifier the model's primary key, and the old record is removed as the sync says",
-            None,
+            &[],
         );
     }
     if remarks.nameless_former > 0 {
@@ -49,7 +49,7 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
                 rows(remarks.nameless_former, "changed", ["was", "were"])
             ),
             "use `state: { values: full }` for syncs that delete or clear",
-            None,
+            &[],
         );
     }
     if remarks.in_use > 0 {
@@ -65,12 +65,14 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
                 identifiers(sync)
             ),
             "a row that has taken over a record and did not change itself is sent again with --full-refresh",
-            None,
+            &[],
         );
     }
     if remarks.shared > 0 {
-        let keys: Vec<String> = remarks.sharing.iter().map(|key| shown_key(part, key)).collect();
-        let keys = if keys.is_empty() { String::new() } else { format!(", e.g. {}", keys.join(", ")) };
+        let keys = match remarks.sharing.as_slice() {
+            [] => String::new(),
+            keys => format!(", {}", Notice::quoted(keys)),
+        };
         warn(
             "duplicate_match",
             format!(
@@ -81,7 +83,7 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
                 identifiers(sync)
             ),
             "make the identifiers unique in the model, or make them its primary key",
-            None,
+            &remarks.sharing,
         );
     }
     let held = part.held.rejected + part.held.no_match + part.held.in_doubt;
@@ -97,7 +99,7 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
                 part.held.in_doubt
             ),
             "they are sent again when they change, or with --retry; see `syncline runs rejected`",
-            None,
+            &[],
         );
     }
     let keyless: u64 = part.invalid.iter().filter(|i| i.reason == "null_key").map(|invalid| invalid.count).sum();
@@ -115,7 +117,7 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
                 if keyless == 1 { "it" } else { "they" },
             ),
             "see what has become of the key in the source before you apply",
-            None,
+            &[],
         );
     }
     if part.unknown_before > 0 {
@@ -127,7 +129,7 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
                 rows(part.unknown_before, "changed", ["are", "are"])
             ),
             "the state keeps fingerprints, or an answer was lost; which fields differ cannot be said",
-            None,
+            &[],
         );
     }
 }
@@ -140,11 +142,6 @@ fn rows(count: u64, state: &str, [one, many]: [&str; 2]) -> String {
 /// The identifiers of a sync, for messages.
 fn identifiers(sync: &ResolvedSync) -> String {
     sync.mapping.matching.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")
-}
-
-/// A key as a message of the plan shows it: messages go wherever the plan goes.
-fn shown_key(part: &SyncPlan, key: &str) -> String {
-    mask::shown_key(key, part.key_open)
 }
 
 #[cfg(test)]

@@ -101,6 +101,7 @@ impl Change {
             ),
             help: Some(help),
             place: place(sync, model, column),
+            keys: Vec::new(),
         }
     }
 }

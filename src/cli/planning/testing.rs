@@ -133,8 +133,7 @@ impl<'a> Tester<'a> {
             code: "tests_skipped".into(),
             sync: Some(sync.to_owned()),
             message: format!("`{sync}`: the tests of model `{}` were not run (--no-tests)", model.name),
-            help: None,
-            place: None,
+            ..Notice::default()
         })
     }
 }

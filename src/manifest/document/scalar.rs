@@ -115,6 +115,11 @@ pub(super) fn complaint(
             say("this does not fit the lines above it"),
             Some("check the indentation; keys of one block start in the same column"),
         ),
+        ErrorKind::MappingValueNotAllowed => (
+            "yaml-syntax",
+            say("a `: ` stands where no key can be"),
+            Some("check the indentation of this line and of the one before; a text with `: ` in it needs quotes"),
+        ),
         ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator => (
             "yaml-syntax",
             say("expected `,` or the closing bracket here"),

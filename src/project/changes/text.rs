@@ -11,6 +11,7 @@ use crate::manifest::Kind;
 use crate::project::Project;
 use crate::project::files::PROJECT_FILE;
 use crate::project::tree::Tree;
+use crate::secret;
 
 /// Unchanged lines shown around a change.
 const CONTEXT: usize = 3;
@@ -116,7 +117,9 @@ fn difference(kind: Kind, name: &str, change: &'static str, before: &Files, afte
         };
         let mut unified = diff.unified_diff();
         let (from, to) = (header(&old), header(&new));
-        changed.push((path, unified.context_radius(CONTEXT).header(&from, &to).to_string()));
+        let unified = unified.context_radius(CONTEXT).header(&from, &to).to_string();
+        // Such a manifest is refused; should one come this far all the same, its password does not go on to a report.
+        changed.push((path, secret::blanked(&unified)));
     }
     let (file, _) = changed.first()?.clone();
     let diff = match changed.as_slice() {
@@ -152,5 +155,18 @@ mod tests {
         assert!(change.diff.starts_with("@@ models/a.yaml @@\n"), "{}", change.diff);
         assert!(change.diff.contains("@@ models/a.sql @@\n"), "{}", change.diff);
         assert_eq!(difference(Kind::Model, "a", "changed", &before, &before), None);
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_in_no_difference() {
+        let at = |text: &str| files(&[("destinations/a.yaml", text)]);
+        let before = at("name: a\nurl: https://me:hunter2@host/?api_key=abcd\n");
+        let after = at("name: a\nurl: https://me:{{ env.PW }}@host/\n");
+        let change = difference(Kind::Destination, "a", "changed", &before, &after).unwrap();
+        assert!(change.diff.contains("-url: https://me:*******@host/?api_key=****\n"), "{}", change.diff);
+        assert!(change.diff.contains("+url: https://me:{{ env.PW }}@host/\n"), "{}", change.diff);
+        // Another password is a change all the same.
+        let other = at("name: a\nurl: https://me:hunter3@host/?api_key=abcd\n");
+        assert!(difference(Kind::Destination, "a", "changed", &before, &other).is_some());
     }
 }

@@ -92,6 +92,17 @@ impl Remote {
         key::parse(&String::from_utf8_lossy(&bytes), &place)
     }
 
+    /// The key of all hashes; `None` where there is none yet, and then none is made.
+    ///
+    /// # Errors
+    /// It is none, or the store cannot be used.
+    pub fn known_key(&self) -> Result<Option<HashKey>> {
+        let objects = self.objects.clone();
+        let place = format!("{}/{KEY}", objects.place());
+        let object = self.worker.wait(async move { objects.read(KEY).await })?;
+        object.map(|object| key::parse(&String::from_utf8_lossy(&object.bytes), &place)).transpose()
+    }
+
     fn name(&self, name: &str) -> String {
         format!("{}/{name}", self.environment)
     }
