@@ -173,6 +173,31 @@ fn a_plan_file_whose_apply_was_killed_is_resumed_and_then_used_up() {
     }
 }
 
+#[test]
+fn after_a_kill_the_plan_says_what_it_knows_of_rows_without_an_answer() {
+    let project = slow_project("upsert", 200);
+    let child = start(&project, &["apply", "--auto-approve"]);
+    until("rows arrive", || count(&project, "people") >= 40);
+    let runs = project.run(&["runs", "list"]).code(0).stdout;
+    assert!(runs.contains("running") && !runs.contains("interrupted"), "it is at work: {runs}");
+    kill(child);
+    let runs = project.run(&["runs", "list"]).code(0).stdout;
+    assert!(runs.contains("(interrupted)") && !runs.contains("running"), "{runs}");
+    let shown = project.run(&["runs", "show"]).code(0).stdout;
+    assert!(shown.contains("interrupted: the process ended") && !shown.contains("under way"), "{shown}");
+    let plan = project.plan(&[]);
+    let [retry, unanswered] = ["retry", "unanswered"].map(|name| number(&plan, &format!("/syncs/0/causes/{name}")));
+    assert!(retry > 0 && unanswered == retry, "{plan:#}");
+    let text = project.run(&["plan"]).code(0).stdout;
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains(&format!("{retry} sent again or for the first time")), "{text}");
+    check(&project, 200, "killed");
+    // What is asked for is no doubt.
+    let plan = project.plan(&["--full-refresh"]);
+    assert_eq!(number(&plan, "/syncs/0/causes/retry"), 200);
+    assert_eq!(plan.pointer("/syncs/0/causes/unanswered"), None, "{plan:#}");
+}
+
 fn open_runs(project: &Project) -> usize {
     let text = std::fs::read_to_string(project.path(".syncline/default/state.json")).unwrap_or_default();
     let document: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();

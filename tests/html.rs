@@ -96,7 +96,7 @@ fn a_plan_opens_in_a_browser() {
     let (dom, log) = open(&browser, &html);
     assert_quiet(&log);
     let dom = plain_spaces(&dom);
-    let verdict = "Plan for <code>prod</code>: 1 204 added, 8 117 changed, 2 310 removed, 14 invalid";
+    let verdict = "Plan for <code>prod</code>: 1 204 added, 8 117 changed, 2 310 removed, 14 invalid, 14 held";
     assert!(dom.contains(&format!("<h1 id=\"verdict\">{verdict}</h1>")), "{dom}");
     assert!(dom.contains("Apply refuses this plan: 1 limit is exceeded."));
     // What changed in a manifest, to the word; and how much of the plan that is the cause of.

@@ -1,6 +1,7 @@
 //! Iterable and Marketo, each played by a stand-in that was written from the vendors' documents and is strict about every
 //! request. Afterwards it holds exactly what the source has, also under faults and after `kill -9`; no event twice.
 
+mod held;
 mod iterable;
 mod kills;
 mod marketo;

@@ -26,6 +26,7 @@ mod faults;
 mod five_refusals;
 mod forge;
 mod graph;
+mod held;
 mod house;
 mod html;
 mod http;

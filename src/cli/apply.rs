@@ -8,6 +8,7 @@ use clap::Args;
 use super::delivering::Order;
 use super::interrupt::Interrupt;
 use super::narrowing::{Narrowing, Share, Shares};
+use super::recovering::{self, Recovered};
 use super::refusing::{ended, leave_refused_out, refused_run, unplanned};
 use super::scheduling::Schedules;
 use super::writing::Output;
@@ -76,28 +77,43 @@ pub(super) fn run(global: &Global, mut options: Options) -> Result<ExitCode> {
     let state = terminal::state(&project)?;
     let wait = std::time::Duration::from_secs(options.lock_timeout);
     let locked = state.lock(&LockRequest { wait, ..LockRequest::new("apply") })?;
+    let mut recovered = Recovered::default();
+    let code = apply(&project, &state, &locked, options, &mut recovered)?;
+    // A run that was killed has no exit code of its own: what it has left in doubt is said by the one that finds it.
+    Ok(if code == ExitCode::SUCCESS && recovered.left_in_doubt(&locked)? {
+        ExitCode::from(Error::Partial(String::new()).exit_code())
+    } else {
+        code
+    })
+}
+
+fn apply(
+    project: &Project,
+    state: &State,
+    locked: &Locked,
+    mut options: Options,
+    recovered: &mut Recovered,
+) -> Result<ExitCode> {
     // What waited for the lock begins now.
     let now = options.selection.now.unwrap_or_else(jiff::Timestamp::now);
     (options.selection.now, options.selection.due) = (Some(now), options.due);
-    let folder = Scratch::new(&project)?;
-    let interrupt = Interrupt::new(&locked, folder.whole())?;
-    for run in locked.recover()? {
-        terminal::note(&format!("Run {} was interrupted; what it is known to have done is kept.", run.run_id));
-    }
-    let approval = options.approved.as_deref().map(|plan| approving::find(&project, &state, plan)).transpose()?;
+    let folder = Scratch::new(project)?;
+    let interrupt = Interrupt::new(locked, folder.whole())?;
+    *recovered = recovering::recover(locked)?;
+    let approval = options.approved.as_deref().map(|plan| approving::find(project, state, plan)).transpose()?;
     let mut prepared = match &options.file {
-        Some(file) => from_file(&project, &state, &locked, file, folder.path())?,
-        None => match fresh(&project, &state, &locked, &options, folder.path()) {
+        Some(file) => from_file(project, state, locked, file, folder.path())?,
+        None => match fresh(project, state, locked, &options, folder.path()) {
             Ok(prepared) => prepared,
             Err(error) => {
-                let syncs = meant(&project, &locked, &options, now).unwrap_or_default();
-                notifying::tell(&project, &locked, &unplanned(&project, &syncs, &error));
+                let syncs = meant(project, locked, &options, now).unwrap_or_default();
+                notifying::tell(project, locked, &unplanned(project, &syncs, &error));
                 return Err(error);
             }
         },
     };
     if let Some(line) = &prepared.nothing_due {
-        return nothing_due(&project, line, &options);
+        return nothing_due(project, line, &options);
     }
     guards::allow(&mut prepared.plan, &options.selection.allow);
     // Who applies a file has seen it, but not that it is refused.
@@ -105,11 +121,11 @@ pub(super) fn run(global: &Global, mut options: Options) -> Result<ExitCode> {
         terminal::out(&planning::face(&prepared.plan, Format::Text, options.show_values)?)?;
     }
     if let Some((table, error)) = approval.as_ref().and_then(|approval| approving::beyond(approval, &prepared.plan)) {
-        return not_approved(&project, &locked, &prepared, &options, &table, error);
+        return not_approved(project, locked, &prepared, &options, &table, error);
     }
     let refused = if options.due { leave_refused_out(&mut prepared.plan) } else { Vec::new() };
     if !prepared.plan.refusals.is_empty() {
-        return refuse(&project, &locked, &prepared, &options);
+        return refuse(project, locked, &prepared, &options);
     }
     let shares = options.narrowing.narrow(&prepared.plan, &prepared.folder)?;
     if options.narrowing.is_set() {
@@ -119,7 +135,7 @@ pub(super) fn run(global: &Global, mut options: Options) -> Result<ExitCode> {
     if options.file.is_none() && todo.added + todo.changed + todo.removed > 0 {
         terminal::approve(options.auto_approve || approval.is_some(), "Apply this plan?")?;
     }
-    adopt_new_names(&project, &locked)?;
+    adopt_new_names(project, locked)?;
     drop(interrupt);
     let Prepared { plan, folder, failures, .. } = prepared;
     let not_planned = failures.iter().map(|(sync, e)| delivering::failed(sync, &Share::default(), &e.to_string()));
@@ -131,10 +147,10 @@ pub(super) fn run(global: &Global, mut options: Options) -> Result<ExitCode> {
         since: (!options.narrowing.is_set()).then_some(now),
         wire_log: options.wire_log.as_deref(),
     };
-    let run = delivering::deliver(&project, &locked, order)?;
+    let run = delivering::deliver(project, locked, order)?;
     // What one record did says nothing of its sync.
     if !options.narrowing.is_set() {
-        notifying::tell(&project, &locked, &run);
+        notifying::tell(project, locked, &run);
     }
     finish(&run, &options)
 }

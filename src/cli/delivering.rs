@@ -22,7 +22,7 @@ use crate::project::{Project, ResolvedSync};
 use crate::report::Masked;
 use crate::schedule::Outcome;
 use crate::state::journal::SyncRecord;
-use crate::state::runs::{Run, StateCounts, Status, SyncRun};
+use crate::state::runs::{OnRequest, Run, StateCounts, Status, SyncRun};
 use crate::state::{ActiveRun, Locked};
 
 /// What is to be carried out.
@@ -67,7 +67,8 @@ pub(super) fn deliver(project: &Project, locked: &Locked, order: Order) -> Resul
             let (Some(sync), Some(frozen)) = (project.syncs.get(&part.sync), frozen.get(&part.sync)) else { continue };
             let share = shares.get(&part.sync).copied().unwrap_or_else(|| whole(part));
             if stop.is_raised() {
-                others.push(failed(&part.sync, &share, "the run was stopped before this sync began"));
+                let stopped = failed(&part.sync, &share, "the run was stopped before this sync began");
+                others.push(SyncRun { pending_on_request: on_request(part), ..stopped });
                 continue;
             }
             if let Some(reason) = upstream.stops(sync) {
@@ -90,7 +91,7 @@ pub(super) fn deliver(project: &Project, locked: &Locked, order: Order) -> Resul
         depot.outside.close();
         Ok::<_, Error>(stop.is_raised())
     })?;
-    run.finish(others, stopped.then(|| "stopped by a signal; the next apply goes on from here".to_owned()))
+    run.finish(others, stopped.then(|| "stopped by a signal".to_owned()))
 }
 
 /// Where all syncs of a run are sent from.
@@ -132,6 +133,7 @@ impl Depot<'_> {
             run.note_begun(&part.sync)?;
             let mut target = target(sync, frozen, operations::schema(&folder)?, &run.run_id());
             target.operations = share.operations;
+            target.identity = run.identity(&sync.name)?;
             match deliver::open(&*destination, &target, &retry, stop).await {
                 Ok(writer) => writer,
                 Err(error) => return Ok(Err(redactor.redact(&words(&error)))),
@@ -155,6 +157,9 @@ impl Depot<'_> {
                 mapping: frozen.mapping.clone(),
                 queried_records: part.estimate.queried_records,
                 model_rows: Some(part.counts.rows),
+                way: Some(sync.way()),
+                unchanged: part.counts.unchanged.saturating_sub(part.held.total()),
+                invalid: part.counts.invalid,
             },
             batch_size: delivery.batch_size.unwrap_or(capabilities.batch_size),
             concurrency: delivery.concurrency.unwrap_or(capabilities.concurrency),
@@ -192,6 +197,7 @@ fn target(sync: &ResolvedSync, frozen: &FrozenSync, schema: Option<SchemaRef>, r
     });
     Target {
         sync: sync.name.clone(),
+        identity: sync.name.clone(),
         object: sync.sync.object.clone(),
         mode: sync.sync.mode,
         on_removed: sync.on_removed,
@@ -241,6 +247,13 @@ impl Upstream {
         let (word, place) = (policy.word(), place.unwrap_or_default());
         Some(format!("not run: `{name}` before it {what} (`on_upstream_failure: {word}`{place})"))
     }
+}
+
+/// Rows of a sync that did not begin, and that come again only when they are asked for.
+fn on_request(part: &SyncPlan) -> OnRequest {
+    let again = part.causes.retry.saturating_sub(part.causes.unanswered);
+    // Held rows are sent with `--full-refresh` as well.
+    OnRequest { full_refresh: again, retry: 0, refresh: part.causes.drift }
 }
 
 /// The record of a sync of which nothing was delivered.

@@ -19,6 +19,7 @@ mod plan;
 mod planning;
 mod progress;
 mod readback;
+mod recovering;
 mod refusing;
 mod runs;
 mod sandbox;

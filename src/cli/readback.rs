@@ -98,7 +98,7 @@ impl Acknowledged<'_> {
                 if most.is_some_and(|most| taken >= most) {
                     return Ok(());
                 }
-                let in_doubt = change.cause == Cause::Retry;
+                let in_doubt = change.cause == Cause::Doubt;
                 let named = match &change.before {
                     Before::Known(named) => named.as_slice(),
                     _ if in_doubt => &[],
@@ -170,6 +170,7 @@ fn target(sync: &ResolvedSync, spec: &MappingSpec) -> Target {
     };
     Target {
         sync: sync.name.clone(),
+        identity: sync.name.clone(),
         object: sync.sync.object.clone(),
         mode: sync.sync.mode,
         on_removed: sync.on_removed,

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Format, Global, terminal};
+use super::{Format, Global, planning, terminal};
 use crate::diagnostic::{Error, Result};
 use crate::mask;
+use crate::project::Project;
 use crate::report::run::Run as Shown;
 use crate::report::{self, MaskedRun};
+use crate::state::history::LoggedRow;
 use crate::state::runs::{Run, SyncRun};
 
 #[derive(Args)]
@@ -34,11 +36,11 @@ enum Action {
         #[arg(default_value = "last")]
         id: String,
     },
-    /// The rows of a run that were rejected, not matched or are in doubt
+    /// The rows of a run that were rejected, not matched or are in doubt; without a run those of the last one, and all
+    /// that are still held
     Rejected {
-        /// The run
-        #[arg(default_value = "last")]
-        id: String,
+        /// The run: its id, the beginning of it, or `last`
+        id: Option<String>,
         /// At most so many rows
         #[arg(long, default_value_t = 100)]
         limit: usize,
@@ -52,9 +54,14 @@ pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
         Action::List => list(&state.runs()?, options.format)?,
         Action::Show { id } => face(&value(&state.run(&id)?)?, options.format, options.show_values)?,
         Action::Rejected { id, limit } => {
-            let run = state.run(&id)?;
-            let (rows, all) = state.rejected(&run, limit)?;
-            rejected(&run, &rows, all, options.format, options.show_values)?
+            let run = state.run(id.as_deref().unwrap_or("last"))?;
+            let (mut rows, mut all) = state.rejected(&run, limit)?;
+            if id.is_none() {
+                let (held, more) = state.still_held(&run, limit.saturating_sub(rows.len()))?;
+                rows.extend(held);
+                all += more;
+            }
+            rejected(&project, &run, &rows, all, options.format, options.show_values)?
         }
     };
     terminal::out(&text)?;
@@ -108,62 +115,91 @@ fn list(runs: &[Run], format: Format) -> Result<String> {
     let line = |run: &Run| {
         let sum = |count: fn(&SyncRun) -> u64| run.syncs.iter().map(count).sum::<u64>();
         format!(
-            "{}  {}  {:<9}  {} succeeded, {} rejected, {} no match, {} in doubt\n",
+            "{}  {}  {:<9}  {} succeeded, {} rejected, {} no match, {} in doubt{}\n",
             run.run_id,
             run.started_at.get(..19).unwrap_or(&run.started_at),
             run.status.word(),
-            sum(|s| s.succeeded.total()),
+            sum(|s| s.succeeded.total().saturating_sub(s.nothing_to_do)),
             sum(|s| s.rejected),
             sum(|s| s.no_match),
             sum(|s| s.in_doubt),
+            if run.was_interrupted() { " (interrupted)" } else { "" },
         )
     };
     Ok(runs.iter().map(line).collect())
 }
 
 fn rejected(
+    project: &Project,
     run: &Run,
-    rows: &[crate::state::history::LoggedRow],
+    rows: &[LoggedRow],
     all: u64,
     format: Format,
     show_values: bool,
 ) -> Result<String> {
     let show = show_values || terminal::style(false).show_values;
-    let open = |row: &crate::state::history::LoggedRow| run.syncs.iter().any(|s| s.sync == row.sync && s.key_open);
-    let key = |row: &crate::state::history::LoggedRow| mask::shown_key(&row.key, show || open(row));
-    let reason = |row: &crate::state::history::LoggedRow| {
+    let open = |row: &LoggedRow| match run.syncs.iter().find(|s| s.sync == row.sync) {
+        Some(sync) => sync.key_open,
+        None => planning::key_open(project, &row.sync),
+    };
+    let key = |row: &LoggedRow| mask::shown_key(&row.key, show || open(row));
+    let reason = |row: &LoggedRow| {
         let text = row.reason.clone().unwrap_or_default();
         if show { text } else { mask::answer(&text, if open(row) { "" } else { &row.key }) }
     };
     if only_text_and_json(format)? {
         let each = rows.iter().map(|row| {
-            json!({ "sync": row.sync, "key": key(row), "state": row.state, "outcome": row.outcome,
-                    "code": row.code, "message": reason(row) })
+            let mut value = json!({ "sync": row.sync, "key": key(row), "outcome": row.outcome, "code": row.code,
+                                    "state": (!row.state.is_empty()).then_some(&row.state), "message": reason(row) });
+            if let Some(since) = &row.held_since {
+                value["held_since"] = since.as_str().into();
+            }
+            value
         });
         return json_text(
             &json!({ "format_version": "1.0", "run_id": run.run_id, "count": all, "rows": each.collect::<Vec<_>>() }),
         );
     }
     if rows.is_empty() {
-        let id = &run.run_id;
-        return Ok(match run.syncs.iter().map(|sync| sync.pending).sum::<u64>() {
-            0 if run.error.is_none() => format!("Every row of run {id} was taken.\n"),
-            0 => format!("Nothing of run {id} was refused.\n"),
-            pending => format!(
-                "Nothing of run {id} was refused, but {pending} rows were not sent: `syncline runs show {id}`\n"
-            ),
-        });
+        return Ok(none_refused(run));
     }
     let mut text = String::new();
     for row in rows {
         let code = row.code.as_deref().map(|code| format!(" {code}:")).unwrap_or_default();
-        text.push_str(
-            format!("{}  {}  {} {}{code} {}", row.sync, key(row), row.state, row.outcome, reason(row)).trim_end(),
-        );
+        let outcome = format!("{} {}", row.state, row.outcome);
+        let line = format!("{}  {}  {}{code} {}", row.sync, key(row), outcome.trim_start(), reason(row));
+        text.push_str(line.trim_end());
+        if let Some(since) = &row.held_since {
+            text.push_str(&format!(" (held since run {since})"));
+        }
         text.push('\n');
     }
     if all > rows.len() as u64 {
         text.push_str(&format!("{} more; see them with --limit {all}\n", all - rows.len() as u64));
     }
     Ok(text)
+}
+
+/// What is said of a run none of whose rows is listed.
+fn none_refused(run: &Run) -> String {
+    let id = &run.run_id;
+    let sum = |count: fn(&SyncRun) -> u64| run.syncs.iter().map(count).sum::<u64>();
+    let (planned, pending, invalid) = (sum(|s| s.planned.total()), sum(|s| s.pending), sum(|s| s.invalid));
+    let mut text = match pending {
+        0 if run.error.is_none() && planned > 0 => format!("Every row that run {id} had to send was taken.\n"),
+        0 if run.error.is_none() => format!("Run {id} had nothing to send.\n"),
+        0 => format!("Nothing of run {id} was refused.\n"),
+        _ => format!("Nothing of run {id} was refused, but {pending} rows were not sent: `syncline runs show {id}`\n"),
+    };
+    let held = sum(|s| s.held.total());
+    if held > 0 {
+        text.push_str(&format!(
+            "Held since earlier runs: {held}; `syncline runs rejected` without a run lists them.\n"
+        ));
+    }
+    if invalid > 0 {
+        let rows = if invalid == 1 { "1 row is" } else { &format!("{invalid} rows are") };
+        text.push_str(&format!("{rows} invalid and never sent: `syncline plan` says why.\n"));
+    }
+    text
 }

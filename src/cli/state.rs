@@ -208,6 +208,7 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     locked.recover()?;
     let folder = Scratch::new(project)?;
     let interrupt = Interrupt::new(&locked, folder.whole())?;
+    // Rows in doubt that wait for somebody to look are meant, too; those that were refused are known not to be there.
     let selection = Selection { select: vec![sync.to_owned()], no_tests: true, ..Selection::default() };
     let request =
         planning::Request { selection: &selection, samples: 0, folder: folder.path(), against: None, adopting: true };
@@ -242,6 +243,9 @@ fn adopt(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
         mapping: frozen.mapping,
         queried_records: part.estimate.queried_records,
         model_rows: Some(part.counts.rows),
+        way: Some(resolved.way()),
+        unchanged: part.counts.unchanged.saturating_sub(part.held.total()),
+        invalid: part.counts.invalid,
     };
     drop(interrupt);
     let adoption = locked.adopt(record, operations::read(&planned.folder.operations(sync))?)?;
@@ -260,11 +264,14 @@ fn rekey(project: &Project, state: &State, sync: &str, approve: impl Fn(String) 
     let model = project.models.get(&resolved.model).ok_or_else(|| unknown(project, sync))?;
     let key = model.primary_key.join(", ");
     approve(format!(
-        "Carry the rows of `{sync}` over to the primary key `{key}`? Held rows are sent again, nothing else."
+        "Carry the rows of `{sync}` over to the primary key `{key}`? Held rows are sent again, nothing else. Ids made of the \
+         key, as those of Iterable events, are others from then on."
     ))?;
     let fields = planning::key_fields(project, model)?;
     let locked = lock(state, "state move --rekey")?;
     let scratch = Scratch::new(project)?;
     let rows = locked.rekey(sync, &fields, scratch.path())?;
-    Ok(format!("The {rows} rows of `{sync}` have the primary key `{key}` now; nothing is sent again.\n"))
+    let ids = "Where the destination knows records by an id made of the key (events of Iterable, the trace ids of HubSpot), a \
+               row that changes from now on has another id: it makes a new record there and replaces none.";
+    Ok(format!("The {rows} rows of `{sync}` have the primary key `{key}` now; nothing is sent again.\n{ids}\n"))
 }

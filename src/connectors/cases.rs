@@ -153,6 +153,7 @@ fn target(case: &Case) -> Target {
     };
     Target {
         sync: "case".into(),
+        identity: "case".into(),
         object: case.object.clone(),
         mode: case.mode,
         on_removed: OnRemoved::Keep,

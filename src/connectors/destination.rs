@@ -159,7 +159,7 @@ impl Http {
             .globals(options)
             .owning("matched_by", json!(names))
             .owning("field_names", json!(target.fields.iter().map(|field| &field.name).collect::<Vec<_>>()))
-            .owning("sync", json!(target.sync))
+            .owning("sync", json!(target.identity))
             .owning("mode", json!(target.mode.word()))
             .owning("operations", json!(target.operations))
             .owning("run_id", json!(target.run_id));

@@ -128,7 +128,7 @@ impl<'a> Cutter<'a> {
             feed,
             writer,
             sync,
-            origin: Origin::new(lineage, &sync.record.sync),
+            origin: Origin::new(lineage, &sync.identity),
             rules,
             part: Vec::new().into_iter(),
             room: VecDeque::new(),

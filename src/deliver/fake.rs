@@ -381,6 +381,9 @@ impl Backend for Mortal {
     fn holder(&self) -> Result<Option<Holder>> {
         self.inner.holder()
     }
+    fn is_held(&self) -> Result<bool> {
+        self.inner.is_held()
+    }
     fn break_lock(&self) -> Result<Option<Holder>> {
         self.write(|| self.inner.break_lock())
     }

@@ -95,6 +95,7 @@ mod tests {
     async fn a_destination_gets_a_moment_and_no_more() {
         let target = Target {
             sync: String::new(),
+            identity: String::new(),
             object: String::new(),
             mode: Mode::Upsert,
             on_removed: OnRemoved::Keep,

@@ -182,6 +182,9 @@ impl Stage {
             mapping: spec(),
             queried_records: 0,
             model_rows: None,
+            way: None,
+            unchanged: 0,
+            invalid: 0,
         }
     }
 

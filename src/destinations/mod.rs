@@ -51,6 +51,8 @@ pub type Options = serde_json::Map<String, serde_json::Value>;
 pub struct Target {
     /// Name of the sync.
     pub sync: String,
+    /// The name it was first applied under: what ids of records are made of, so that a new name makes no new ones.
+    pub identity: String,
     /// The object: a table, a file stem, `user`, …
     pub object: String,
     /// What may happen there.

@@ -93,8 +93,10 @@ pub enum Cause {
     Configuration,
     /// The sync never ran.
     FirstRun,
-    /// Sent again: an answer was lost, `--retry`, `--full-refresh`.
+    /// Sent again: `--retry`, `--full-refresh`.
     Retry,
+    /// An earlier run was about to send it, or had, and the answer is not known: sent again, or for the first time.
+    Doubt,
     /// Somebody else has deleted or changed the record at the destination (`--refresh`).
     Drift,
 }
@@ -156,6 +158,8 @@ pub struct HeldFor {
     pub row_hash: Hash,
     /// Digest of the mapping that made the payload (see [`crate::mapping::MappingSpec::digest`]); `None` when unknown.
     pub mapping: Option<u64>,
+    /// True when it would be sent in another mode now, to another object, or with other options.
+    pub other_way: bool,
     /// What the destination said.
     pub reason: HeldReason,
 }
@@ -216,6 +220,13 @@ pub struct HeldCounts {
     pub no_match: u64,
     /// Sent, answer lost, not resolvable: `on_doubt: hold`.
     pub in_doubt: u64,
+}
+
+impl HeldCounts {
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.rejected + self.no_match + self.in_doubt
+    }
 }
 
 /// Rows that are never sent, by reason.

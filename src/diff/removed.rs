@@ -115,7 +115,7 @@ impl Removed<'_> {
                     Some((record, mapping)) if !in_doubt => Before::Known(named(record.clone(), mapping)),
                     _ => Before::Unknown,
                 };
-                let cause = if in_doubt { Cause::Retry } else { Cause::Data };
+                let cause = if in_doubt { Cause::Doubt } else { Cause::Data };
                 let record = made.map(|(record, _)| record);
                 Change { state: RowState::Removed, cause, key_hash: *key_hash, row_hash: 0, before, record }
             };

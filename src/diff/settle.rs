@@ -204,10 +204,11 @@ impl Settle<'_> {
         }
         let doubted = self.doubt.is_some_and(|doubt| doubt.contains(row.key));
         let held = self.held.get(&row.key).filter(|held| held.row_hash == row.hash);
-        // Another mapping makes another payload, on which the destination has not been heard. What may have been done
-        // already, and cannot be looked up, is still for a human to decide.
+        // Another mapping makes another payload, on which the destination has not been heard; nor has it on one that is sent
+        // in another way. What may have been done already, and cannot be looked up, is still for a human to decide.
         let mapped = |held: &&HeldFor| {
-            held.reason == HeldReason::InDoubt || held.mapping.is_none_or(|digest| digest == self.digest)
+            let same = !held.other_way && held.mapping.is_none_or(|digest| digest == self.digest);
+            held.reason == HeldReason::InDoubt || same
         };
         let other_mapping = held.is_some_and(|held| !mapped(&held));
         let held = held.filter(mapped).map(|held| held.reason);
@@ -230,7 +231,7 @@ impl Settle<'_> {
         };
         let state = if there { RowState::Changed } else { RowState::Added };
         if doubted {
-            return Verdict::Emit(state, Cause::Retry, Before::Unknown, record);
+            return Verdict::Emit(state, Cause::Doubt, Before::Unknown, record);
         }
         let retry = |cause| if held.is_some() { Cause::Retry } else { cause };
         if !there {

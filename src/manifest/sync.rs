@@ -84,6 +84,11 @@ impl Mode {
             Mode::Remove => "remove",
         }
     }
+
+    /// True when a row that was acknowledged is ever sent again; the others send a row once.
+    pub fn sends_changed(self) -> bool {
+        matches!(self, Mode::Update | Mode::Upsert | Mode::Mirror)
+    }
 }
 
 /// What happens to records whose rows left the model.

@@ -147,6 +147,10 @@ impl<'a> Collector<'a> {
             Cause::Configuration => self.causes.configuration += 1,
             Cause::FirstRun => self.causes.first_run += 1,
             Cause::Retry => self.causes.retry += 1,
+            Cause::Doubt => {
+                self.causes.retry += 1;
+                self.causes.unanswered += 1;
+            }
             Cause::Drift => self.causes.drift += 1,
         }
     }

@@ -57,7 +57,7 @@ impl Comparing {
                 match (before, change.cause) {
                     (Some(_), Cause::FirstRun) => Cause::FirstRun,
                     (Some(before), cause) if before == effect(change, action, mapping, target) => by_data(cause),
-                    (_, Cause::Retry) => Cause::Retry,
+                    (_, cause @ (Cause::Retry | Cause::Doubt)) => cause,
                     _ => Cause::Configuration,
                 }
             }

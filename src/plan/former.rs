@@ -99,7 +99,7 @@ impl Collector<'_> {
                 (RowState::Changed, Some(Action::Send)) => {
                     let Before::Known(before) = &change.before else {
                         // Of rows in doubt the state remembers by itself what they may have been matched by.
-                        self.remarks.nameless_former += u64::from(change.cause != Cause::Retry);
+                        self.remarks.nameless_former += u64::from(!matches!(change.cause, Cause::Retry | Cause::Doubt));
                         continue;
                     };
                     let Some(matching) = records.namer.of(before) else {

@@ -225,8 +225,12 @@ pub struct Causes {
     pub configuration: u64,
     /// The sync never ran.
     pub first_run: u64,
-    /// Sent again on `--retry` or `--full-refresh`.
+    /// Sent again: on `--retry` or `--full-refresh`, or because an answer is not known.
     pub retry: u64,
+    /// Of `retry`: rows that an earlier run had sent, or was about to send, when it ended without an answer. Which of the
+    /// two cannot be told, so for some of them it is the first time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unanswered: u64,
     /// The record at the destination is not as it was acknowledged (`--refresh`): gone or changed by somebody else.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub drift: u64,

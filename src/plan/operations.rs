@@ -385,7 +385,8 @@ fn cause_word(cause: Cause) -> &'static str {
         Cause::Data => "data",
         Cause::Configuration => "configuration",
         Cause::FirstRun => "first_run",
-        Cause::Retry => "retry",
+        // Whether a row was in doubt is said by the state.
+        Cause::Retry | Cause::Doubt => "retry",
         Cause::Drift => "drift",
     }
 }

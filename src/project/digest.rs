@@ -10,6 +10,12 @@ pub(super) fn digest(value: &Value) -> String {
     format!("sha256:{}", hex::encode(hash.finalize()))
 }
 
+/// The first 64 bits of [`digest`].
+pub(super) fn short(value: &Value) -> u64 {
+    let hash: [u8; 32] = Sha256::digest(canonical(value).to_string().as_bytes()).into();
+    hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
 fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(map) => {

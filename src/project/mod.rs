@@ -237,6 +237,13 @@ pub struct ResolvedSync {
 }
 
 impl ResolvedSync {
+    /// A digest of where and how its rows are sent: mode, destination, object, options. What was refused under another one may be
+    /// taken now.
+    pub fn way(&self) -> u64 {
+        let way = serde_json::json!([self.sync.mode.word(), self.destination, self.sync.object, self.sync.options]);
+        digest::short(&way)
+    }
+
     /// Its manifest, relative to the project.
     pub fn file(&self) -> PathBuf {
         self.document.place("").source.path.clone()

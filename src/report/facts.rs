@@ -3,7 +3,8 @@
 use super::escape::{value_text, visible};
 use super::numbers::{count, duration, group};
 use crate::plan::{
-    Counts, Drifted, DriftedField, Notice, Plan, Sample, Scheduled, SyncPlan, TestResult, TestSample, model_tests,
+    Counts, Drifted, DriftedField, HeldCounts, Notice, Plan, Sample, Scheduled, SyncPlan, TestResult, TestSample,
+    model_tests,
 };
 
 /// The five row states with their symbols. A symbol never stands without its word.
@@ -41,7 +42,7 @@ pub(super) fn is_quiet(sync: &SyncPlan) -> bool {
 
 /// Rows held back because the destination has already answered for them.
 pub(super) fn held(sync: &SyncPlan) -> u64 {
-    sync.held.rejected + sync.held.no_match + sync.held.in_doubt
+    sync.held.total()
 }
 
 /// The verdict: one sentence, first and last of every face.
@@ -53,8 +54,11 @@ pub(super) fn verdict(plan: &Plan) -> String {
     let place = if plan.environment.is_empty() { String::new() } else { format!(" for `{}`", plan.environment) };
     let mut text =
         format!("Plan{place}: {} added, {} changed, {} removed", group(t.added), group(t.changed), group(t.removed));
-    if t.invalid > 0 {
-        text.push_str(&format!(", {} invalid", group(t.invalid)));
+    let held: u64 = plan.syncs.iter().map(held).sum();
+    for (n, word) in [(t.invalid, "invalid"), (held, "held")] {
+        if n > 0 {
+            text.push_str(&format!(", {} {word}", group(n)));
+        }
     }
     text
 }
@@ -76,12 +80,30 @@ fn no_changes(plan: &Plan) -> String {
     if plan.syncs.is_empty() {
         return "No syncs were planned.".into();
     }
-    let unchanged: u64 = plan.syncs.iter().map(|s| s.counts.unchanged).sum();
-    let rows = format!("{} {} as last acknowledged", count(unchanged, "row", "rows"), are(unchanged));
-    match plan.totals.invalid {
-        0 => format!("No changes. {rows}."),
-        n => format!("No changes. {rows}, {} {} invalid.", group(n), are(n)),
+    let sum = |count: fn(&SyncPlan) -> u64| plan.syncs.iter().map(count).sum::<u64>();
+    let held = HeldCounts {
+        rejected: sum(|s| s.held.rejected),
+        no_match: sum(|s| s.held.no_match),
+        in_doubt: sum(|s| s.held.in_doubt),
+    };
+    // Held rows are among the unchanged ones, as nothing is done about them; acknowledged they are not.
+    let acknowledged = sum(|s| s.counts.unchanged).saturating_sub(held.total());
+    let way = ": `syncline runs rejected` lists them, `--retry` sends them again";
+    let way = if held.total() > 0 { way } else { "" };
+    format!("No changes. {}{way}.", not_acknowledged(acknowledged, &held, plan.totals.invalid))
+}
+
+/// Rows that nothing is done about: how many are as last acknowledged, and how many are not.
+pub(super) fn not_acknowledged(acknowledged: u64, held: &HeldCounts, invalid: u64) -> String {
+    let mut text = format!("{} {} as last acknowledged", count(acknowledged, "row", "rows"), are(acknowledged));
+    if invalid > 0 {
+        text.push_str(&format!(", {} {} invalid", group(invalid), are(invalid)));
     }
+    let n = held.total();
+    if n > 0 {
+        text.push_str(&format!("; {} {} held ({})", group(n), are(n), held_reasons(held).join(", ")));
+    }
+    text
 }
 
 fn are(n: u64) -> &'static str {
@@ -167,7 +189,11 @@ pub(super) fn notice_text(notice: &Notice) -> String {
 
 /// Held rows by reason: `12 rejected`, `2 no match`.
 pub(super) fn held_words(sync: &SyncPlan) -> Vec<String> {
-    let h = &sync.held;
+    held_reasons(&sync.held)
+}
+
+/// Held rows by reason.
+pub(super) fn held_reasons(h: &HeldCounts) -> Vec<String> {
     present([("rejected", h.rejected), ("no match", h.no_match), ("in doubt", h.in_doubt)])
 }
 
@@ -183,7 +209,8 @@ pub(super) fn cause_words(sync: &SyncPlan) -> Vec<String> {
         ("data", c.data),
         ("configuration", c.configuration),
         ("first run", c.first_run),
-        ("sent again", c.retry),
+        ("sent again", c.retry.saturating_sub(c.unanswered)),
+        ("sent again or for the first time, as a run ended without their answer", c.unanswered),
         ("changed at the destination", c.drift),
     ]);
     let mut words = if words.len() > 1 || c.configuration + c.retry + c.drift > 0 { words } else { Vec::new() };

@@ -294,7 +294,8 @@ fn causes(causes: &Causes) -> Vec<CauseView> {
         ("the data", "data", causes.data),
         ("the configuration", "configuration", causes.configuration),
         ("the first run", "first", causes.first_run),
-        ("sent again", "again", causes.retry),
+        ("sent again", "again", causes.retry.saturating_sub(causes.unanswered)),
+        ("sent again or for the first time", "again", causes.unanswered),
         ("changed at the destination", "drift", causes.drift),
     ];
     let whole = all.iter().map(|(.., n)| n).sum();

@@ -47,6 +47,8 @@ pub struct ActiveSync {
     pub in_doubt: HashSet<Hash>,
     /// Batches of earlier runs that were taken and never settled: to be asked for before anything is sent.
     pub leftover: Vec<Leftover>,
+    /// What ids of its records are made of.
+    pub identity: String,
     answers: Answers,
     digest: u64,
 }
@@ -191,6 +193,24 @@ impl<'a> ActiveRun<'a> {
         self.locked.lineage()
     }
 
+    /// What the ids are made of by which a destination knows a sync's records again. Where its name stands for the records
+    /// of another sync, which had it before, it gets an identity of its own, written down before anything is sent.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn identity(&self, sync: &str) -> Result<String> {
+        let document = self.locked.document();
+        if !document.needs_identity(sync) {
+            return Ok(document.identity(sync));
+        }
+        let own = format!("{sync}#{}", self.run_id());
+        self.locked.commit(|document| {
+            document.syncs.entry(sync.into()).or_default().identity = Some(own.clone());
+            Ok(())
+        })?;
+        Ok(own)
+    }
+
     /// The journal.
     pub fn journal(&self) -> &Journal {
         &self.journal
@@ -219,7 +239,8 @@ impl<'a> ActiveRun<'a> {
         self.journal.queue(&Record::Sync(Box::new(record.clone())))?;
         let leftover = before.deferred.iter().filter_map(|kept| kept.leftover(self.next_batch())).collect();
         let (in_doubt, digest) = (keys.into_iter().map(|(key, _)| key).collect(), record.mapping.digest());
-        Ok(ActiveSync { record, done, in_doubt, leftover, answers: Answers::default(), digest })
+        let identity = self.identity(&record.sync)?;
+        Ok(ActiveSync { record, done, in_doubt, leftover, identity, answers: Answers::default(), digest })
     }
 
     /// Ends a sync: what became of its rows goes into the state in one commit. The journal must be synced before.

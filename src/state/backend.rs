@@ -87,6 +87,9 @@ pub trait Backend: Send + Sync {
     /// Who holds the lock now.
     fn holder(&self) -> Result<Option<Holder>>;
 
+    /// True when somebody holds the lock and is not known to be dead: it could not be taken now. Changes nothing.
+    fn is_held(&self) -> Result<bool>;
+
     /// Takes the lock away from whoever holds it.
     fn break_lock(&self) -> Result<Option<Holder>>;
 

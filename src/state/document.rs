@@ -86,6 +86,10 @@ pub struct SyncEntry {
     /// Number of the mapping last sent with.
     #[serde(default)]
     pub mapping: u32,
+    /// The name the sync had when it was first applied, where it has another one now, or one that stands for another
+    /// sync's records: ids by which a destination knows records again are made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// Where its records are; unknown in states of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_to: Option<SentTo>,
@@ -247,6 +251,20 @@ impl Document {
     pub fn entry(&self, sync: &str, moved_from: Option<&str>) -> Option<(&str, &SyncEntry)> {
         let find = |name: &str| self.syncs.get_key_value(name).map(|(name, entry)| (name.as_str(), entry));
         find(sync).or_else(|| moved_from.and_then(find))
+    }
+
+    /// What the ids are made of by which a destination knows a sync's records again: the name it was first applied under.
+    pub fn identity(&self, sync: &str) -> String {
+        let known = self.syncs.get(sync).and_then(|entry| entry.identity.clone());
+        known.unwrap_or_else(|| sync.to_owned())
+    }
+
+    /// True when a sync that was never applied has the name another one was first applied under: records of the two must
+    /// not be taken for one another.
+    pub fn needs_identity(&self, sync: &str) -> bool {
+        let applied = |entry: &SyncEntry| entry.identity.is_some() || entry.files().next().is_some();
+        !self.syncs.get(sync).is_some_and(applied)
+            && self.syncs.iter().any(|(name, entry)| name != sync && entry.identity.as_deref() == Some(sync))
     }
 
     /// Every file that is needed, those retired in the last commit included.

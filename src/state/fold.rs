@@ -21,7 +21,7 @@ use super::runs::{Rejection, SyncRun, Usage};
 use crate::destinations::{Action, Class};
 use crate::diagnostic::{Error, Result};
 use crate::diff::snapshot::{KEY_HASH, Meta, ROW_HASH, Snapshot};
-use crate::diff::{Acknowledged, Entry, Hash, Kind, RowState, merge};
+use crate::diff::{Acknowledged, Cause, Entry, Hash, Kind, RowState, merge};
 use crate::plan::operations::{Frozen, Head};
 
 /// Bytes of memory a merge stays within.
@@ -110,6 +110,8 @@ pub(super) fn fold(
             sync: record.sync.clone(),
             key_open: record.key_open,
             usage: Usage { queried_records: record.queried_records },
+            unchanged: record.unchanged,
+            invalid: record.invalid,
             ..SyncRun::default()
         },
     };
@@ -168,6 +170,7 @@ pub(super) fn fold(
     };
     let rows_held = pass.held.0.values().filter(|row| row.outcome != HeldOutcome::Resend).count() as u64;
     let mut run = pass.run;
+    run.held = pass.held.counts(|row| *row.run_id != *share.run_id);
     run.rejections = pass.rejections.into_values().collect();
     run.rejections.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
     run.rejections.truncate(REJECTIONS);
@@ -292,6 +295,7 @@ impl<I> Pass<'_, I> {
             if self.share.done.is_none() {
                 self.run.planned.count(head.state);
                 self.run.succeeded.count(head.state);
+                self.run.nothing_to_do += 1;
             }
             if put == Kind::Remove {
                 self.release(head.key_hash);
@@ -305,6 +309,7 @@ impl<I> Pass<'_, I> {
         match self.share.marks.get(head.ordinal) {
             Mark::Pending => {
                 self.run.pending += 1;
+                self.on_request(head);
                 [None, None]
             }
             mark @ (Mark::Succeeded | Mark::Unverified) => {
@@ -345,6 +350,19 @@ impl<I> Pass<'_, I> {
                 self.in_doubt.insert(head.key_hash, head.row_hash);
                 [None, Some(Kind::Put)]
             }
+        }
+    }
+
+    /// Takes note of a row that was not sent and that no later plan has by itself. What is in doubt, it has.
+    fn on_request(&mut self, head: &Head) {
+        let count = &mut self.run.pending_on_request;
+        let held = |held: &HeldRow| held.row_hash == head.row_hash && held.outcome != HeldOutcome::Resend;
+        match head.cause {
+            _ if self.in_doubt.contains_key(&head.key_hash) => {}
+            Cause::Drift => count.refresh += 1,
+            Cause::Retry if self.held.0.get(&head.key_hash).is_some_and(held) => count.retry += 1,
+            Cause::Retry => count.full_refresh += 1,
+            Cause::Data | Cause::Configuration | Cause::FirstRun | Cause::Doubt => {}
         }
     }
 
@@ -405,6 +423,7 @@ impl<I> Pass<'_, I> {
             count: again.map_or(0, |h| h.count) + 1,
             run_id: self.run_id.clone(),
             mapping: Some(self.digest),
+            way: self.share.record.way,
         };
         self.held.0.insert(head.key_hash, row);
         self.held_changed = true;

@@ -14,7 +14,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::diagnostic::{Error, Result};
-use crate::diff::{Hash, Held, HeldFor, HeldReason};
+use crate::diff::{Hash, Held, HeldCounts, HeldFor, HeldReason};
 
 /// Why a row is in the file of held rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub struct HeldRow {
     pub run_id: Arc<str>,
     /// Digest of the mapping that made what was sent; `None` in files of earlier versions.
     pub mapping: Option<u64>,
+    /// Digest of where and how it was sent (mode, destination, object, options); `None` in files of earlier versions.
+    pub way: Option<u64>,
 }
 
 /// All held rows of a sync by key hash.
@@ -71,8 +73,9 @@ pub struct HeldRow {
 pub struct HeldRows(pub BTreeMap<Hash, HeldRow>);
 
 impl HeldRows {
-    /// What the diff needs: the rows that are not sent again by themselves.
-    pub fn for_diff(&self) -> Held {
+    /// What the diff needs: the rows that are not sent again by themselves. `way` is the digest of where and how they would
+    /// be sent now.
+    pub fn for_diff(&self, way: Option<u64>) -> Held {
         let reason = |outcome| match outcome {
             HeldOutcome::Rejected => Some(HeldReason::Rejected),
             HeldOutcome::NoMatch => Some(HeldReason::NoMatch),
@@ -80,7 +83,9 @@ impl HeldRows {
             HeldOutcome::Resend => None,
         };
         let held = |row: &HeldRow| {
-            Some(HeldFor { row_hash: row.row_hash, mapping: row.mapping, reason: reason(row.outcome)? })
+            // What is not known, of files of earlier versions, counts as the same: else an upgrade would send all again.
+            let other_way = row.way.zip(way).is_some_and(|(then, now)| then != now);
+            Some(HeldFor { row_hash: row.row_hash, mapping: row.mapping, other_way, reason: reason(row.outcome)? })
         };
         self.0.iter().filter_map(|(key, row)| Some((*key, held(row)?))).collect()
     }
@@ -90,6 +95,20 @@ impl HeldRows {
         let none = |row: &HeldRow| matches!(row.outcome, HeldOutcome::Rejected | HeldOutcome::NoMatch);
         let rows = self.0.iter().filter(|(_, row)| row.row_hash != 0 && none(row));
         rows.map(|(hash, row)| (row.key.to_string(), *hash)).collect()
+    }
+
+    /// Of some of them, those that are not sent again by themselves, by reason.
+    pub fn counts(&self, of: impl Fn(&HeldRow) -> bool) -> HeldCounts {
+        let mut counts = HeldCounts::default();
+        for row in self.0.values().filter(|row| of(row)) {
+            match row.outcome {
+                HeldOutcome::Rejected => counts.rejected += 1,
+                HeldOutcome::NoMatch => counts.no_match += 1,
+                HeldOutcome::InDoubt => counts.in_doubt += 1,
+                HeldOutcome::Resend => {}
+            }
+        }
+        counts
     }
 
     /// Rows with this outcome.
@@ -143,6 +162,7 @@ fn schema() -> SchemaRef {
         Field::new("count", DataType::UInt64, false),
         text("run_id"),
         Field::new("mapping", DataType::UInt64, true),
+        Field::new("way", DataType::UInt64, true),
     ]))
 }
 
@@ -162,7 +182,8 @@ fn to_batch(rows: &[(&Hash, &HeldRow)]) -> std::result::Result<RecordBatch, arro
     let [key, outcome, code, message, run_id] = texts.map(|mut b| Arc::new(b.finish()) as ArrayRef);
     let count = Arc::new(count.finish());
     let mapping: ArrayRef = Arc::new(rows.iter().map(|(_, row)| row.mapping).collect::<UInt64Array>());
-    RecordBatch::try_new(schema(), vec![key_hash, row_hash, key, outcome, code, message, count, run_id, mapping])
+    let way: ArrayRef = Arc::new(rows.iter().map(|(_, row)| row.way).collect::<UInt64Array>());
+    RecordBatch::try_new(schema(), vec![key_hash, row_hash, key, outcome, code, message, count, run_id, mapping, way])
 }
 
 fn read_batch(batch: &RecordBatch, rows: &mut BTreeMap<Hash, HeldRow>) -> Option<()> {
@@ -172,7 +193,8 @@ fn read_batch(batch: &RecordBatch, rows: &mut BTreeMap<Hash, HeldRow>) -> Option
     let (key, outcome, code) = (text("key")?, text("outcome")?, text("code")?);
     let (message, run_id) = (text("message")?, text("run_id")?);
     let count = batch.column_by_name("count")?.as_primitive_opt::<UInt64Type>()?;
-    let mapping = batch.column_by_name("mapping").and_then(|column| column.as_primitive_opt::<UInt64Type>());
+    let digest = |name| batch.column_by_name(name).and_then(|column| column.as_primitive_opt::<UInt64Type>());
+    let (mapping, way) = (digest("mapping"), digest("way"));
     // Codes, messages and runs repeat: neighbours share one text.
     let mut last: [Arc<str>; 3] = std::array::from_fn(|_| Arc::from(""));
     for i in 0..batch.num_rows() {
@@ -191,6 +213,7 @@ fn read_batch(batch: &RecordBatch, rows: &mut BTreeMap<Hash, HeldRow>) -> Option
             count: count.value(i),
             run_id,
             mapping: mapping.filter(|column| column.is_valid(i)).map(|column| column.value(i)),
+            way: way.filter(|column| column.is_valid(i)).map(|column| column.value(i)),
         };
         rows.insert(Hash::from_be_bytes(key_hash.value(i).try_into().ok()?), row);
     }

@@ -104,6 +104,16 @@ pub struct SyncRecord {
     /// Rows the model had when the plan was made; unknown in journals of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_rows: Option<u64>,
+    /// Digest of where and how the rows are sent beside the mapping: mode, destination, object, options; unknown in journals of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way: Option<u64>,
+    /// Rows of the model that are as last acknowledged, held ones not among them.
+    #[serde(default)]
+    pub unchanged: u64,
+    /// Rows of the model that are never sent.
+    #[serde(default)]
+    pub invalid: u64,
 }
 
 /// [`OnDoubt`] as it is written down.

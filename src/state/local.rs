@@ -220,6 +220,14 @@ impl Backend for Local {
         self.read_holder()
     }
 
+    fn is_held(&self) -> Result<bool> {
+        let Some(holder) = self.read_holder()? else { return Ok(false) };
+        // As in `acquire`, but the proof of life is not made where it is gone.
+        let dead = holder.host == lease::host()
+            && (!self.alive_path(holder.token).exists() || self.try_alive(holder.token)?.is_some());
+        Ok(!dead && !lease::expired(&holder))
+    }
+
     fn break_lock(&self) -> Result<Option<Holder>> {
         self.alone(|| {
             // A lock file nobody can read is the very thing this is for.

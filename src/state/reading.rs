@@ -11,7 +11,9 @@ use super::checksums::Files;
 use super::discovered::Discoveries;
 use super::document::{Document, SyncEntry};
 use super::formers::Formers;
+use super::held::HeldRows;
 use super::recover;
+use super::runs::Run;
 use crate::diagnostic::{Error, Result};
 use crate::diff::snapshot::Snapshot;
 use crate::diff::{Hash, Held};
@@ -23,6 +25,8 @@ pub struct Reading {
     files: Files,
     document: Document,
     serial: u64,
+    /// Interrupted runs that were folded in.
+    interrupted: Vec<Run>,
     /// Files that exist only for this reading.
     fresh: HashMap<String, PathBuf>,
     scratch: Option<Arc<TempDir>>,
@@ -51,7 +55,8 @@ pub struct SyncView {
 impl Reading {
     pub(super) fn new(backend: Arc<dyn Backend>, files: Files, document: Document) -> Result<Self> {
         let serial = document.serial;
-        let mut reading = Self { backend, files, document, serial, fresh: HashMap::new(), scratch: None };
+        let mut reading =
+            Self { backend, files, document, serial, interrupted: Vec::new(), fresh: HashMap::new(), scratch: None };
         for run_id in reading.document.open_runs.clone() {
             let scratch = match &reading.scratch {
                 Some(scratch) => scratch.clone(),
@@ -70,6 +75,7 @@ impl Reading {
             reading.document.serial += 1;
             reading.serial += 1;
             reading.fresh.extend(recovered.files);
+            reading.interrupted.extend(recovered.run);
         }
         Ok(reading)
     }
@@ -96,6 +102,28 @@ impl Reading {
         &self.document
     }
 
+    /// Interrupted runs that were folded in, as their records will say once the next holder of the lock has done the same.
+    pub fn interrupted(&self) -> &[Run] {
+        &self.interrupted
+    }
+
+    /// The held rows of every sync that has some.
+    ///
+    /// # Errors
+    /// A file of the state is missing or damaged.
+    pub fn held(&self) -> Result<Vec<(String, HeldRows)>> {
+        let mut all = Vec::new();
+        for (sync, entry) in &self.document.syncs {
+            let Some(name) = &entry.held else { continue };
+            let Some(path) = self.find(name)? else { return Err(recover::incomplete(sync, name)) };
+            let rows = HeldRows::read(&path)?;
+            if !rows.0.is_empty() {
+                all.push((sync.clone(), rows));
+            }
+        }
+        Ok(all)
+    }
+
     /// The last run of a sync that began, as far as schedules go. Under `moved_from` it is found by the name it had before.
     pub fn ran(&self, sync: &str, moved_from: Option<&str>) -> Option<Ran> {
         self.document.entry(sync, moved_from)?.1.begun.clone()
@@ -108,6 +136,12 @@ impl Reading {
 
     /// What is known of a sync. Under `moved_from` it is found by the name it had before.
     pub fn view(&self, sync: &str, moved_from: Option<&str>) -> Result<SyncView> {
+        self.view_for(sync, moved_from, None)
+    }
+
+    /// The same for who is about to send in this way (see [`SyncRecord::way`](super::journal::SyncRecord::way)): rows that
+    /// were refused when they were sent in another one are marked.
+    pub fn view_for(&self, sync: &str, moved_from: Option<&str>, way: Option<u64>) -> Result<SyncView> {
         let Some((name, entry)) = self.document.entry(sync, moved_from) else {
             return Ok(SyncView {
                 snapshot: None,
@@ -124,7 +158,7 @@ impl Reading {
         Ok(SyncView {
             first_run: known.snapshot.is_none() && known.doubt.is_none() && known.held.0.is_empty(),
             waiting: known.held.waiting(),
-            held: known.held.for_diff(),
+            held: known.held.for_diff(way),
             formers: known.formers,
             snapshot: known.snapshot,
             doubt: known.doubt,

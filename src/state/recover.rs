@@ -13,7 +13,7 @@ use super::formers::Formers;
 use super::held::HeldRows;
 use super::journal::{self, Policy, Record, SyncRecord};
 use super::marks::{self, Mark, Marks, Proof};
-use super::runs::{Run, Status};
+use super::runs::{INTERRUPTED, Run, Status};
 use crate::destinations::Class;
 use crate::diagnostic::{Error, Result};
 use crate::diff::snapshot::Snapshot;
@@ -49,12 +49,7 @@ pub(super) fn before(document: &Document, sync: &str, find: Find<'_>) -> Result<
     let Some(entry) = document.syncs.get(sync) else { return Ok(Before::default()) };
     let path = |name: &Option<String>| -> Result<Option<PathBuf>> {
         let Some(name) = name else { return Ok(None) };
-        find(name)?.map(Some).ok_or_else(|| {
-            Error::failed_help(
-                format!("the state of sync `{sync}` is incomplete: its file `{name}` is missing"),
-                "put back a copy of the state, or run `syncline state forget` for this sync and adopt its rows",
-            )
-        })
+        find(name)?.map(Some).ok_or_else(|| incomplete(sync, name))
     };
     Ok(Before {
         snapshot: path(&entry.snapshot)?.map(|p| Snapshot::open(&p)).transpose()?,
@@ -63,6 +58,13 @@ pub(super) fn before(document: &Document, sync: &str, find: Find<'_>) -> Result<
         formers: path(&entry.formers)?.map(|p| Formers::read(&p)).transpose()?.unwrap_or_default(),
         deferred: path(&entry.deferred)?.map(|p| deferred::read(&p)).transpose()?.unwrap_or_default(),
     })
+}
+
+pub(super) fn incomplete(sync: &str, name: &str) -> Error {
+    Error::failed_help(
+        format!("the state of sync `{sync}` is incomplete: its file `{name}` is missing"),
+        "put back a copy of the state, or run `syncline state forget` for this sync and adopt its rows",
+    )
 }
 
 /// Notes a folded sync in the document, with the checksums of its files. Returns the files to put.
@@ -196,7 +198,7 @@ pub(super) fn recover(
         run.syncs.retain(|s| s.sync != sync);
         run.syncs.push(folded.run);
     }
-    run.error = Some("interrupted: the process ended before the run did".into());
+    run.error = Some(format!("{INTERRUPTED}the process ended before the run did"));
     run.judge();
     if run.syncs.is_empty() {
         run.status = Status::Failed;

@@ -22,6 +22,10 @@ use crate::plan::operations::Frozen;
 pub const COLUMNS: [&str; 9] =
     ["sync_id", "sync_run_id", "row_id", "op_type", "status", "failure_reason", "fields", "outcome", "code"];
 
+/// Why a row is held that was to be updated and is not there, and one that is in doubt.
+pub(super) const NOT_THERE: &str = "no record was found to update";
+pub(super) const LOST: &str = "the answer was lost";
+
 /// Writes the log of one sync.
 pub struct RowLog {
     writer: ArrowWriter<File>,
@@ -57,9 +61,9 @@ impl RowLog {
                 Mark::Succeeded => ("succeeded", "succeeded", None),
                 Mark::Unverified => ("succeeded", "unverified", None),
                 Mark::NoMatch if action == Action::Delete => ("succeeded", "no_match", None),
-                Mark::NoMatch => ("failed", "no_match", Some("no record was found to update")),
+                Mark::NoMatch => ("failed", "no_match", Some(NOT_THERE)),
                 Mark::Rejected => ("failed", "rejected", reason.map(|(_, message)| message.as_str())),
-                Mark::InDoubt => ("aborted", "in_doubt", Some("the answer was lost")),
+                Mark::InDoubt => ("aborted", "in_doubt", Some(LOST)),
             };
             let op_type = match head.state {
                 RowState::Added => "added",

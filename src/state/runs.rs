@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::destinations::Warning;
+use crate::diff::HeldCounts;
 use crate::mask;
 use crate::schedule::Outcome;
 
@@ -87,7 +88,8 @@ impl StateCounts {
     }
 }
 
-/// What a run did in one sync. `planned` = `succeeded` + `rejected` + `no_match` + `unverified` + `in_doubt` + `pending`.
+/// What a run did in one sync. `planned` = `succeeded` + `rejected` + `no_match` + `unverified` + `in_doubt` + `pending`;
+/// the counts that are said to be part of another one are not added.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SyncRun {
     /// Name of the sync.
@@ -109,6 +111,21 @@ pub struct SyncRun {
     /// Rows not sent.
     #[serde(default)]
     pub pending: u64,
+    /// Of `succeeded`: rows for which there was nothing to do at the destination.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub nothing_to_do: u64,
+    /// Of `pending`: rows that no later plan has by itself.
+    #[serde(default, skip_serializing_if = "OnRequest::is_empty")]
+    pub pending_on_request: OnRequest,
+    /// Rows that earlier runs have left held and that this one did not send; not part of `planned`.
+    #[serde(default, skip_serializing_if = "nobody")]
+    pub held: HeldCounts,
+    /// Rows of the model that are as last acknowledged.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub unchanged: u64,
+    /// Rows of the model that are never sent.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub invalid: u64,
     /// Operations of the plan that were left out on purpose (`--only-key`, `--limit`); not part of `planned`.
     #[serde(default, skip_serializing_if = "is_none")]
     pub left_out: u64,
@@ -133,6 +150,27 @@ pub struct SyncRun {
 
 fn is_none(count: &u64) -> bool {
     *count == 0
+}
+
+fn nobody(held: &HeldCounts) -> bool {
+    held.total() == 0
+}
+
+/// Rows that were to be sent because somebody asked for it, and come again only when somebody does, by option.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnRequest {
+    /// Rows that are as last acknowledged (`--full-refresh`).
+    pub full_refresh: u64,
+    /// Held rows (`--retry`).
+    pub retry: u64,
+    /// Rows whose record somebody else has deleted or changed (`--refresh`).
+    pub refresh: u64,
+}
+
+impl OnRequest {
+    fn is_empty(&self) -> bool {
+        self.full_refresh + self.retry + self.refresh == 0
+    }
 }
 
 impl SyncRun {
@@ -160,7 +198,15 @@ impl SyncRun {
     }
 }
 
+/// Begins the error of a run whose process ended before it did.
+pub(super) const INTERRUPTED: &str = "interrupted: ";
+
 impl Run {
+    /// True when its process ended before the run did.
+    pub fn was_interrupted(&self) -> bool {
+        self.error.as_deref().is_some_and(|error| error.starts_with(INTERRUPTED))
+    }
+
     /// As it is kept: the rows themselves are in the row log, and the history of runs names no person.
     pub fn masked(&self) -> Self {
         let mut run = self.clone();

@@ -8,6 +8,7 @@ use super::Locked;
 use super::checksums;
 use super::document::LastRun;
 use super::fold::{self, Share};
+use super::held::HeldOutcome;
 use super::journal::SyncRecord;
 use super::marks::{Mark, Marks};
 use super::recover;
@@ -74,7 +75,8 @@ impl Locked {
     }
 
     /// Carries the rows of a sync over to another primary key: what was acknowledged stays so. Rows that were held are
-    /// forgotten, and so are sent again, as their keys alone were kept. Returns the number of rows.
+    /// forgotten, and so are sent again, as their keys alone were kept; in doubt there may be none. Ids by which a
+    /// destination knows records again are made of keys: they are others from now on. Returns the number of rows.
     pub fn rekey(&self, sync: &str, key: &[FieldRef], scratch: &Path) -> Result<u64> {
         self.recover()?;
         let document = self.document();
@@ -87,6 +89,16 @@ impl Locked {
         }
         let find = |name: &str| self.find(&document, name);
         let before = recover::before(&document, sync, &find)?;
+        let held = before.held.count(HeldOutcome::InDoubt);
+        if held > 0 {
+            return Err(Error::failed_help(
+                format!("`{sync}` has {held} held rows in doubt: with another key they would be sent again"),
+                format!(
+                    "look whether they are there, and go on with the old key: `syncline state adopt {sync}` takes them as \
+                     synced, `syncline apply --retry` sends them again"
+                ),
+            ));
+        }
         let Some(old) = before.snapshot else {
             return Err(Error::failed(format!("the state holds no rows of `{sync}`: its key can be changed freely")));
         };
@@ -108,7 +120,7 @@ impl Locked {
         Ok(rows)
     }
 
-    /// Renames a sync in the state: nothing is sent again. Also what `moved_from` in a manifest asks for.
+    /// Renames a sync in the state: nothing is sent again, and what is sent later bears the same ids. Also what `moved_from` in a manifest asks for.
     pub fn rename(&self, from: &str, to: &str) -> Result<()> {
         self.recover()?;
         self.commit(|document| {
@@ -118,7 +130,9 @@ impl Locked {
                     format!("forget it first with `syncline state forget {to}`"),
                 ));
             }
-            let Some(entry) = document.syncs.remove(from) else { return Err(unknown(from, document.syncs.keys())) };
+            let identity = document.identity(from);
+            let Some(mut entry) = document.syncs.remove(from) else { return Err(unknown(from, document.syncs.keys())) };
+            entry.identity = Some(identity);
             document.syncs.insert(to.into(), entry);
             document.moved.insert(from.into(), to.into());
             Ok(())

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::backend::{Acquired, Backend};
 use super::document::Document;
+use super::held::{HeldOutcome, HeldRow, HeldRows};
 use super::journal::{self, Journal, Policy, Record, SyncRecord, ranges_of, runs_of};
 use super::local::Local;
 use super::marks::{Mark, replay};
@@ -44,6 +45,9 @@ fn record() -> SyncRecord {
         mapping: spec(),
         queried_records: 0,
         model_rows: None,
+        way: None,
+        unchanged: 0,
+        invalid: 0,
     }
 }
 
@@ -383,4 +387,28 @@ fn a_holder_whose_lock_was_taken_away_does_not_make_its_successor_look_dead() {
     assert!(matches!(open(folder.path()).lock(&request()), Err(Error::Locked { .. })), "the second one lives");
     drop(second);
     assert!(open(folder.path()).lock(&request()).is_ok());
+}
+
+#[test]
+fn what_was_refused_in_another_way_is_marked_and_what_nobody_knows_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    for (then, now, other) in
+        [(Some(1), Some(1), false), (Some(1), Some(2), true), (None, Some(2), false), (Some(1), None, false)]
+    {
+        let row = HeldRow {
+            row_hash: 1,
+            key: "1".into(),
+            outcome: HeldOutcome::Rejected,
+            code: "".into(),
+            message: "".into(),
+            count: 1,
+            run_id: "run".into(),
+            mapping: None,
+            way: then,
+        };
+        let file = folder.path().join("held.parquet");
+        HeldRows([(7, row)].into()).write(&file).unwrap();
+        let held = HeldRows::read(&file).unwrap().for_diff(now);
+        assert_eq!(held[&7].other_way, other, "{then:?} {now:?}");
+    }
 }

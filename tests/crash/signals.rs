@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::{check, contents, count, last_run, project, slow_project, start, summary, until};
+use crate::project::number;
 
 const ROWS: usize = 500;
 
@@ -44,6 +45,34 @@ fn a_signal_ends_a_slow_delivery_soon_and_what_was_done_is_kept() {
         }
         check(&project, ROWS, &what);
     }
+}
+
+#[test]
+fn of_rows_that_were_to_be_sent_once_more_nobody_says_that_the_next_apply_sends_them() {
+    let project = slow_project("upsert", 300);
+    project.apply(&[]).code(0);
+    // What is there already is not written again.
+    project.sql(
+        "out/crm.db",
+        "update people set plan = 'other';
+         create trigger slow_u after update on people begin select count(*) from steps a, steps b; end;",
+    );
+    let child = start(&project, &["apply", "--auto-approve", "--full-refresh"]);
+    until("rows are written again", || count(&project, "writes") >= 620);
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+    let output = child.wait_with_output().expect("an end");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    let (run, [.., pending, _]) = last_run(&project);
+    assert!(pending > 0, "it was done before the signal came");
+    assert_eq!(number(&run, "/syncs/0/pending_on_request/full_refresh"), pending, "{run:#}");
+    let flat = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains(&format!("{pending} rows were not sent, and no later plan has them by itself")), "{stdout}");
+    assert!(flat.contains("give `--full-refresh` again") && !flat.contains("goes on"), "{stdout}");
+    project.run(&["plan", "--detailed-exitcode"]).code(0);
+    let again = project.apply(&["--full-refresh"]).code(0).stdout;
+    assert!(again.contains("300 succeeded"), "{again}");
 }
 
 #[test]

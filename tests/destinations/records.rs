@@ -11,6 +11,7 @@ pub fn target(object: &str, mode: Mode, options: serde_json::Value) -> Target {
     let serde_json::Value::Object(options) = options else { panic!("options are an object") };
     Target {
         sync: "users".into(),
+        identity: "users".into(),
         object: object.into(),
         mode,
         on_removed: OnRemoved::Keep,

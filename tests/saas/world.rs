@@ -89,6 +89,19 @@ impl World {
         self.run(&all)
     }
 
+    /// Runs a command that the stand-in kills by this fault; whether it did.
+    pub fn killed(&self, fault: &Value, arguments: &[&str]) -> bool {
+        self.faults(&json!([fault]));
+        let _ = std::fs::remove_file(self.project.path("pid"));
+        let child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.expect("the binary runs");
+        self.project.write("pid.new", &child.id().to_string());
+        std::fs::rename(self.project.path("pid.new"), self.project.path("pid")).expect("a file");
+        let killed = child.wait_with_output().expect("an end").status.code().is_none();
+        self.faults(&json!([]));
+        killed
+    }
+
     /// All the stand-in holds.
     pub fn dump(&self) -> Value {
         self.ask("GET", "/_dump", "")

@@ -28,8 +28,8 @@ use crate::report::{self, Masked};
 use crate::state::Reading;
 use crate::usage::Month;
 use against::{Aside, Before, Comparison};
-pub(super) use planner::open_fields;
 use planner::{Ask, Planner};
+pub(super) use planner::{key_open, open_fields};
 use refreshing::Refresher;
 
 /// What is asked of a plan.

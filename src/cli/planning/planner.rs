@@ -153,7 +153,10 @@ impl Planner<'_> {
         let mapping = Mapping::new(&sync.mapping, &layout.schema, &self.started_at)
             .map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
 
-        let view = self.state.view(&sync.name, sync.sync.moved_from.as_deref())?;
+        let mut view = self.state.view_for(&sync.name, sync.sync.moved_from.as_deref(), Some(sync.way()))?;
+        if self.request.adopting {
+            view.held.retain(|_, held| held.reason != diff::HeldReason::InDoubt);
+        }
         if !compared && !self.request.adopting {
             target::check(self.project, sync, &view)?;
         }
@@ -184,8 +187,9 @@ impl Planner<'_> {
             memory: MEMORY,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             scratch: scratch.path().to_owned(),
-            retry: self.request.selection.retry,
-            full_refresh: self.request.selection.full_refresh,
+            // What was refused is tried again in any mode.
+            retry: self.request.selection.retry || self.request.selection.full_refresh,
+            full_refresh: self.request.selection.full_refresh && sync.sync.mode.sends_changed(),
             started_at: self.started_at.clone(),
             queried: Some(scratch.path().join("queried")),
             drift: ask.refreshed.as_ref().filter(|refreshed| !refreshed.drift.is_empty()).map(|r| Arc::clone(&r.drift)),
@@ -255,6 +259,9 @@ impl Planner<'_> {
             self.warnings.extend(warnings);
         }
         remarks::warn(&mut self.warnings, sync, &part, &said, matched && removes);
+        if self.request.selection.full_refresh && !sync.sync.mode.sends_changed() && part.counts.unchanged > 0 {
+            self.warnings.push(remarks::sent_once(sync));
+        }
         self.warnings.extend(self.tester.left_out(model, &sync.name));
         let warnings = tests.iter().filter(|test| !test.refuses());
         self.warnings.extend(warnings.filter_map(|test| test.notice(&sync.name)));
@@ -325,6 +332,12 @@ pub fn open_fields(sync: &ResolvedSync, model: &ResolvedModel) -> HashSet<String
     let fields = sync.mapping.fields.iter().filter(|(_, field)| open(columns_of(field)));
     let identifiers = sync.mapping.matching.iter().filter(|(_, column)| !is_sensitive(model, column));
     fields.map(|(name, _)| name.clone()).chain(identifiers.map(|(name, _)| name.clone())).collect()
+}
+
+/// True when the keys of a sync's rows may be read, as their columns are declared `sensitive: false`.
+pub fn key_open(project: &Project, sync: &str) -> bool {
+    let model = project.syncs.get(sync).and_then(|sync| project.models.get(&sync.model));
+    model.is_some_and(|model| !model.primary_key.iter().any(|key| is_sensitive(model, key)))
 }
 
 pub(super) fn is_sensitive(model: &ResolvedModel, column: &str) -> bool {

@@ -86,7 +86,7 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
             &remarks.sharing,
         );
     }
-    let held = part.held.rejected + part.held.no_match + part.held.in_doubt;
+    let held = part.held.total();
     if held > 0 {
         warn(
             "held",
@@ -98,7 +98,13 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
                 part.held.no_match,
                 part.held.in_doubt
             ),
-            "they are sent again when they change, or with --retry; see `syncline runs rejected`",
+            match part.held.in_doubt {
+                0 => "they are sent again when they change, or with --retry; see `syncline runs rejected`",
+                _ => {
+                    "`syncline runs rejected` lists them; look whether those in doubt are there: `syncline state adopt` takes \
+                     them as synced, --retry sends them again"
+                }
+            },
             &[],
         );
     }
@@ -113,6 +119,25 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
             "the state keeps fingerprints, or an answer was lost; which fields differ cannot be said",
             &[],
         );
+    }
+}
+
+/// `--full-refresh` of a sync that sends a row once.
+pub(super) fn sent_once(sync: &ResolvedSync) -> Notice {
+    Notice {
+        code: "full_refresh_once".into(),
+        sync: Some(sync.name.clone()),
+        message: format!(
+            "`{}`: mode `{}` sends a row once, so --full-refresh sends none again that was acknowledged",
+            sync.name,
+            sync.sync.mode.word()
+        ),
+        help: Some(format!(
+            "to have all of them sent once more: `syncline state forget {}`; what only adds has them twice then",
+            sync.name
+        )),
+        place: sync.place("/mode").map(|place| place.to_string()),
+        keys: Vec::new(),
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn target(object: &str, mode: Mode, fields: &[&str]) -> Target {
     };
     Target {
         sync: "people".into(),
+        identity: "people".into(),
         object: object.into(),
         mode,
         on_removed: OnRemoved::Keep,

@@ -165,7 +165,7 @@ fn held_rows_wait_until_they_change_or_are_retried() {
     let tried = world.diff(&plain(), &model);
     let reasons = [HeldReason::Rejected, HeldReason::NoMatch, HeldReason::InDoubt];
     let held = |(c, reason): (&&Change, _)| {
-        (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: Some(plain().digest()), reason })
+        (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: Some(plain().digest()), other_way: false, reason })
     };
     world.held = tried.changes().iter().zip(reasons).map(held).collect();
     let outcome = world.diff(&plain(), &model);
@@ -187,10 +187,10 @@ fn rows_in_doubt_are_always_sent_again() {
     world.doubt = Some(world.merged(None, &plain(), &batch(&[]).schema(), &lost.batches));
     let outcome = world.diff(&plain(), &[row(1, "free", 1), row(8, "free", 8), row(2, "free", 2)]);
     assert_eq!(counts(&outcome), [3, 1, 1, 2, 1]);
-    assert_eq!(outcome.lines()[..2], ["changed retry: ? → 1,free,1", "added retry: ? → 8,free,8"]);
+    assert_eq!(outcome.lines()[..2], ["changed doubt: ? → 1,free,1", "added doubt: ? → 8,free,8"]);
     let mut removed = outcome.lines()[2..].to_vec();
     removed.sort();
-    assert_eq!(removed, ["removed retry: ? → 3,x,3", "removed retry: ? → 9,free,9"]);
+    assert_eq!(removed, ["removed doubt: ? → 3,x,3", "removed doubt: ? → 9,free,9"]);
 }
 
 #[test]
@@ -201,11 +201,13 @@ fn a_row_that_was_refused_while_an_earlier_one_is_in_doubt_waits_until_it_change
     let refused = [row(1, "bad", 1)];
     let tried = world.diff(&plain(), &refused);
     let reason = HeldReason::Rejected;
-    let held = |c: &crate::diff::Change| (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: None, reason });
+    let held = |c: &crate::diff::Change| {
+        (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: None, other_way: false, reason })
+    };
     world.held = tried.changes().iter().map(|c| held(c)).collect();
     assert_eq!(world.diff(&plain(), &refused).lines(), Vec::<String>::new());
     // Back at what was last acknowledged: whether the lost one arrived is not known, so it is sent.
-    assert_eq!(world.diff(&plain(), &[row(1, "free", 1)]).lines(), ["changed retry: ? → 1,free,1"]);
+    assert_eq!(world.diff(&plain(), &[row(1, "free", 1)]).lines(), ["changed doubt: ? → 1,free,1"]);
 }
 
 #[test]
@@ -223,7 +225,7 @@ fn another_mapping_makes_another_payload_which_is_not_held() {
     let tried = world.diff(&plain(), &model);
     let reasons = [HeldReason::Rejected, HeldReason::NoMatch, HeldReason::InDoubt];
     let held = |(c, reason): (&&Change, _)| {
-        (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: Some(plain().digest()), reason })
+        (c.key_hash, HeldFor { row_hash: c.row_hash, mapping: Some(plain().digest()), other_way: false, reason })
     };
     world.held = tried.changes().iter().zip(reasons).map(held).collect();
     assert_eq!(counts(&world.diff(&plain(), &model)), [3, 0, 0, 0, 3]);
@@ -248,5 +250,5 @@ fn a_removal_in_doubt_is_done_with_what_the_state_has() {
     let wide = spec(serde_json::json!({ "plan": "plan", "seats": "seats", "more": { "template": "{{ row.id }}" } }));
     world.doubt = Some(world.merged(None, &wide, &batch(&[]).schema(), &gone));
     let outcome = world.diff(&wide, &[row(1, "free", 1)]);
-    assert_eq!(outcome.lines(), ["changed configuration: 1,free,1 → 1,free,1,1", "removed retry: ? → 2,free,2"]);
+    assert_eq!(outcome.lines(), ["changed configuration: 1,free,1 → 1,free,1,1", "removed doubt: ? → 2,free,2"]);
 }

@@ -85,7 +85,7 @@ fn what_the_destination_refused_stays_held_and_what_left_the_model_is_removed() 
     let refused = world.diff(&plain(), &[row(1, "bad", 1), row(2, "free", 2)]);
     assert_eq!(refused.lines(), ["added drift: - → 1,bad,1", "removed data: 3,free,3 → 3,free,3"]);
     let change = refused.flat()[0].clone();
-    let held = HeldFor { row_hash: change.row_hash, mapping: None, reason: HeldReason::Rejected };
+    let held = HeldFor { row_hash: change.row_hash, mapping: None, other_way: false, reason: HeldReason::Rejected };
     world.held.insert(change.key_hash, held);
     let outcome = world.diff(&plain(), &[row(1, "bad", 1), row(2, "free", 2), row(3, "free", 3)]);
     assert_eq!(outcome.lines(), ["added drift: - → 3,free,3"]);

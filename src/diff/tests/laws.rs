@@ -159,7 +159,7 @@ proptest! {
         for (i, change) in tried.changes().into_iter().enumerate().filter(|(i, _)| i % every == 0) {
             let reason = [HeldReason::Rejected, HeldReason::NoMatch, HeldReason::InDoubt][i % 3];
             let mapping = (i % 2 == 0).then(|| now_spec.digest());
-            world.held.insert(change.key_hash, HeldFor { row_hash: change.row_hash, mapping, reason });
+            world.held.insert(change.key_hash, HeldFor { row_hash: change.row_hash, mapping, other_way: false, reason });
         }
         let mut lost = World::new().diff(&plain(), &between).batches;
         for batch in &mut lost {

@@ -184,7 +184,10 @@ fn held_rows_stay_held_when_the_mapping_changes_without_changing_them() {
     world.options.full_refresh = true;
     let known = hash(&world.diff(&plain(), &rows));
     world.options.full_refresh = false;
-    world.held.insert(known[0].0, HeldFor { row_hash: known[0].1, mapping: None, reason: HeldReason::InDoubt });
+    world.held.insert(
+        known[0].0,
+        HeldFor { row_hash: known[0].1, mapping: None, other_way: false, reason: HeldReason::InDoubt },
+    );
     let other = spec(json!({ "plan": { "column": "plan", "transform": "trim" }, "seats": "seats" }));
     let outcome = world.diff(&other, &rows);
     assert!(outcome.lines().is_empty());

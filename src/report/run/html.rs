@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Alike, SyncRun, alike, cost_words, is_quiet, next_steps, origin, outcomes, planned_words, verdict};
+use super::{Alike, SyncRun, alike, aside, cost_words, is_quiet, next_steps, origin, outcomes, planned_words, verdict};
 use crate::diagnostic::Result;
 use crate::plan::Notice;
 use crate::report::escape::visible;
@@ -129,7 +129,7 @@ impl SyncView {
             planned: numbers_together(&format!("planned: {}", planned_words(sync))),
             open: !is_quiet(sync) && sync.status != "succeeded",
             outcomes: outcome_views([sync]),
-            facts: if cost.is_empty() { Vec::new() } else { vec![("cost", cost)] },
+            facts: aside(sync).into_iter().chain((!cost.is_empty()).then_some(("cost", cost))).collect(),
             error: sync.error.as_deref().map(parts).unwrap_or_default(),
             warnings: sync.warnings.iter().map(|warning| parts(&warning.words())).collect(),
             rejections: alike(sync).iter().map(RejectionView::of).collect(),

@@ -12,7 +12,9 @@ pub use html::run_html;
 pub use markdown::run_markdown;
 pub use terminal::run_text;
 
+use super::facts::{held_reasons, not_acknowledged};
 use super::numbers::{count, duration, group};
+use crate::plan::HeldCounts;
 
 /// A run as its JSON form says it. Readers ignore keys they do not know; what is missing counts as nothing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +66,21 @@ pub struct SyncRun {
     pub in_doubt: u64,
     /// Rows that were not sent.
     pub pending: u64,
+    /// Of `succeeded`: rows for which there was nothing to do at the destination.
+    #[serde(skip_serializing_if = "is_none")]
+    pub nothing_to_do: u64,
+    /// Of `pending`: rows that no later plan has by itself.
+    #[serde(skip_serializing_if = "OnRequest::is_empty")]
+    pub pending_on_request: OnRequest,
+    /// Rows that earlier runs have left held and that this one did not send; not part of `planned`.
+    #[serde(skip_serializing_if = "nobody")]
+    pub held: HeldCounts,
+    /// Rows of the model that are as last acknowledged.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unchanged: u64,
+    /// Rows of the model that are never sent.
+    #[serde(skip_serializing_if = "is_none")]
+    pub invalid: u64,
     /// Operations that were left out on purpose (`--only-key`, `--limit`); the next plan has them again.
     #[serde(skip_serializing_if = "is_none")]
     pub left_out: u64,
@@ -93,6 +110,24 @@ pub struct Rows {
     pub changed: u64,
     /// Removed rows.
     pub removed: u64,
+}
+
+/// Rows that were to be sent because somebody asked for it, and come again only when somebody does, by option.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct OnRequest {
+    /// Rows that are as last acknowledged (`--full-refresh`).
+    pub full_refresh: u64,
+    /// Held rows (`--retry`).
+    pub retry: u64,
+    /// Rows whose record somebody else has deleted or changed (`--refresh`).
+    pub refresh: u64,
+}
+
+impl OnRequest {
+    fn is_empty(&self) -> bool {
+        self.full_refresh + self.retry + self.refresh == 0
+    }
 }
 
 /// A refused record, or several that were refused alike.
@@ -156,6 +191,10 @@ fn is_none(count: &u64) -> bool {
     *count == 0
 }
 
+fn nobody(held: &HeldCounts) -> bool {
+    held.total() == 0
+}
+
 impl Rows {
     pub(super) fn sum(&self) -> u64 {
         self.added + self.changed + self.removed
@@ -176,7 +215,8 @@ fn outcomes<'a>(syncs: impl IntoIterator<Item = &'a SyncRun>) -> [Outcome; 6] {
         ("not sent", '=', "unchanged", 0),
     ];
     for s in syncs {
-        let numbers = [s.succeeded.sum(), s.rejected, s.no_match, s.unverified, s.in_doubt, s.pending];
+        let done = s.succeeded.sum().saturating_sub(s.nothing_to_do);
+        let numbers = [done, s.rejected, s.no_match, s.unverified, s.in_doubt, s.pending];
         all.iter_mut().zip(numbers).for_each(|(outcome, n)| outcome.3 += n);
     }
     all
@@ -190,15 +230,34 @@ fn verdict(run: &Run) -> String {
     for (word, _, _, n) in rest.iter().filter(|(_, _, _, n)| *n > 0) {
         numbers.push_str(&format!(", {} {word}", group(*n)));
     }
-    let planned: u64 = run.syncs.iter().map(|s| s.planned.sum()).sum();
+    let sum = |count: fn(&SyncRun) -> u64| run.syncs.iter().map(count).sum::<u64>();
+    let (planned, invalid, held) = (sum(|s| s.planned.sum()), sum(|s| s.invalid), held(run));
+    for (n, word) in [
+        (sum(|s| s.nothing_to_do), "with nothing to do".to_owned()),
+        (held.total(), format!("held since earlier runs ({})", held_reasons(&held).join(", "))),
+        (invalid, "invalid".to_owned()),
+    ] {
+        if n > 0 {
+            numbers.push_str(&format!(", {} {word}", group(n)));
+        }
+    }
     match run.status.as_str() {
         "refused" => format!("Apply{place} was refused: nothing was sent"),
         "failed" => format!("Apply{place} failed: {numbers} of {}", count(planned, "row", "rows")),
         "running" => format!("Apply{place} is under way: {numbers} of {}", count(planned, "row", "rows")),
+        "succeeded" if planned == 0 && held.total() + invalid > 0 => {
+            format!("Nothing to apply{place}: {}", not_acknowledged(sum(|s| s.unchanged), &held, invalid))
+        }
         "succeeded" if planned == 0 => format!("Nothing to apply{place}: every row is as last acknowledged"),
         "partial" => format!("Applied{place} in part: {numbers}"),
         _ => format!("Applied{place}: {numbers}"),
     }
+}
+
+/// Rows of all syncs that earlier runs have left held.
+fn held(run: &Run) -> HeldCounts {
+    let sum = |count: fn(&HeldCounts) -> u64| run.syncs.iter().map(|s| count(&s.held)).sum();
+    HeldCounts { rejected: sum(|h| h.rejected), no_match: sum(|h| h.no_match), in_doubt: sum(|h| h.in_doubt) }
 }
 
 /// Planned rows of a sync in words.
@@ -219,10 +278,23 @@ fn cost_words(sync: &SyncRun) -> Vec<String> {
     words
 }
 
+/// Rows of a sync that no run sends by itself, with a word in front.
+fn aside(sync: &SyncRun) -> Vec<(&'static str, String)> {
+    let mut words = Vec::new();
+    if sync.held.total() > 0 {
+        words.push(("held", format!("{} since earlier runs", held_reasons(&sync.held).join(", "))));
+    }
+    if sync.invalid > 0 {
+        words.push(("invalid", count(sync.invalid, "row, never sent", "rows, never sent")));
+    }
+    words
+}
+
 /// True when there is nothing to say of a sync but its name.
 fn is_quiet(sync: &SyncRun) -> bool {
     let outcomes: u64 = outcomes([sync]).iter().map(|(_, _, _, n)| n).sum();
-    sync.status == "succeeded" && sync.planned.sum() + outcomes + sync.left_out + sync.warnings.len() as u64 == 0
+    let told = sync.held.total() + sync.invalid + sync.nothing_to_do;
+    sync.status == "succeeded" && sync.planned.sum() + outcomes + told + sync.left_out + sync.warnings.len() as u64 == 0
 }
 
 /// Refused records that were refused alike.
@@ -266,6 +338,12 @@ fn origin(run: &Run) -> Vec<String> {
     parts
 }
 
+/// Rows that come again only on request, by option.
+fn on_request(run: &Run) -> [(u64, &'static str); 3] {
+    let sum = |count: fn(&OnRequest) -> u64| run.syncs.iter().map(|s| count(&s.pending_on_request)).sum();
+    [(sum(|r| r.full_refresh), "--full-refresh"), (sum(|r| r.retry), "--retry"), (sum(|r| r.refresh), "--refresh")]
+}
+
 /// What to do after a run, by its outcomes.
 fn next_steps(run: &Run) -> Vec<String> {
     let [_, rejected, no_match, _, in_doubt, pending] = outcomes(&run.syncs).map(|(_, _, _, n)| n);
@@ -288,7 +366,23 @@ fn next_steps(run: &Run) -> Vec<String> {
         let them = count(left_out, "operation was", "operations were");
         steps.push(format!("{them} left out on purpose; the next plan has what was left out again"));
     }
-    if run.status == "failed" || pending > 0 {
+    let held = held(run);
+    if held.total() > 0 {
+        steps.push("held rows of earlier runs are sent again when they change, or with `syncline apply --retry`; `syncline runs rejected` lists them".into());
+    }
+    if held.in_doubt > 0 {
+        steps.push("of held rows in doubt nobody can say whether they arrived: look, then `syncline state adopt SYNC` takes them as synced, or `--retry` sends them again".into());
+    }
+    let asked = on_request(run);
+    for (rows, option) in asked.into_iter().filter(|(rows, _)| *rows > 0) {
+        steps.push(format!(
+            "{} not sent, and no later plan has {}: give `{option}` again, or, where it was a plan file, apply that again",
+            count(rows, "row was", "rows were"),
+            if rows == 1 { "it by itself" } else { "them by itself" }
+        ));
+    }
+    let asked: u64 = asked.iter().map(|(rows, _)| rows).sum();
+    if (run.status == "failed" && asked == 0) || pending > asked {
         steps.push("nothing is lost: the next `syncline apply` goes on where this one stopped".into());
     }
     steps

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Run, SyncRun, alike, cost_words, is_quiet, next_steps, origin, outcomes, planned_words, verdict};
+use super::{Run, SyncRun, alike, aside, cost_words, is_quiet, next_steps, origin, outcomes, planned_words, verdict};
 use crate::diagnostic::Result;
 use crate::report::escape::{cut, pad, visible, width, wrap, wrap_words};
 use crate::report::mask::MaskedRun;
@@ -67,6 +67,10 @@ fn one(lines: &mut Vec<String>, sync: &SyncRun, paint: Paint, columns: usize) {
     let status = visible(&sync.status);
     lines.push(format!("  {}   {status}", paint.role(Role::Strong, &name)));
     lines.push(format!("        {}{}", paint.role(Role::Faint, &pad("planned", 12)), planned_words(sync)));
+    for (title, words) in aside(sync) {
+        let title = paint.role(Role::Faint, &pad(title, 12));
+        lines.push(format!("        {title}{words}"));
+    }
     if sync.left_out > 0 {
         let title = paint.role(Role::Faint, &pad("left out", 12));
         lines.push(format!("        {title}{}", count(sync.left_out, "operation", "operations")));
@@ -79,6 +83,7 @@ fn one(lines: &mut Vec<String>, sync: &SyncRun, paint: Paint, columns: usize) {
             '✓' | '✗' => format!("{symbol} {word} {}", group(n)),
             _ => format!("{word} {}", group(n)),
         })
+        .chain((sync.nothing_to_do > 0).then(|| format!("nothing to do {}", group(sync.nothing_to_do))))
         .chain([format!("retries {}", group(sync.retries))])
         .collect();
     lines.extend(wrap(&words, " · ", columns - 8).iter().map(|l| format!("        {l}")));

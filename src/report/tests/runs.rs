@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use crate::report::mask::MaskedRun;
-use crate::report::run::{Run, run_markdown, run_text};
+use crate::report::run::{Run, run_html, run_markdown, run_text};
 use crate::report::{Style, fixtures};
 
 #[test]
@@ -26,6 +26,72 @@ fn verdicts() {
             { "sync": "users", "status": status, "planned": { "added": planned }, "succeeded": { "added": succeeded }, "rejected": rejected }] });
         let text = run_text(&json, &Style::default()).unwrap();
         assert_eq!(text.lines().next(), Some(verdict));
+    }
+}
+
+/// Without line breaks.
+fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn what_is_held_or_invalid_is_not_acknowledged() {
+    for (status, sync, verdict) in [
+        ("succeeded", json!({ "unchanged": 7 }), "Nothing to apply: every row is as last acknowledged"),
+        (
+            "succeeded",
+            json!({ "held": { "rejected": 50, "no_match": 0, "in_doubt": 0 } }),
+            "Nothing to apply: 0 rows are as last acknowledged; 50 are held (50 rejected)",
+        ),
+        (
+            "succeeded",
+            json!({ "unchanged": 1, "invalid": 2, "held": { "rejected": 0, "no_match": 1, "in_doubt": 600 } }),
+            "Nothing to apply: 1 row is as last acknowledged, 2 are invalid; 601 are held (1 no match, 600 in doubt)",
+        ),
+        (
+            "succeeded",
+            json!({ "planned": { "added": 2, "removed": 3 }, "succeeded": { "added": 2, "removed": 3 }, "nothing_to_do": 3,
+                    "held": { "rejected": 4, "no_match": 0, "in_doubt": 0 }, "invalid": 1 }),
+            "Applied: 2 succeeded, 3 with nothing to do, 4 held since earlier runs (4 rejected), 1 invalid",
+        ),
+    ] {
+        let mut sync = sync;
+        (sync["sync"], sync["status"]) = ("users".into(), status.into());
+        let json = json!({ "status": status, "syncs": [sync] });
+        let text = flat(&run_text(&json, &Style::default()).unwrap());
+        assert!(
+            text.starts_with(&format!("{verdict} users ")) || text.starts_with(&format!("{verdict} = nothing to do")),
+            "{text}"
+        );
+        let markdown = run_markdown(&MaskedRun::new(&Run::read(&json).unwrap()), 60_000);
+        assert!(markdown.contains(&format!("### {verdict}\n")), "{markdown}");
+        assert!(run_html(&MaskedRun::new(&Run::read(&json).unwrap())).is_ok());
+    }
+}
+
+#[test]
+fn what_comes_again_only_on_request_is_not_promised() {
+    let goes_on = "goes on where this one stopped";
+    for (pending, on_request, said, not_said) in [
+        (3, json!({}), goes_on, "again, or"),
+        (
+            3,
+            json!({ "full_refresh": 3 }),
+            "3 rows were not sent, and no later plan has them by itself: give `--full-refresh`",
+            goes_on,
+        ),
+        (
+            3,
+            json!({ "retry": 1 }),
+            "1 row was not sent, and no later plan has it by itself: give `--retry`",
+            "--full-refresh",
+        ),
+        (3, json!({ "refresh": 1, "retry": 1 }), goes_on, "--full-refresh"),
+    ] {
+        let sync = json!({ "sync": "users", "status": "partial", "planned": { "changed": 5 }, "succeeded": { "changed": 2 },
+                           "pending": pending, "pending_on_request": on_request });
+        let text = flat(&run_text(&json!({ "status": "partial", "syncs": [sync] }), &Style::default()).unwrap());
+        assert!(text.contains(said) && !text.contains(not_said), "{text}");
     }
 }
 

@@ -19,7 +19,7 @@ fn plans() {
 fn verdict_is_first_and_last() {
     let plan = fixtures::typical();
     let text = shown(&plan);
-    let verdict = "Plan for `sandbox`: 1 204 added, 8 117 changed, 3 removed, 14 invalid";
+    let verdict = "Plan for `sandbox`: 1 204 added, 8 117 changed, 3 removed, 14 invalid, 14 held";
     assert!(text.starts_with(verdict), "{text}");
     assert!(text.ends_with(&format!("{verdict}. Nothing was sent.\n")), "{text}");
 }

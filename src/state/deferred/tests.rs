@@ -31,6 +31,9 @@ fn record() -> SyncRecord {
         mapping: spec(),
         queried_records: 0,
         model_rows: None,
+        way: None,
+        unchanged: 0,
+        invalid: 0,
     }
 }
 

@@ -66,11 +66,10 @@ impl Remote {
     pub(super) fn acquire_lock(&self, operation: &str, duration: Duration, least: u64) -> Result<Acquired> {
         for _ in 0..TRIES {
             let (lock, read) = self.lock()?;
-            if let (Some(holder), Some(object)) = (&lock.holder, &read) {
-                let silent = self.now()?.duration_since(object.modified);
-                if silent.as_secs() <= i64::try_from(lock.lease).unwrap_or(i64::MAX) {
-                    return Ok(Acquired::Busy(holder.clone()));
-                }
+            if let (Some(holder), Some(object)) = (&lock.holder, &read)
+                && self.lives(&lock, object)?
+            {
+                return Ok(Acquired::Busy(holder.clone()));
             }
             let token = lock.token.max(least) + 1;
             let holder = lease::new_holder(token, operation, duration);
@@ -83,6 +82,20 @@ impl Remote {
             }
         }
         Err(self.busy())
+    }
+
+    /// True when the holder has shown a sign of life within its lease.
+    fn lives(&self, lock: &Lock, object: &Object) -> Result<bool> {
+        let silent = self.now()?.duration_since(object.modified);
+        Ok(silent.as_secs() <= i64::try_from(lock.lease).unwrap_or(i64::MAX))
+    }
+
+    /// True when the lock could not be taken now.
+    pub(super) fn lock_is_held(&self) -> Result<bool> {
+        match self.lock()? {
+            (lock, Some(object)) if lock.holder.is_some() => self.lives(&lock, &object),
+            _ => Ok(false),
+        }
     }
 
     /// Marks the document with the token of whoever took the lock over: a former holder that is not dead after all and

@@ -202,6 +202,10 @@ impl Backend for Remote {
         self.lock_holder()
     }
 
+    fn is_held(&self) -> Result<bool> {
+        self.lock_is_held()
+    }
+
     fn break_lock(&self) -> Result<Option<Holder>> {
         self.break_lock_now()
     }
