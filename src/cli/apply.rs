@@ -285,7 +285,8 @@ fn refuse(project: &Project, locked: &Locked, prepared: &Prepared, options: &Opt
         terminal::out(&runs::face(&runs::value(&run)?, options.format, options.show_values)?)?;
     }
     let reasons: Vec<_> = plan.refusals.iter().map(|refusal| refusal.message.as_str()).collect();
-    Err(Error::Refused { message: format!("nothing was sent: {}", reasons.join("; ")), help: way_out(plan) })
+    let message = format!("nothing was sent: {}", reasons.join("; "));
+    Err(Error::Refused { code: "refused", message, place: None, help: way_out(plan) })
 }
 
 /// What is to be done about all refusals. What several guards need stands in one line that can be copied.
@@ -317,7 +318,7 @@ fn finish(run: &Run, options: &Options) -> Result<ExitCode> {
     Ok(if run.error.is_some() || run.syncs.iter().any(failed) {
         ExitCode::FAILURE
     } else if run.syncs.iter().any(refused) {
-        ExitCode::from(Error::Refused { message: String::new(), help: None }.exit_code())
+        ExitCode::from(Error::Refused { code: "refused", message: String::new(), place: None, help: None }.exit_code())
     } else if sum(|s| s.rejected) + sum(|s| s.in_doubt) > 0 {
         ExitCode::from(Error::Partial(String::new()).exit_code())
     } else {

@@ -405,7 +405,7 @@ pub struct Guards {
     pub max_removed: Option<Limit>,
     /// Most invalid rows; a percentage counts against the rows of the model.
     pub max_invalid: Option<Limit>,
-    /// Fewest rows the model must have. The default is 1; 0 allows an empty model.
+    /// Fewest rows with a key the model must have. The default is 1; 0 allows an empty model.
     pub min_rows: Option<u64>,
 }
 

@@ -237,7 +237,9 @@ impl Planner<'_> {
         part.object = sync.sync.object.clone();
         part.mode = sync.sync.mode.word().into();
         part.key_open = !model.primary_key.iter().any(|key| is_sensitive(model, key));
-        part.guards = guards::evaluate(&ask.guards, &part.counts, acknowledged, view.first_run);
+        let keyless = part.invalid.iter().filter(|invalid| invalid.reason == "null_key").map(|invalid| invalid.count);
+        let keyless = keyless.sum();
+        part.guards = guards::evaluate(&ask.guards, &part.counts, keyless, acknowledged, view.first_run);
         let batch = u64::from(sync.sync.delivery.batch_size.unwrap_or(capabilities.batch_size).max(1));
         let operations = &part.operations;
         let added = part.counts.added.min(operations.send);
@@ -385,6 +387,8 @@ fn diff_failed(project: &Project, sync: &ResolvedSync, origin: &str, error: diff
     if let diff::DiffError::KeyChanged { .. } = error {
         let name = &sync.name;
         return Error::Refused {
+            code: "key_changed",
+            place: super::place(sync, "/model"),
             message: format!("sync `{name}`: the key changed: {error}; every row would be sent again"),
             help: Some(format!(
                 "keep what was acknowledged: `syncline state move {name} --rekey`; or start anew: `syncline state forget {name}`"
