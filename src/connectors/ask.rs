@@ -1,5 +1,7 @@
 //! What is asked of an API beside sending: containers, fields, counts, and whether the credentials hold.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value as Json, json};
 
 use super::account::{Account, Counter, Exchange, failure, fatal, read_only, whole};
@@ -22,8 +24,15 @@ pub(super) async fn container(
     if let Some(given) = container.given.as_ref().and_then(|given| given.json(globals)).filter(|given| !given.is_null())
     {
         if let (true, Some(find)) = (container.check_given, &container.find) {
-            let listed = find_all(account, find, globals, counter, |_, value| same(value, &given)).await?;
-            if listed.is_empty() {
+            let others = AtomicBool::new(false);
+            let wanted = |_: Option<&str>, value: &Json| {
+                let wanted = same(value, &given);
+                others.fetch_or(!wanted, Ordering::Relaxed);
+                wanted
+            };
+            let listed = find_all(account, find, globals, counter, wanted).await;
+            // Who lists nothing, or does not list at all, has not said that it is not there.
+            if listed.is_ok_and(|listed| listed.is_empty()) && others.load(Ordering::Relaxed) {
                 return Err(missing(&super::value::plain(Some(given.as_ref())).unwrap_or_default()));
             }
         }

@@ -196,8 +196,8 @@ pub struct Discover {
 pub struct Container {
     /// Expression over `options`: where it is defined and not null, it is the container, and nothing is asked.
     pub given: Option<String>,
-    /// True where what is `given` is asked for all the same: it must be the `value` of something `find` lists, or nothing is
-    /// sent. For APIs that refuse each record of a container they do not have.
+    /// True where what is `given` is asked for all the same: it must be the `value` of something `find` lists, if that
+    /// lists anything, or nothing is sent. For APIs that refuse each record of a container they do not have.
     #[serde(default)]
     pub check_given: bool,
     /// Expression over `options` of the name to find.
