@@ -154,8 +154,12 @@ pub enum Error {
     /// A guard refuses. Exit code 3.
     #[error("{message}")]
     Refused {
+        /// Stable word for the reason, as in a plan's refusals.
+        code: &'static str,
         /// Which guard, the limit and the number.
         message: String,
+        /// `file:line:column` of what is refused.
+        place: Option<String>,
         /// How to go ahead on purpose.
         help: Option<String>,
     },
@@ -202,7 +206,7 @@ impl Error {
         match self {
             Self::Invalid(d) => Self::Invalid(d),
             Self::Failed { message, help } => Self::Failed { message: put(message), help },
-            Self::Refused { message, help } => Self::Refused { message: put(message), help },
+            Self::Refused { code, message, place, help } => Self::Refused { code, message: put(message), place, help },
             Self::Partial(message) => Self::Partial(put(message)),
             Self::Stale { message, help } => Self::Stale { message: put(message), help },
             Self::Locked { message, help } => Self::Locked { message: put(message), help },

@@ -44,4 +44,5 @@ pub mod mask;
 pub mod postgres;
 pub mod process;
 pub mod secret;
+pub mod template;
 pub mod tls;

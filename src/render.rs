@@ -4,7 +4,6 @@
 //! `file` exist only where a connection or a notification is described, and every value they give is a [`Secret`].
 
 mod scope;
-mod tokens;
 
 use std::io::Write;
 use std::ops::Range;
@@ -14,11 +13,12 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::Value;
 
+pub use crate::template::{Occurrence, Reference, occurrences, references};
 pub use scope::{Block, Outside, Scope};
-pub use tokens::{Occurrence, Reference, occurrences, references};
 
 use crate::diagnostic::closest;
 use crate::secret::Secret;
+use crate::template;
 
 /// The most one scalar may become, in bytes.
 pub const MAX_OUTPUT: usize = 1024 * 1024;
@@ -54,7 +54,7 @@ pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// Finds what can be found without rendering: syntax, and names that are not there. What only another environment
+/// Finds what can be found without rendering: syntax, and names, filters, tests and methods that are not there. What only another environment
 /// defines is no fault here.
 pub fn check(text: &str, scope: &Scope) -> Vec<Fault> {
     names(text, scope, false)
@@ -62,15 +62,22 @@ pub fn check(text: &str, scope: &Scope) -> Vec<Fault> {
 
 fn names(text: &str, scope: &Scope, here: bool) -> Vec<Fault> {
     let engine = engine(scope, None);
-    let template = match engine.template_from_str(text) {
-        Ok(template) => template,
+    let parsed = match engine.template_from_str(text) {
+        Ok(parsed) => parsed,
         Err(error) => return vec![fault(&error, 0, text.len(), &[])],
     };
-    let roots = template.undeclared_variables(false);
+    let roots = parsed.undeclared_variables(false);
     let mut faults = Vec::new();
     for name in occurrences(text).into_iter().filter(|name| roots.contains(name.root())) {
         faults.extend(scope.complaint(&name, here));
     }
+    let unknown = template::unknown_calls(text, &engine, &[]).into_iter();
+    faults.extend(unknown.map(|template::Unknown { message, help, range }| Fault {
+        code: "unknown-function",
+        message,
+        help,
+        range,
+    }));
     faults
 }
 
@@ -79,7 +86,7 @@ pub fn render(text: &str, scope: &Scope) -> Result<Rendered, Vec<Fault>> {
     let asked = Arc::new(scope::Asked::default());
     let engine = engine(scope, Some(asked.clone()));
     let context = scope.context(&asked);
-    let (result, offset) = match tokens::single_expression(text) {
+    let (result, offset) = match template::single_expression(text) {
         Some(range) => (expression(&engine, &text[range.clone()], context), range.start),
         None => (whole(&engine, text, context), 0),
     };

@@ -322,3 +322,17 @@ fn what_was_sent_is_said_although_the_report_cannot_be_written() {
     assert!(ran.stderr.contains("cannot write the report `/dev/full`"), "{}", ran.stderr);
     assert_eq!(project.rows("out/crm.db", "select count(*) from people"), ["5"]);
 }
+
+#[test]
+fn a_plan_file_is_applied_by_the_command_that_is_printed() {
+    let project = Project::people("upsert", "fields: { name: name }\n");
+    project.write("data/people.csv", &people_csv(2));
+    project.write("syncline.yaml", "name: test\nenvironments: { dev: { default: true }, prod: {} }\n");
+    let ran = project.run(&["plan", "--env", "prod", "--out", "p.slplan"]).code(0);
+    let command = "apply exactly it with: syncline apply p.slplan --env prod\n";
+    assert!(ran.stderr.ends_with(command), "{}", ran.stderr);
+    let stale = project.run(&["apply", "p.slplan"]).code(5);
+    let said = "cannot be applied here: it is for environment `prod`, not `dev`";
+    assert!(stale.stderr.contains(said) && stale.stderr.contains("run it with `--env prod`"), "{}", stale.stderr);
+    project.run(&["apply", "p.slplan", "--env", "prod"]).code(0);
+}

@@ -201,3 +201,40 @@ fn what_a_killed_plan_left_behind_is_removed() {
     assert!(!project.path(".syncline/plan-dead").exists());
     assert!(project.path(".syncline/plan-living/plan/plan.json").exists());
 }
+
+#[test]
+fn what_is_answered_as_json_is_as_its_schema_says() {
+    let project = Project::new(&[]);
+    project.run(&["init", "mine"]).code(0);
+    project.run(&["-C", "mine", "apply", "--auto-approve"]).code(0);
+    let run = project.run(&["-C", "mine", "runs", "list", "--format", "json"]).code(0).json();
+    let run = run["runs"][0]["run_id"].as_str().unwrap().to_owned();
+    let sync = project.run(&["-C", "mine", "state", "list", "--format", "json"]).code(0).json();
+    let sync = sync["syncs"][0]["sync"].as_str().unwrap().to_owned();
+    let commands: [(&str, &[&str]); 16] = [
+        ("plan", &["plan"]),
+        ("run", &["runs", "show", &run]),
+        ("runs-list", &["runs", "list"]),
+        ("runs-rejected", &["runs", "rejected", &run]),
+        ("doctor", &["doctor"]),
+        ("usage", &["usage"]),
+        ("verify", &["verify"]),
+        ("validate", &["validate"]),
+        ("state-list", &["state", "list"]),
+        ("state-show", &["state", "show", &sync]),
+        ("graph", &["graph"]),
+        ("test-result", &["test"]),
+        ("connectors-list", &["connectors", "list"]),
+        ("connectors-show", &["connectors", "show", "iterable"]),
+        ("connectors-show", &["connectors", "show", "marketo"]),
+        ("connectors-test", &["connectors", "test", "slack"]),
+    ];
+    for (name, command) in commands {
+        let answer = project.run(&[&["-C", "mine"], command, &["--format", "json"]].concat()).code(0).json();
+        let path = format!("{}/schemas/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
+        let schema: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let schema = jsonschema::validator_for(&schema).unwrap();
+        let faults: Vec<String> = schema.iter_errors(&answer).map(|fault| fault.to_string()).collect();
+        assert!(faults.is_empty(), "{command:?} against {path}: {faults:?}\n{answer:#}");
+    }
+}

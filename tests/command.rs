@@ -125,6 +125,7 @@ fn the_examples_of_the_page_read_and_write() {
     assert_eq!(held, expected);
     assert_eq!(run(&project, &["plan", "--detailed-exitcode"], &[]).code, 0, "nothing is left to do");
 
+    run(&project, &["state", "forget", "people", "--auto-approve"], &[]).code(0);
     project.edit("syncs/people.yaml", "object: member", "object: group");
     project.edit("syncs/people.yaml", "plan: plan,", "plan: id,");
     let refused = run(&project, &["apply", "--auto-approve"], &[]).code(1);

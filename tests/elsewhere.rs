@@ -35,7 +35,8 @@ fn nothing_is_sent_nor_deleted_where_records_never_were() {
         let ran = project.run(arguments).code(3);
         for part in [
             "sync `people` goes elsewhere: its 2 rows are known at `crm`, object `people`, and it now sends to `crm`, object \
-             `clients` (syncs/people.yaml:",
+             `clients`",
+            "syncs/people.yaml:4:9",
             "syncline state forget people",
             "syncline state adopt people",
         ] {

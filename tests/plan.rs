@@ -187,6 +187,38 @@ fn a_key_that_changed_its_type_is_carried_over_too() {
     );
 }
 
+/// What only a rendering can tell is told of the template, not of the rows.
+#[test]
+fn a_template_that_cannot_work_ends_the_sync_and_makes_no_row_invalid() {
+    let project = Project::people("upsert", "fields:\n  name: { template: \"{{ row.name | replace }}\" }\n");
+    project.write("data/people.csv", &people_csv(3));
+    project.run(&["validate"]).code(0);
+    let ran = project.run(&["plan"]).code(1);
+    let said =
+        ["template-failed", "missing argument at `replace`", "syncs/people.yaml:", "name: { template: \"{{ row.name"];
+    said.iter().for_each(|said| assert!(ran.stderr.contains(said), "{said} in {}", ran.stderr));
+    assert!(!ran.stdout.contains("invalid"), "{}", ran.stdout);
+    // Where it is a row that does not fit, the row is invalid as before.
+    project.edit("syncs/people.yaml", "row.name | replace", "row.name / 2");
+    assert_eq!(counts(&project.plan(&[])), [3, 0, 0, 0, 0, 3]);
+}
+
+/// A key that was not kept is no value, and not masked as one.
+#[test]
+fn the_key_of_a_removed_row_that_was_not_kept_is_said_to_be_unknown() {
+    let project = Project::people("mirror", FIELDS);
+    project.write("syncline.yaml", "name: test\nstate: { type: local, path: .syncline, values: fingerprint }\n");
+    project.write("data/people.csv", &people_csv(3));
+    project.apply(&[]).code(0);
+    project.write("data/people.csv", &people_csv(2));
+    let plan = project.plan(&[]);
+    let sample = &plan["syncs"][0]["samples"][0];
+    assert_eq!(
+        (&sample["state"], &sample["key"], &sample["key_unknown"]),
+        (&"removed".into(), &"unknown".into(), &true.into())
+    );
+}
+
 #[test]
 fn a_template_may_use_the_start_of_the_run_and_the_next_plan_is_still_empty() {
     let project = Project::people("upsert", "fields:\n  seen: { template: \"{{ run.started_at }}\" }\n  name: name\n");

@@ -200,3 +200,28 @@ fn half_a_plan_is_never_written_to_a_file() {
     assert!(ran.stderr.contains("No plan file `p.slplan` was written"), "{}", ran.stderr);
     assert!(!project.path("p.slplan").exists());
 }
+
+#[test]
+fn rows_without_a_key_stand_for_nobody_known() {
+    let project = Project::people("mirror", "fields:\n  name: name\n");
+    project.write("models/people.yaml", "name: people\nsource: files\ntable: { name: people }\nprimary_key: [email]\n");
+    let people = |rows: &str| project.write("data/people.csv", &format!("email,name\n{rows}"));
+    people("a@x.org,Ann\nb@x.org,Ben\n");
+    project.run(&["apply", "--auto-approve"]).code(0);
+    // All keys are gone: that is an empty model, whatever else there is in it.
+    people(",Ann\n,Ben\n");
+    let ran = project.run(&["apply", "--auto-approve"]).code(3);
+    let told = format!("{}{}", ran.stdout, ran.stderr);
+    let told = told.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    assert!(told.contains("of the model's 2 rows, only 0 have a key; the fewest allowed is 1"), "{told}");
+    assert_eq!(project.rows("out/crm.db", "select email from people order by email"), ["a@x.org", "b@x.org"]);
+    // One of them: it may be the one whose record goes.
+    people("a@x.org,Ann\n,Ben\n");
+    let planned = project.run(&["plan", "--format", "json"]).code(0).json();
+    let warning = &planned["warnings"][0];
+    assert_eq!(warning["code"], "keyless", "{planned:#}");
+    assert_eq!(
+        warning["message"],
+        "`people`: 1 row of the model has no key, and 1 record is to be deleted: they may be whom it stood for"
+    );
+}

@@ -87,6 +87,7 @@ fn a_type_that_changed_is_said_where_it_matters_and_refused_until_it_is_meant() 
         let held = project.rows("out/crm.db", "select group_concat(coalesce(seats, '')) from people");
         project.apply(&[]).code(if *code == 2 { 0 } else { *code });
         if *code == 3 {
+            assert!(all.contains("Apply refuses this plan: 1 column has another type."), "{what}: {all}");
             assert_eq!(
                 project.rows("out/crm.db", "select group_concat(coalesce(seats, '')) from people"),
                 held,

@@ -209,7 +209,13 @@ fn from_file(
         Err(Error::Stale { message: format!("the plan file `{}` is stale: {message}", file.display()), help })
     };
     if bound.environment != project.environment.name {
-        return stale(format!("it is for environment `{}`, not `{}`", bound.environment, project.environment.name));
+        let message = format!("it is for environment `{}`, not `{}`", bound.environment, project.environment.name);
+        let help = match bound.environment.as_str() {
+            "" => "run it without `--env`".to_owned(),
+            name => format!("run it with `--env {name}`"),
+        };
+        let message = format!("the plan file `{}` cannot be applied here: {message}", file.display());
+        return Err(Error::Stale { message, help: Some(help) });
     }
     if bound.digest != project.digest {
         return stale("the configuration has changed since it was made".into());
@@ -279,7 +285,8 @@ fn refuse(project: &Project, locked: &Locked, prepared: &Prepared, options: &Opt
         terminal::out(&runs::face(&runs::value(&run)?, options.format, options.show_values)?)?;
     }
     let reasons: Vec<_> = plan.refusals.iter().map(|refusal| refusal.message.as_str()).collect();
-    Err(Error::Refused { message: format!("nothing was sent: {}", reasons.join("; ")), help: way_out(plan) })
+    let message = format!("nothing was sent: {}", reasons.join("; "));
+    Err(Error::Refused { code: "refused", message, place: None, help: way_out(plan) })
 }
 
 /// What is to be done about all refusals. What several guards need stands in one line that can be copied.
@@ -311,7 +318,7 @@ fn finish(run: &Run, options: &Options) -> Result<ExitCode> {
     Ok(if run.error.is_some() || run.syncs.iter().any(failed) {
         ExitCode::FAILURE
     } else if run.syncs.iter().any(refused) {
-        ExitCode::from(Error::Refused { message: String::new(), help: None }.exit_code())
+        ExitCode::from(Error::Refused { code: "refused", message: String::new(), place: None, help: None }.exit_code())
     } else if sum(|s| s.rejected) + sum(|s| s.in_doubt) > 0 {
         ExitCode::from(Error::Partial(String::new()).exit_code())
     } else {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use indexmap::IndexMap;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::{Global, terminal};
 use crate::connectors;
@@ -14,6 +14,10 @@ use crate::manifest::connector::{Connector, Parameter, ParameterType};
 use crate::manifest::sync::Mode;
 use crate::project::{self, KnownConnector, Origin};
 use crate::report;
+use crate::report::answers::{
+    ConnectorCase, ConnectorCases, ConnectorDetail, ConnectorLine, FieldFacts, IdentifierFacts, LimitFacts, ModeFacts,
+    ObjectFacts, ParameterFacts,
+};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -59,8 +63,12 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
         return Err(Error::Invalid(diagnostics));
     }
     let (facts, text): (Value, fn(&Value) -> String) = match &options.action {
-        None | Some(Action::List) => (known.iter().map(entry).collect(), report::connectors::list),
-        Some(Action::Show { name }) => (detail(name, find(&known, name)?), report::connectors::detail),
+        None | Some(Action::List) => {
+            (report::json::value(&known.iter().map(entry).collect::<Vec<_>>())?, report::connectors::list)
+        }
+        Some(Action::Show { name }) => {
+            (report::json::value(&detail(name, find(&known, name)?))?, report::connectors::detail)
+        }
         Some(Action::Test { name }) => return test(&known, name.as_deref(), options.format),
     };
     terminal::out(&match options.format {
@@ -88,99 +96,100 @@ fn origin(known: &KnownConnector) -> &'static str {
     }
 }
 
-fn entry((name, known): (&String, &KnownConnector)) -> Value {
+fn entry((name, known): (&String, &KnownConnector)) -> ConnectorLine {
     let connector = &known.connector;
-    json!({
-        "name": name,
-        "origin": origin(known),
-        "description": connector.description,
-        "objects": connector.objects.keys().collect::<Vec<_>>(),
-        "cases": connector.cases.len(),
-    })
+    ConnectorLine {
+        name: name.clone(),
+        origin: origin(known),
+        description: connector.description.clone(),
+        objects: connector.objects.keys().cloned().collect(),
+        cases: connector.cases.len(),
+    }
 }
 
-fn detail(name: &str, known: &KnownConnector) -> Value {
+fn detail(name: &str, known: &KnownConnector) -> ConnectorDetail {
     let connector: &Connector = &known.connector;
     let limits = connector.api.limits.iter().map(|(name, limit)| {
-        let limit = json!({
-            "requests": limit.requests,
-            "per": limit.requests.map(|_| &limit.per),
-            "concurrent": limit.concurrent,
-            "reserve": limit.reserve.map(|reserve| reserve.to_string()),
-        });
+        let limit = LimitFacts {
+            requests: limit.requests,
+            per: limit.requests.map(|_| limit.per.clone()),
+            concurrent: limit.concurrent,
+            reserve: limit.reserve.map(|reserve| reserve.to_string()),
+        };
         (name.clone(), limit)
     });
-    json!({
-        "name": name,
-        "origin": origin(known),
-        "description": connector.description,
-        "documentation": connector.documentation,
-        "connection": parameters(&connector.connection),
-        "limits": limits.collect::<Map<_, _>>(),
-        "concurrency": connector.api.concurrency,
-        "objects": connector.objects.iter().map(|(name, o)| (name.clone(), object(o))).collect::<Map<_, _>>(),
-    })
+    ConnectorDetail {
+        format_version: "1.0",
+        name: name.to_owned(),
+        origin: origin(known),
+        description: connector.description.clone(),
+        documentation: connector.documentation.clone(),
+        connection: parameters(&connector.connection),
+        limits: limits.collect(),
+        concurrency: connector.api.concurrency,
+        objects: connector.objects.iter().map(|(name, o)| (name.clone(), object(o))).collect(),
+    }
 }
 
-fn object(object: &Object) -> Value {
+fn object(object: &Object) -> ObjectFacts {
     let identifiers = object.identifiers.iter().map(|(name, identifier)| {
-        let modes: Vec<&str> = identifier.modes.iter().map(|mode| mode.word()).collect();
-        let facts = json!({ "description": identifier.description, "type": identifier.kind, "modes": modes });
+        let modes = identifier.modes.iter().map(|mode| mode.word()).collect();
+        let facts = IdentifierFacts { description: identifier.description.clone(), kind: identifier.kind, modes };
         (name.clone(), facts)
     });
     let fields = object.fields.iter().map(|(name, field)| {
-        let facts = json!({ "description": field.description, "type": field.kind, "required": field.required });
-        (name.clone(), facts)
+        let (description, kind, required) = (field.description.clone(), field.kind, field.required);
+        (name.clone(), FieldFacts { description, kind, required })
     });
     let modes = object.modes.iter().map(|(mode, steps)| (mode.word().to_owned(), mode_facts(object, *mode, steps)));
-    json!({
-        "description": object.description,
-        "match": match object.matching { Matching::One => "one", Matching::All => "all" },
-        "identifiers": identifiers.collect::<Map<_, _>>(),
-        "open_identifiers": object.open_identifiers,
-        "modes": modes.collect::<Map<_, _>>(),
-        "fields": fields.collect::<Map<_, _>>(),
-        "open_fields": object.open_fields,
-        "fields_are_asked_for": object.discover.is_some(),
-        "options": parameters(&object.options),
-        "counts": object.count.is_some(),
-        "reads_back": object.read.is_some(),
-        "unreadable": object.unreadable,
-    })
+    ObjectFacts {
+        description: object.description.clone(),
+        matching: match object.matching {
+            Matching::One => "one",
+            Matching::All => "all",
+        },
+        identifiers: identifiers.collect(),
+        open_identifiers: object.open_identifiers,
+        modes: modes.collect(),
+        fields: fields.collect(),
+        open_fields: object.open_fields,
+        fields_are_asked_for: object.discover.is_some(),
+        options: parameters(&object.options),
+        counts: object.count.is_some(),
+        reads_back: object.read.is_some(),
+        unreadable: object.unreadable.clone(),
+    }
 }
 
-fn mode_facts(object: &Object, mode: Mode, steps: &ModeSteps) -> Value {
+fn mode_facts(object: &Object, mode: Mode, steps: &ModeSteps) -> ModeFacts {
     let used: Vec<_> = [&steps.send, &steps.added, &steps.changed].into_iter().flatten().collect();
     let operations = used.iter().filter_map(|step| object.operations.get(&step.operation));
-    let batch = operations.clone().map(|operation| operation.batch.records.unwrap_or(1)).min();
-    let bytes = operations.filter_map(|operation| operation.batch.bytes).min();
-    let mut removed = vec!["keep"];
-    removed.extend(steps.clear.as_ref().map(|_| "clear"));
-    removed.extend(object.delete(mode).map(|_| "delete"));
-    json!({
-        "class": format!("{:?}", steps.class),
-        "batch_size": batch,
-        "batch_bytes": bytes,
-        "looks_up_first": used.iter().any(|step| step.find.is_some() || step.absent.is_some()),
-        "on_removed": removed,
-    })
+    let batch_size = operations.clone().map(|operation| operation.batch.records.unwrap_or(1)).min();
+    let mut on_removed = vec!["keep"];
+    on_removed.extend(steps.clear.as_ref().map(|_| "clear"));
+    on_removed.extend(object.delete(mode).filter(|_| mode != Mode::Remove).map(|_| "delete"));
+    ModeFacts {
+        class: format!("{:?}", steps.class),
+        batch_size,
+        batch_bytes: operations.filter_map(|operation| operation.batch.bytes).min(),
+        looks_up_first: used.iter().any(|step| step.find.is_some() || step.absent.is_some()),
+        on_removed,
+    }
 }
 
-fn parameters(parameters: &IndexMap<String, Parameter>) -> Map<String, Value> {
-    let facts = |parameter: &Parameter| {
-        json!({
-            "description": parameter.description,
-            "type": match parameter.kind {
-                ParameterType::String => "string",
-                ParameterType::Integer => "integer",
-                ParameterType::Boolean => "boolean",
-                ParameterType::Id => "id",
-            },
-            "required": parameter.required && parameter.default.is_none(),
-            "secret": parameter.secret,
-            "default": parameter.default,
-            "enum": parameter.values,
-        })
+fn parameters(parameters: &IndexMap<String, Parameter>) -> IndexMap<String, ParameterFacts> {
+    let facts = |parameter: &Parameter| ParameterFacts {
+        description: parameter.description.clone(),
+        kind: match parameter.kind {
+            ParameterType::String => "string",
+            ParameterType::Integer => "integer",
+            ParameterType::Boolean => "boolean",
+            ParameterType::Id => "id",
+        },
+        required: parameter.required && parameter.default.is_none(),
+        secret: parameter.secret,
+        default: parameter.default.clone(),
+        values: parameter.values.clone(),
     };
     parameters.iter().map(|(name, parameter)| (name.clone(), facts(parameter))).collect()
 }
@@ -199,14 +208,20 @@ fn test(known: &Known, name: Option<&str>, format: Format) -> Result<ExitCode> {
     for (name, known) in chosen {
         let Some(compiled) = &known.compiled else { continue };
         let cases = runtime.block_on(connectors::run_cases(compiled));
-        let cases = cases.iter().map(|case| json!({ "name": case.name, "failures": case.failures }));
-        results.push(json!({ "connector": name, "cases": cases.collect::<Vec<_>>() }));
+        results.push(outcome(name, &cases));
     }
-    let results = Value::Array(results);
+    let results = report::json::value(&results)?;
     let (text, failed) = report::connectors::cases(&results);
     terminal::out(&match format {
         Format::Text => text,
         Format::Json => format!("{results:#}\n"),
     })?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What became of the cases of a connector.
+pub(super) fn outcome(connector: &str, cases: &[connectors::CaseResult]) -> ConnectorCases {
+    let case =
+        |case: &connectors::CaseResult| ConnectorCase { name: case.name.clone(), failures: case.failures.clone() };
+    ConnectorCases { connector: connector.to_owned(), cases: cases.iter().map(case).collect() }
 }

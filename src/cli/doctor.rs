@@ -49,7 +49,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let examination = Examination { format_version: "1.0".into(), environment, status, subjects };
     terminal::out(&match options.format {
         Format::Text => report::doctor_text(&examination, &terminal::style(false)),
-        Format::Json => report::json::doctor_json(&examination)?,
+        Format::Json => report::json::pretty(&examination)?,
     })?;
     Ok(if status == Status::Broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Global, terminal};
 use crate::diagnostic::{Error, Result};
 use crate::project::Project;
 use crate::report;
+use crate::report::answers::{DbtNode, Edge, Graph, Node, Owner};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -35,7 +36,7 @@ enum Format {
 }
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
-    let graph = facts(&super::load(global)?);
+    let graph = report::json::value(&facts(&super::load(global)?))?;
     if let Some(file) = &options.dbt_exposures {
         return exposures(&graph, file.as_deref());
     }
@@ -63,28 +64,30 @@ fn exposures(graph: &Value, file: Option<&Path>) -> Result<ExitCode> {
 }
 
 /// Nodes and edges, in an order that depends on names alone.
-fn facts(project: &Project) -> Value {
-    let node = |kind: &str, name: &str| json!({ "id": format!("{kind}:{name}"), "kind": kind, "name": name });
-    let edge = |kind: &str, from: String, to: String| json!({ "kind": kind, "from": from, "to": to });
-    let mut nodes: Vec<Value> = project.sources.keys().map(|name| node("source", name)).collect();
+fn facts(project: &Project) -> Graph {
+    let node = |kind: &'static str, name: &str| Node {
+        id: format!("{kind}:{name}"),
+        kind,
+        name: name.to_owned(),
+        ..Node::default()
+    };
+    let edge = |kind: &'static str, from: String, to: String| Edge { kind, from, to };
+    let mut nodes: Vec<Node> = project.sources.keys().map(|name| node("source", name)).collect();
     let mut edges = Vec::new();
     for (name, model) in &project.models {
-        let mut node = node("model", name);
-        if let Some(dbt) = &model.dbt {
-            node["dbt"] = json!({ "unique_id": dbt.unique_id, "reference": dbt.reference });
-        }
-        nodes.push(node);
+        let dbt = model.dbt.as_ref();
+        let dbt = dbt.map(|dbt| DbtNode { unique_id: dbt.unique_id.clone(), reference: dbt.reference.clone() });
+        nodes.push(Node { dbt, ..node("model", name) });
         edges.push(edge("reads", format!("source:{}", model.source), format!("model:{name}")));
         edges.extend(model.refs.iter().map(|other| edge("ref", format!("model:{other}"), format!("model:{name}"))));
     }
     for (name, sync) in &project.syncs {
-        let mut node = node("sync", name);
-        node["mode"] = sync.sync.mode.word().into();
-        node["object"] = sync.sync.object.clone().into();
-        if let Some(description) = &sync.sync.description {
-            node["description"] = description.trim().into();
-        }
-        nodes.push(node);
+        nodes.push(Node {
+            mode: Some(sync.sync.mode.word()),
+            object: Some(sync.sync.object.clone()),
+            description: sync.sync.description.as_ref().map(|text| text.trim().to_owned()),
+            ..node("sync", name)
+        });
         edges.push(edge("rows", format!("model:{}", sync.model), format!("sync:{name}")));
         edges.push(edge("records", format!("sync:{name}"), format!("destination:{}", sync.destination)));
         let after = sync.sync.schedule.as_ref().and_then(|schedule| schedule.after.as_ref());
@@ -93,16 +96,16 @@ fn facts(project: &Project) -> Value {
         );
     }
     for (name, destination) in &project.destinations {
-        let mut node = node("destination", name);
-        node["sandbox"] = destination.sandbox.into();
-        nodes.push(node);
+        nodes.push(Node { sandbox: Some(destination.sandbox), ..node("destination", name) });
     }
-    json!({
-        "format_version": "1.0",
-        "project": project.name,
-        "environment": project.environment.name,
-        "owner": project.owner.as_ref().map(|owner| json!({ "name": owner.name, "email": owner.email })),
-        "nodes": nodes,
-        "edges": edges,
-    })
+    let owner =
+        |owner: &crate::manifest::project::Owner| Owner { name: owner.name.clone(), email: owner.email.clone() };
+    Graph {
+        format_version: "1.0",
+        project: project.name.clone(),
+        environment: project.environment.name.clone(),
+        owner: project.owner.as_ref().map(owner),
+        nodes,
+        edges,
+    }
 }

@@ -1,6 +1,6 @@
 //! `syncline plan`: what would change at the destinations.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -96,8 +96,8 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     // Half a plan would be applied as if it were the whole one.
     if let Some(out) = options.out.as_ref().filter(|_| whole) {
         planned.folder.pack(out, state.hash_key())?;
-        let (path, typed) = (out.display(), terminal::typed(&out.display().to_string()));
-        terminal::note(&format!("The plan is in `{path}`; apply exactly it with: syncline apply {typed}"));
+        let path = out.display();
+        terminal::note(&format!("The plan is in `{path}`; apply exactly it with: {}", apply_command(global, out)));
     }
     if let (Some(out), false) = (&options.out, whole) {
         terminal::note(&format!("No plan file `{}` was written: not every sync could be planned.", out.display()));
@@ -108,6 +108,18 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let plan = planned.plan;
     let todo = plan.totals.added + plan.totals.changed + plan.totals.removed;
     Ok(code(options, &plan, todo > 0))
+}
+
+/// The command that applies a plan file, as it is typed where this one was.
+fn apply_command(global: &Global, file: &Path) -> String {
+    let mut command = format!("syncline apply {}", terminal::typed(&file.display().to_string()));
+    if let Some(environment) = global.environment() {
+        command += &format!(" --env {}", terminal::typed(environment));
+    }
+    if global.project != Path::new(".") {
+        command += &format!(" --project {}", terminal::typed(&global.project.display().to_string()));
+    }
+    command
 }
 
 fn code(options: &Options, plan: &Plan, changes: bool) -> ExitCode {

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Format, Global, planning, terminal};
 use crate::diagnostic::{Error, Result};
 use crate::mask;
 use crate::project::Project;
+use crate::report::answers::{Rejected, RejectedRow, RunLine, Runs};
 use crate::report::run::Run as Shown;
 use crate::report::{self, MaskedRun};
 use crate::state::history::LoggedRow;
@@ -79,16 +80,12 @@ pub(super) fn face(run: &Value, format: Format, show_values: bool) -> Result<Str
     let masked = if show_values { MaskedRun::shown_on_request(&shown) } else { MaskedRun::new(&shown) };
     match format {
         Format::Text => report::run_text(run, &terminal::style(show_values)),
-        Format::Json => json_text(masked.run()),
+        Format::Json => report::json::pretty(masked.run()),
         Format::Markdown => Ok(report::run_markdown(&masked, report::markdown::DEFAULT_BUDGET)),
         Format::Html => report::run_html(&masked),
         Format::TerraformReport => Ok(report::counts::run_terraform(&shown)),
         Format::Dotenv => Ok(report::counts::run_dotenv(&shown)),
     }
-}
-
-fn json_text(value: &impl serde::Serialize) -> Result<String> {
-    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|e| Error::failed(e.to_string()))
 }
 
 fn only_text_and_json(format: Format) -> Result<bool> {
@@ -103,11 +100,15 @@ fn only_text_and_json(format: Format) -> Result<bool> {
 
 fn list(runs: &[Run], format: Format) -> Result<String> {
     if only_text_and_json(format)? {
-        let each = runs.iter().map(|run| {
-            json!({ "run_id": run.run_id, "plan_id": run.plan_id, "status": run.status, "started_at": run.started_at,
-                    "finished_at": run.finished_at, "syncs": run.syncs.len() })
-        });
-        return json_text(&json!({ "format_version": "1.0", "runs": each.collect::<Vec<_>>() }));
+        let line = |run: &Run| RunLine {
+            run_id: run.run_id.clone(),
+            plan_id: run.plan_id.clone(),
+            status: run.status.word().to_owned(),
+            started_at: run.started_at.clone(),
+            finished_at: run.finished_at.clone(),
+            syncs: run.syncs.len(),
+        };
+        return report::json::pretty(&Runs { format_version: "1.0", runs: runs.iter().map(line).collect() });
     }
     if runs.is_empty() {
         return Ok("There are no runs yet.\n".into());
@@ -148,17 +149,17 @@ fn rejected(
         if show { text } else { mask::answer(&text, if open(row) { "" } else { &row.key }) }
     };
     if only_text_and_json(format)? {
-        let each = rows.iter().map(|row| {
-            let mut value = json!({ "sync": row.sync, "key": key(row), "outcome": row.outcome, "code": row.code,
-                                    "state": (!row.state.is_empty()).then_some(&row.state), "message": reason(row) });
-            if let Some(since) = &row.held_since {
-                value["held_since"] = since.as_str().into();
-            }
-            value
+        let each = rows.iter().map(|row| RejectedRow {
+            sync: row.sync.clone(),
+            key: key(row),
+            state: (!row.state.is_empty()).then(|| row.state.clone()),
+            outcome: row.outcome.clone(),
+            code: row.code.clone(),
+            message: reason(row),
+            held_since: row.held_since.clone(),
         });
-        return json_text(
-            &json!({ "format_version": "1.0", "run_id": run.run_id, "count": all, "rows": each.collect::<Vec<_>>() }),
-        );
+        let (run_id, rows) = (run.run_id.clone(), each.collect());
+        return report::json::pretty(&Rejected { format_version: "1.0", run_id, count: all, rows });
     }
     if rows.is_empty() {
         return Ok(none_refused(run));

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
 
 use super::interrupt::Interrupt;
 use super::{Global, Selection, planning, progress::Progress, scratch::Scratch, terminal};
@@ -14,6 +13,8 @@ use crate::diagnostic::{Error, Result};
 use crate::manifest::project::StateValues;
 use crate::plan::operations;
 use crate::project::Project;
+use crate::report;
+use crate::report::answers::{LastRun, OneState, StateOfSync, States};
 use crate::state::document::{Document, SyncEntry};
 use crate::state::journal::SyncRecord;
 use crate::state::{LockRequest, Locked, Pulled, State};
@@ -144,10 +145,8 @@ fn list(state: &State, format: Format) -> Result<String> {
     let syncs = &reading.document().syncs;
     if format == Format::Json {
         let each: Vec<_> = syncs.iter().map(|(name, entry)| facts(name, entry)).collect();
-        return Ok(format!(
-            "{:#}\n",
-            json!({ "format_version": "1.0", "lineage": reading.lineage(), "serial": reading.serial(), "syncs": each })
-        ));
+        let (lineage, serial) = (reading.lineage().to_owned(), reading.serial());
+        return report::json::pretty(&States { format_version: "1.0", lineage, serial, syncs: each });
     }
     if syncs.is_empty() {
         return Ok("The state knows no sync yet.\n".into());
@@ -161,10 +160,23 @@ fn list(state: &State, format: Format) -> Result<String> {
     Ok(syncs.iter().map(line).collect())
 }
 
-fn facts(name: &str, entry: &SyncEntry) -> serde_json::Value {
-    json!({ "sync": name, "sent_to": entry.sent_to, "rows": entry.rows, "held": entry.rows_held, "in_doubt": entry.rows_in_doubt,
-            "key": entry.key, "snapshot": entry.snapshot, "held_file": entry.held,
-            "last_run": entry.last_run.as_ref().map(|run| json!({ "run_id": run.run_id, "status": run.status, "finished_at": run.finished_at })) })
+fn facts(name: &str, entry: &SyncEntry) -> StateOfSync {
+    let last = |run: &crate::state::document::LastRun| LastRun {
+        run_id: run.run_id.clone(),
+        status: run.status.word().to_owned(),
+        finished_at: run.finished_at.clone(),
+    };
+    StateOfSync {
+        sync: name.to_owned(),
+        sent_to: entry.sent_to.as_ref().and_then(|place| serde_json::to_value(place).ok()),
+        rows: entry.rows,
+        held: entry.rows_held,
+        in_doubt: entry.rows_in_doubt,
+        key: entry.key.clone(),
+        snapshot: entry.snapshot.clone(),
+        held_file: entry.held.clone(),
+        last_run: entry.last_run.as_ref().map(last),
+    }
 }
 
 /// What the state holds of a sync.
@@ -180,7 +192,7 @@ fn show(state: &State, sync: &str, format: Format) -> Result<String> {
     let reading = state.read()?;
     let (name, entry) = held(reading.document(), sync)?;
     if format == Format::Json {
-        return Ok(format!("{:#}\n", facts(name, entry)));
+        return report::json::pretty(&OneState { format_version: "1.0", sync: facts(name, entry) });
     }
     let none = || "none".to_owned();
     let key: Vec<_> = entry.key.iter().map(|(column, kind)| format!("{column} ({kind})")).collect();

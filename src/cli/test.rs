@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
 
 use super::{Global, terminal};
 use crate::connectors;
 use crate::destinations::DestinationKind;
 use crate::diagnostic::{Diagnostic, Error, Place, Result};
 use crate::project::{Project, Sets};
+use crate::report::answers::{At, CaseError, CaseMismatch, ConnectorCases, Tested, TestedCase, TestedFile};
 use crate::{report, sync_test};
 
 #[derive(Args)]
@@ -41,19 +41,21 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let mut tests = Vec::new();
     for (name, test) in project.tests.iter().filter(|(_, test)| chosen.contains(&test.test.sync)) {
         let outcomes = sync_test::run(&project, test, scratch.path())?;
-        let cases: Vec<Value> = outcomes.iter().map(case).collect();
-        let file = test.place("").source.path.display().to_string();
-        tests.push(json!({ "test": name, "file": file, "sync": test.test.sync, "cases": cases }));
+        tests.push(TestedFile {
+            test: name.clone(),
+            file: test.place("").source.path.display().to_string(),
+            sync: test.test.sync.clone(),
+            cases: outcomes.iter().map(case).collect(),
+        });
     }
-    let untested: Vec<&String> =
-        chosen.iter().filter(|sync| !project.tests.values().any(|test| test.test.sync == **sync)).collect();
-    let results = json!({
-        "format_version": "1.0",
-        "environment": project.environment.name,
-        "tests": tests,
-        "untested": untested,
-        "connectors": connector_cases(&project, &chosen)?,
-    });
+    let untested = chosen.iter().filter(|sync| !project.tests.values().any(|test| test.test.sync == **sync));
+    let results = report::json::value(&Tested {
+        format_version: "1.0",
+        environment: project.environment.name.clone(),
+        tests,
+        untested: untested.cloned().collect(),
+        connectors: connector_cases(&project, &chosen)?,
+    })?;
     let failed = report::sync_test::failed(&results);
     terminal::out(&match options.format {
         Format::Text => report::sync_test::text(&results, terminal::stdout_color()),
@@ -63,37 +65,37 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn case(outcome: &sync_test::Outcome) -> Value {
-    let mismatches = outcome.mismatches.iter().map(|mismatch| {
-        json!({
-            "place": place(&mismatch.place),
-            "row": mismatch.row,
-            "what": mismatch.what,
-            "expected": mismatch.expected,
-            "got": mismatch.got,
-            "note": mismatch.note,
-        })
+fn case(outcome: &sync_test::Outcome) -> TestedCase {
+    let mismatches = outcome.mismatches.iter().map(|mismatch| CaseMismatch {
+        place: place(&mismatch.place),
+        row: mismatch.row.clone(),
+        what: mismatch.what.clone(),
+        expected: mismatch.expected.clone(),
+        got: mismatch.got.clone(),
+        note: mismatch.note.clone(),
     });
-    let error = |error: &Diagnostic| {
-        let place = error.place.as_ref().map(place);
-        json!({ "place": place, "code": error.code, "message": error.message, "help": error.help })
+    let error = |error: &Diagnostic| CaseError {
+        place: error.place.as_ref().map(place),
+        code: error.code.to_owned(),
+        message: error.message.clone(),
+        help: error.help.clone(),
     };
-    json!({
-        "name": outcome.name,
-        "place": place(&outcome.place),
-        "ok": outcome.errors.is_empty() && outcome.mismatches.is_empty(),
-        "errors": outcome.errors.iter().map(error).collect::<Vec<_>>(),
-        "mismatches": mismatches.collect::<Vec<_>>(),
-    })
+    TestedCase {
+        name: outcome.name.clone(),
+        place: place(&outcome.place),
+        ok: outcome.errors.is_empty() && outcome.mismatches.is_empty(),
+        errors: outcome.errors.iter().map(error).collect(),
+        mismatches: mismatches.collect(),
+    }
 }
 
-fn place(place: &Place) -> Value {
+fn place(place: &Place) -> At {
     let (line, column) = place.line_column();
-    json!({ "file": place.source.path.display().to_string(), "line": line, "column": column })
+    At { file: place.source.path.display().to_string(), line, column }
 }
 
 /// The cases of the connectors that the syncs go to, each connector once.
-fn connector_cases(project: &Project, syncs: &[String]) -> Result<Vec<Value>> {
+fn connector_cases(project: &Project, syncs: &[String]) -> Result<Vec<ConnectorCases>> {
     let destinations = syncs.iter().filter_map(|name| project.destinations.get(&project.syncs.get(name)?.destination));
     let mut used = BTreeMap::new();
     for destination in destinations {
@@ -111,8 +113,7 @@ fn connector_cases(project: &Project, syncs: &[String]) -> Result<Vec<Value>> {
         // What connectors warn of belongs to the cases: they provoke it.
         let silent = tracing::subscriber::NoSubscriber::default();
         let cases = tracing::subscriber::with_default(silent, || runtime.block_on(connectors::run_cases(&compiled)));
-        let cases = cases.iter().map(|case| json!({ "name": case.name, "failures": case.failures }));
-        json!({ "connector": name, "cases": cases.collect::<Vec<_>>() })
+        super::connectors::outcome(&name, &cases)
     });
     Ok(results.collect())
 }

@@ -39,7 +39,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     let statement = statement(&project, &ledger, options.month.unwrap_or(now), now);
     terminal::out(&match options.format {
         Format::Text => usage_text(&statement, &terminal::style(false)),
-        Format::Json => report::json::usage_json(&statement)?,
+        Format::Json => report::json::pretty(&statement)?,
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -45,7 +45,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
             terminal::out(&format!("The project is valid: {syncs} {}.\n", if syncs == 1 { "sync" } else { "syncs" }))?;
         }
         Format::Text => terminal::out(&report::diagnostics::text(&diagnostics, terminal::stdout_color()))?,
-        Format::Json => terminal::out(&format!("{:#}\n", report::diagnostics::json(&diagnostics)))?,
+        Format::Json => terminal::out(&report::json::pretty(&report::diagnostics::validation(&diagnostics))?)?,
         Format::Github => {
             terminal::out(&report::annotations::github(&diagnostics, &below_repository(&root)))?;
             terminal::out(&format!("{}\n", report::diagnostics::summary(&diagnostics)))?;

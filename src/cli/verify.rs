@@ -94,7 +94,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
         if style.show_values && options.format == Format::Text || options.show_values { found } else { found.masked() };
     terminal::out(&match options.format {
         Format::Text => verify_text(&shown, &style),
-        Format::Json => report::json::verify_json(&shown)?,
+        Format::Json => report::json::pretty(&shown)?,
     })?;
     Ok(if explained { ExitCode::SUCCESS } else { ExitCode::from(UNEXPLAINED) })
 }

@@ -412,7 +412,7 @@ impl Account {
         Ok(asked.value.text(&scope).filter(|_| answer.fine()).and_then(|text| whole(&text)))
     }
 
-    /// Asks for all pages of something; each is given to `each` with what it means. Reads only: what is lost is worth
+    /// Asks for all pages of something; each is given to `each`, which may refuse it. Reads only: what is lost is worth
     /// another try.
     pub async fn pages(
         &self,
@@ -421,7 +421,7 @@ impl Account {
         rules: &[Rule],
         scope: &dyn Scope,
         counter: &Counter,
-        mut each: impl FnMut(&Answer) + Send,
+        mut each: impl FnMut(&Answer) -> Result<(), SendError> + Send,
     ) -> Result<Verdict, SendError> {
         let mut made = made;
         let first = made.url.clone();
@@ -432,7 +432,7 @@ impl Account {
             if verdict.class != Class::Ok {
                 return Ok(verdict);
             }
-            each(&answer);
+            each(&answer)?;
             let Some(next) = &request.next else { return Ok(verdict) };
             let text = {
                 let over = answer.scope(Some(scope));

@@ -107,8 +107,7 @@ async fn find_all(
     let verdict = account
         .pages(&find.request, made, &[], globals, counter, |answer| {
             let over = answer.scope(Some(globals));
-            let Some(items) = find.items.json(&over) else { return };
-            for item in items.as_array().into_iter().flatten() {
+            for item in &answer.list(&find.items, &over)? {
                 let over = Layer::over(Some(&over)).with("item", item);
                 let Some(value) = find.value.json(&over).filter(|value| !found.contains(value)) else { continue };
                 if wanted(find.is.text(&over).as_deref(), &value) {
@@ -116,6 +115,7 @@ async fn find_all(
                     found.push(value);
                 }
             }
+            Ok(())
         })
         .await?;
     if matches!(verdict.class, Class::Ok | Class::NotFound) { Ok(found) } else { Err(failure(verdict)) }
@@ -178,11 +178,11 @@ pub(super) async fn fields(
     let verdict = account
         .pages(&discover.request, made, &[], globals, counter, |answer| {
             let over = answer.scope(Some(globals));
-            let Some(items) = discover.items.json(&over) else { return };
+            let Some(items) = discover.items.json(&over) else { return Ok(()) };
             let items = match items.as_ref() {
                 Json::Object(entries) => entries.iter().map(|(key, value)| json!([key, value])).collect(),
                 Json::Array(items) => items.clone(),
-                _ => return,
+                _ => return Ok(()),
             };
             listed = true;
             for item in &items {
@@ -195,6 +195,7 @@ pub(super) async fn fields(
                     fields.push(FieldInfo { name, kind, writable });
                 }
             }
+            Ok(())
         })
         .await?;
     if verdict.class != Class::Ok {

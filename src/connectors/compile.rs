@@ -299,8 +299,8 @@ fn any_object(requests: &Requests, faults: &mut Vec<Fault>) -> words::Object {
             ..words::Step::default()
         })
     };
-    let steps = |added: Option<words::Step>, changed: Option<words::Step>| ModeSteps {
-        class: requests.class,
+    let steps = |mode: Mode, added: Option<words::Step>, changed: Option<words::Step>| ModeSteps {
+        class: requests.class(mode),
         send: None,
         added,
         changed,
@@ -312,17 +312,17 @@ fn any_object(requests: &Requests, faults: &mut Vec<Fault>) -> words::Object {
     let (added, changed) = (step("added", false, false), step("changed", false, false));
     if added.is_some() {
         let first = step("added", false, true);
-        modes.insert(Mode::Insert, steps(first.clone(), first.clone()));
-        modes.insert(Mode::Add, steps(first.clone(), first));
+        modes.insert(Mode::Insert, steps(Mode::Insert, first.clone(), first.clone()));
+        modes.insert(Mode::Add, steps(Mode::Add, first.clone(), first));
     }
     if added.is_some() && changed.is_some() {
-        modes.insert(Mode::Upsert, steps(added.clone(), changed.clone()));
+        modes.insert(Mode::Upsert, steps(Mode::Upsert, added.clone(), changed.clone()));
         if operations.contains_key("removed") {
-            modes.insert(Mode::Mirror, steps(added, changed));
+            modes.insert(Mode::Mirror, steps(Mode::Mirror, added, changed));
         }
     }
     if let Some(update) = step("changed", true, false) {
-        modes.insert(Mode::Update, steps(Some(update.clone()), Some(update)));
+        modes.insert(Mode::Update, steps(Mode::Update, Some(update.clone()), Some(update)));
     }
     for mode in [Mode::Insert, Mode::Update, Mode::Upsert, Mode::Mirror] {
         if let Some(steps) = modes.get_mut(&mode) {
@@ -330,7 +330,7 @@ fn any_object(requests: &Requests, faults: &mut Vec<Fault>) -> words::Object {
         }
     }
     if let Some(remove) = step("removed", false, false) {
-        modes.insert(Mode::Remove, ModeSteps { delete: Some(remove), ..steps(None, None) });
+        modes.insert(Mode::Remove, ModeSteps { delete: Some(remove), ..steps(Mode::Remove, None, None) });
     }
     words::Object {
         description: None,

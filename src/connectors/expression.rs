@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 
 use super::value;
 use crate::diagnostic::closest;
+use crate::template::{self, Unknown};
 
 /// Most bytes one template may make.
 pub(super) const MAX_OUTPUT: usize = 64 << 20;
@@ -129,6 +130,7 @@ impl Expression {
             code.undeclared_variables(false).into_iter().filter(|name| !global(name)).collect();
         names.sort();
         unknown(text, &names, known)?;
+        missing(template::unknown_calls_in(text, &ENGINE, super::filters::OWN))?;
         if names.is_empty() {
             let constant = code.eval(()).map_err(|e| syntax(&e))?;
             let json = value::to_json(&constant).map_err(|e| syntax(&e))?;
@@ -266,6 +268,7 @@ impl Text {
         let mut names: Vec<String> = names.into_iter().filter(|name| !global(name)).collect();
         names.sort();
         unknown(text, &names, known)?;
+        missing(template::unknown_calls(text, &engine, super::filters::OWN))?;
         Ok(Text::Mixed(Arc::new(engine), names))
     }
 
@@ -336,6 +339,12 @@ fn unknown(text: &str, names: &[String], known: &[&str]) -> Result<(), Trouble> 
         help: Some(help),
         range: range.map(|(at, found)| at..at + found.len()),
     })
+}
+
+/// The first filter, test or method that is not there.
+fn missing(found: Vec<Unknown>) -> Result<(), Trouble> {
+    let first = found.into_iter().next();
+    first.map_or(Ok(()), |Unknown { message, help, range }| Err(Trouble { message, help, range: Some(range) }))
 }
 
 fn syntax(error: &Error) -> Trouble {

@@ -263,8 +263,7 @@ impl HttpWriter {
         let collect = |answer: &Answer| {
             let over = answer.scope(Some(rules));
             complete &= lookup.complete.as_ref().is_none_or(|complete| complete.truth(&over));
-            let Some(list) = lookup.items.json(&over) else { return };
-            for item in list.as_array().into_iter().flatten() {
+            for item in &answer.list(&lookup.items, &over)? {
                 let over = Layer::over(Some(&over)).with("item", item);
                 let at = lookup.at.as_ref().and_then(|at| at.text(&over)).map(|text| name_hash(&text));
                 let value = match &lookup.value {
@@ -273,6 +272,7 @@ impl HttpWriter {
                 };
                 items.extend(value.map(|value| (at, value)));
             }
+            Ok(())
         };
         let address = made.clone();
         let verdict = self.account.pages(&lookup.request, made, &lookup.errors, rules, &self.counter, collect).await?;

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
+use super::account::fatal;
 use super::expression::{Expression, Scope};
 use super::template::Layer;
+use crate::destinations::SendError;
 use crate::http::{Reply, retry_after};
 use crate::manifest::connector::api::Class;
 use crate::manifest::connector::object::LostClass;
@@ -105,6 +107,49 @@ impl Answer {
             .owning("status", Json::from(self.status))
             .with("headers", &self.headers)
             .with("body", &self.body)
+    }
+
+    /// The list that `items` finds in what the destination was asked for, over `scope`, which has this answer in it. JSON
+    /// that has none says that there is nothing, as does `null`, or 204.
+    ///
+    /// # Errors
+    /// What was answered is another thing: nobody can tell by it that nothing is there. Text and an empty body may be
+    /// somebody's in between, and are worth another try.
+    pub fn list(&self, items: &Expression, scope: &dyn Scope) -> Result<Vec<Json>, SendError> {
+        let passing = |what: &str| SendError::Transient {
+            message: format!("the answer does not fit: it is {what}, and `items` finds no list in it"),
+            retry_after: None,
+        };
+        let unfit = |what: &str| SendError::Fatal {
+            message: format!("the answer does not fit: `items` gives {what} and no list"),
+            help: Some("correct `items`; where the answer is what was asked for, it is `\"[body]\"`".into()),
+        };
+        if self.body.as_str().is_some_and(|text| text.trim_start().starts_with('<')) {
+            return Err(passing("a page and no JSON"));
+        }
+        let found = match items.json(scope).map(std::borrow::Cow::into_owned) {
+            Some(Json::Array(list)) if list.is_empty() || list.iter().any(|item| !item.is_null()) => list,
+            None | Some(Json::Null | Json::Array(_)) => {
+                if let Err(message) = items.value(scope) {
+                    return Err(fatal(format!("the answer does not fit `items`: {message}")));
+                }
+                match &self.body {
+                    Json::Array(entries) if !entries.is_empty() => return Err(unfit("nothing of a list")),
+                    Json::Null if self.raw.trim_ascii().is_empty() && self.status != 204 => {
+                        return Err(passing("empty"));
+                    }
+                    _ => Vec::new(),
+                }
+            }
+            Some(Json::Object(_)) => return Err(unfit("an object")),
+            Some(Json::String(_)) => return Err(unfit("a text")),
+            Some(Json::Number(_)) => return Err(unfit("a number")),
+            Some(Json::Bool(_)) => return Err(unfit("true or false")),
+        };
+        if found.is_empty() && self.body.is_string() {
+            return Err(passing("text and no JSON"));
+        }
+        Ok(found)
     }
 
     /// What it means. `token`: whether there is an access token that could be renewed.

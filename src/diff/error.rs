@@ -29,6 +29,14 @@ pub enum DiffError {
     /// A column the sync uses is not there.
     #[error("the model has no column `{0}`")]
     MissingColumn(String),
+    /// The template of a field cannot work as it is written, whatever row it sees.
+    #[error("field `{field}`: {message}")]
+    Template {
+        /// The field.
+        field: String,
+        /// What is wrong; quotes the template, never a value.
+        message: String,
+    },
     /// A batch of rows is not what its schema says, or cannot be converted to it.
     #[error("rows cannot be processed: {0}")]
     Rows(ArrowError),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Invalid;
+use super::{DiffError, Invalid};
 use crate::mapping::{Reason, Unmappable};
 
 /// Keys named per reason: of more invalid rows than this, only the first ones can be told by name.
@@ -14,6 +14,8 @@ pub(super) struct Tally {
     groups: BTreeMap<(Why, Option<String>, String), Group>,
     /// Places of rows of which nothing is known to name them by.
     nameless: BTreeSet<Place>,
+    /// Fields whose template cannot work as it is written, and why.
+    broken: BTreeSet<(String, String)>,
 }
 
 /// Where the model has a row: its part, and the position in it.
@@ -68,6 +70,10 @@ impl Tally {
         let why = match fault.reason {
             Reason::NullMatch => Why::NullMatch,
             Reason::Unmappable => Why::Unmappable,
+            Reason::Template => {
+                self.broken.insert((fault.field, fault.message));
+                return;
+            }
         };
         self.add(why, Some(fault.field), &fault.message, 1, Some(key));
     }
@@ -88,6 +94,7 @@ impl Tally {
     /// Adds what another has counted.
     pub(super) fn merge(&mut self, other: Tally) {
         self.null_key_places(other.nameless.into_iter());
+        self.broken.extend(other.broken);
         for ((why, field, message), (count, keys)) in other.groups {
             self.add(why, field.clone(), &message, count, None);
             keys.into_iter().for_each(|key| self.add(why, field.clone(), &message, 0, Some(key)));
@@ -95,7 +102,13 @@ impl Tally {
     }
 
     /// The result. `lengths` are the rows of each part of the model: with them, places become row numbers, from 1.
-    pub(super) fn finish(self, lengths: &BTreeMap<usize, u64>) -> Vec<Invalid> {
+    ///
+    /// # Errors
+    /// A template cannot work: no row is to blame for it.
+    pub(super) fn finish(self, lengths: &BTreeMap<usize, u64>) -> Result<Vec<Invalid>, DiffError> {
+        if let Some((field, message)) = self.broken.into_iter().next() {
+            return Err(DiffError::Template { field, message });
+        }
         let before = |part: usize| lengths.range(..part).map(|(_, rows)| rows).sum::<u64>();
         let nameless = self.nameless.iter().map(|(part, at)| format!("row {}", before(*part) + at + 1));
         let mut nameless = Some(nameless.collect::<Vec<_>>());
@@ -113,7 +126,7 @@ impl Tally {
             }
             Invalid { reason: reason.to_owned(), field, message: Some(message), count, keys }
         });
-        invalid.collect()
+        Ok(invalid.collect())
     }
 }
 

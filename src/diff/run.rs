@@ -99,7 +99,7 @@ pub fn diff(
     }
     let removed = Removed { snapshot, sents, doubt, doubt_sents, held, options };
     removed.emit(units.into_removed(), duplicates, &mut summary, sink)?;
-    summary.invalid = scanned.invalid.finish(&scanned.lengths);
+    summary.invalid = scanned.invalid.finish(&scanned.lengths)?;
     Ok(summary)
 }
 

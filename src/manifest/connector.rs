@@ -48,6 +48,8 @@ pub struct Parameter {
     /// True when it must be given.
     #[serde(default)]
     pub required: bool,
+    /// Name of another setting that may be given in its place: exactly one of the two must be given.
+    pub instead_of: Option<String>,
     /// True for credentials: a manifest may not spell it out.
     #[serde(default)]
     pub secret: bool,

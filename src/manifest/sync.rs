@@ -397,7 +397,7 @@ impl std::fmt::Display for Limit {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Guards {
-    /// Most added rows; a percentage counts against the rows of the model.
+    /// Most added rows; a percentage counts against the rows of the model, and does not hold for the first run of a sync.
     pub max_added: Option<Limit>,
     /// Most changed rows; a percentage counts against the rows last acknowledged.
     pub max_changed: Option<Limit>,
@@ -405,7 +405,7 @@ pub struct Guards {
     pub max_removed: Option<Limit>,
     /// Most invalid rows; a percentage counts against the rows of the model.
     pub max_invalid: Option<Limit>,
-    /// Fewest rows the model must have. The default is 1; 0 allows an empty model.
+    /// Fewest rows with a key the model must have. The default is 1; 0 allows an empty model.
     pub min_rows: Option<u64>,
 }
 
@@ -419,7 +419,7 @@ pub struct Delivery {
     /// Requests in flight at the same time.
     #[schemars(range(min = 1, max = 64))]
     pub concurrency: Option<u32>,
-    /// The run stops when more records than this are rejected.
+    /// The sync ends when more records than this are rejected: an error (exit code 1), and what was not sent yet waits.
     pub max_rejected: Option<Limit>,
     /// What to do with records whose answer was lost and that cannot be looked up.
     #[serde(default)]

@@ -13,34 +13,7 @@ use super::{Fault, MappingSpec, Used, Value, transform};
 use crate::diagnostic::closest;
 use crate::manifest::model::Column;
 use crate::manifest::sync::{Field, Origin, Transform};
-
-/// Filters worth suggesting for a misspelt one.
-const FILTERS: [&str; 24] = [
-    "abs",
-    "capitalize",
-    "default",
-    "first",
-    "float",
-    "format",
-    "int",
-    "items",
-    "join",
-    "last",
-    "length",
-    "list",
-    "lower",
-    "max",
-    "min",
-    "replace",
-    "round",
-    "sort",
-    "split",
-    "string",
-    "title",
-    "tojson",
-    "trim",
-    "upper",
-];
+use crate::template::Unknown;
 
 /// The model's columns one field is made of.
 pub fn columns_of(field: &Field) -> Used {
@@ -74,7 +47,7 @@ impl MappingSpec {
         Ok(Used::Columns(used))
     }
 
-    /// Faults of the templates that need no schema to be seen: syntax, names and filters that do not exist.
+    /// Faults of the templates that need no schema to be seen: syntax, names, filters, tests and methods that do not exist.
     pub fn check_templates(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (name, field) in &self.fields {
@@ -161,12 +134,11 @@ impl MappingSpec {
             faults.push(Fault { range: error.range(), ..fault(at.into(), "template-syntax", message, None) });
             return;
         }
-        let found = scan::scan(template);
         let undeclared = templates.get(0).map(|t| t.undeclared_variables(false)).unwrap_or_default();
         let mut put = |code, message: String, help, range| {
             faults.push(Fault { range: Some(range), ..fault(at.into(), code, message, help) });
         };
-        for Mention { root, member, range } in found.names {
+        for Mention { root, member, range } in scan::mentions(template) {
             match (root.as_str(), member) {
                 ("vars", Some(member)) => {
                     let known: Vec<&str> = match self.scope.get("vars") {
@@ -191,11 +163,8 @@ impl MappingSpec {
                 _ => {}
             }
         }
-        for (filter, range) in found.filters {
-            if !templates.has_filter(&filter) {
-                let help = closest(&filter, FILTERS).map(|near| format!("did you mean `{near}`?"));
-                put("unknown-filter", format!("there is no filter `{filter}`"), help, range);
-            }
+        for Unknown { message, help, range } in templates.unknown_calls(template) {
+            put("unknown-function", message, help, range);
         }
     }
 }

@@ -251,24 +251,25 @@ impl Bound<'_> {
         if step.only_added && !added {
             return Ok(None);
         }
+        let unmappable = |message| (Reason::Unmappable, message);
         let value = match (cell, &self.rows) {
-            (Cell::Column(column, from), _) => read(column, from, row),
+            (Cell::Column(column, from), _) => read(column, from, row).map_err(unmappable),
             (Cell::Constant(value), _) => Ok((*value).clone()),
             (Cell::Template(template), Some(rows)) => {
                 let context = context.get_or_insert_with(|| template::context(rows, &self.mapping.scope, row));
                 template::render(template, context.clone())
             }
-            (Cell::Template(_), None) => Err("the template has no row".into()),
+            (Cell::Template(_), None) => Err(unmappable("the template has no row".into())),
         };
         let transformed = |value| {
             transform::apply(&step.transform, value).map_err(|message| match cell {
-                Cell::Column(_, from) => format!("column `{}`: {message}", from.name),
-                Cell::Constant(_) | Cell::Template(_) => message,
+                Cell::Column(_, from) => unmappable(format!("column `{}`: {message}", from.name)),
+                Cell::Constant(_) | Cell::Template(_) => unmappable(message),
             })
         };
-        let value = value.and_then(transformed).map_err(|message| Unmappable {
+        let value = value.and_then(transformed).map_err(|(reason, message)| Unmappable {
             field: step.name.clone(),
-            reason: Reason::Unmappable,
+            reason,
             message,
         })?;
         Ok(if step.omit_null && value.is_null() { None } else { Some(value) })

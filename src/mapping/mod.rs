@@ -108,14 +108,17 @@ pub enum Reason {
     NullMatch,
     /// A value that cannot become what the field asks for.
     Unmappable,
+    /// Nothing about the row: the template of the field cannot work as it is written.
+    Template,
 }
 
 impl Reason {
-    /// The word in plans: `null_match`, `unmappable`.
+    /// The word in plans: `null_match`, `unmappable`. There is no plan with a `template` that cannot work.
     pub fn word(self) -> &'static str {
         match self {
             Reason::NullMatch => "null_match",
             Reason::Unmappable => "unmappable",
+            Reason::Template => "template",
         }
     }
 }

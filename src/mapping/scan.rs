@@ -1,4 +1,4 @@
-//! Which names a template speaks of, and exactly where: `row.plan`, `row['plan']`, `vars.region`, filters.
+//! Which names a template speaks of, and exactly where: `row.plan`, `row['plan']`, `vars.region`.
 //!
 //! The template engine tells which variables a template may read, but not where, and not `row['plan']`. This walk over
 //! the expressions finds every mention. It may see a mention too many (a loop variable called `row`), never one too few:
@@ -18,22 +18,10 @@ pub struct Mention {
     pub range: Range<usize>,
 }
 
-/// All names and filters of a template.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Mentions {
-    pub(super) names: Vec<Mention>,
-    /// Filters with their byte range.
-    pub(super) filters: Vec<(String, Range<usize>)>,
-}
-
 /// Finds the names a template speaks of, in the order they stand. Words of the language (`if`, `in`, `and`, …) and names
 /// a template sets itself are among them: look for the roots of interest.
 pub fn mentions(template: &str) -> Vec<Mention> {
-    scan(template).names
-}
-
-pub(super) fn scan(template: &str) -> Mentions {
-    let mut scan = Scan { text: template, at: 0, found: Mentions::default() };
+    let mut scan = Scan { text: template, at: 0, found: Vec::new() };
     while let Some(open) = scan.rest().find('{') {
         scan.at += open;
         match scan.rest().as_bytes().get(1) {
@@ -60,7 +48,7 @@ pub(super) fn scan(template: &str) -> Mentions {
 struct Scan<'a> {
     text: &'a str,
     at: usize,
-    found: Mentions,
+    found: Vec<Mention>,
 }
 
 impl<'a> Scan<'a> {
@@ -141,17 +129,15 @@ impl<'a> Scan<'a> {
         let start = self.at;
         self.at += word_length(self.rest());
         let name = self.text.get(start..self.at).unwrap_or("").to_owned();
-        match before {
-            '.' => return,
-            '|' => return self.found.filters.push((name, start..self.at)),
-            _ => {}
+        if matches!(before, '.' | '|') {
+            return;
         }
         let end = self.at;
         let member = self.member();
         if member.is_none() {
             self.at = end;
         }
-        self.found.names.push(Mention { root: name, member, range: start..self.at });
+        self.found.push(Mention { root: name, member, range: start..self.at });
     }
 
     fn member(&mut self) -> Option<String> {
@@ -229,12 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn places_and_filters() {
+    fn places() {
         let template = "é {{ row['plan'] | title | nope(vars.x) }}";
-        let found = scan(template);
-        let places: Vec<&str> = found.names.iter().map(|m| &template[m.range.clone()]).collect();
+        let places: Vec<&str> = mentions(template).iter().map(|m| &template[m.range.clone()]).collect();
         assert_eq!(places, ["row['plan']", "vars.x"]);
-        let filters: Vec<&str> = found.filters.iter().map(|(_, range)| &template[range.clone()]).collect();
-        assert_eq!(filters, ["title", "nope"]);
     }
 }

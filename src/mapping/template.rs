@@ -17,7 +17,8 @@ use minijinja::value::{Enumerator, Object, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value as Shown};
 
 use super::column::Column;
-use super::{Value, number};
+use super::{Reason, Value, number};
+use crate::template::{Unknown, broken};
 
 /// Work one rendering may do: instructions, and a 64th of it a byte of text handled. Some milliseconds at the most.
 const FUEL: u64 = 200_000;
@@ -69,10 +70,9 @@ impl Templates {
         self.environment.get_template(&number.to_string()).ok()
     }
 
-    /// True when there is such a filter.
-    pub(super) fn has_filter(&self, name: &str) -> bool {
-        let unknown = |error: &Error| error.kind() == ErrorKind::UnknownFilter;
-        !self.environment.empty_state().apply_filter(name, &[]).is_err_and(|error| unknown(&error))
+    /// Filters, tests and methods of a template that are not there.
+    pub(super) fn unknown_calls(&self, template: &str) -> Vec<Unknown> {
+        crate::template::unknown_calls(template, &self.environment, &[])
     }
 
     /// True when the engine itself has something by this name (`range`, `dict`, …).
@@ -180,11 +180,16 @@ pub(super) fn context(rows: &Arc<Rows>, scope: &Arc<Scope>, row: usize) -> Shown
     Shown::from_object(Context { row, scope: Arc::clone(scope) })
 }
 
-/// Renders a template. The error says what is wrong and quotes the template, never a value.
-pub(super) fn render(template: &minijinja::Template<'_, '_>, context: Shown) -> Result<Value, String> {
-    let text = template.render(context).map_err(|error| explain(&error, template.source()))?;
+/// Renders a template. The error says what is wrong and quotes the template, never a value; and whether it is the row or the
+/// template that is to blame.
+pub(super) fn render(template: &minijinja::Template<'_, '_>, context: Shown) -> Result<Value, (Reason, String)> {
+    let text = template.render(context).map_err(|error| {
+        let reason = if broken(&error) { Reason::Template } else { Reason::Unmappable };
+        (reason, explain(&error, template.source()))
+    })?;
     if text.len() > MAX_OUTPUT {
-        return Err(format!("the template makes more than {} KiB of text", MAX_OUTPUT / 1024));
+        let message = format!("the template makes more than {} KiB of text", MAX_OUTPUT / 1024);
+        return Err((Reason::Unmappable, message));
     }
     Ok(Value::Text(text.into()))
 }

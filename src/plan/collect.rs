@@ -194,7 +194,10 @@ impl<'a> Collector<'a> {
                 sent().map(|(name, value)| field(&name, None, Some(&value), unknown)).collect()
             }
         };
-        Sample { state: state_word(change.state).to_owned(), key: key.to_owned(), fields }
+        // Where nothing is known of what a removed row was, its key is no more than a hash.
+        let key_unknown = change.state == RowState::Removed && !matches!(change.before, Before::Known(_));
+        let key = if key_unknown { UNKNOWN_KEY } else { key };
+        Sample { state: state_word(change.state).to_owned(), key: key.to_owned(), key_unknown, fields }
     }
 
     /// Ends the sync's part of the plan; names, guards and estimate are the caller's to add. Returns it with what else

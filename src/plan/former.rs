@@ -149,7 +149,7 @@ impl Collector<'_> {
                         ..FieldChange::default()
                     };
                     let (state, key, fields) = ("removed".into(), left.key.clone(), named.map(field).collect());
-                    self.samples.keep(RowState::Removed, Sample { state, key, fields });
+                    self.samples.keep(RowState::Removed, Sample { state, key, key_unknown: false, fields });
                 }
             }
             leaving.push(Leaving {

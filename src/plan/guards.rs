@@ -36,8 +36,9 @@ impl std::str::FromStr for Allowance {
 pub const NAMES: [&str; 5] = ["max_added", "max_changed", "max_removed", "max_invalid", "min_rows"];
 
 /// Evaluates the guards that are set. `acknowledged` is the number of rows in the snapshot; `first_run` frees `max_added`
-/// percentages, which mean nothing when there is nothing yet.
-pub fn evaluate(guards: &Guards, counts: &Counts, acknowledged: u64, first_run: bool) -> Vec<Guard> {
+/// percentages, which mean nothing when there is nothing yet. `keyless` rows have no key: for `min_rows` they are not
+/// there, as nothing is known of whom they stand for, and the rows they were count as removed.
+pub fn evaluate(guards: &Guards, counts: &Counts, keyless: u64, acknowledged: u64, first_run: bool) -> Vec<Guard> {
     let most = |name: &str, limit: Option<Limit>, actual: u64, whole: u64| {
         let limit = limit?;
         let ok = match limit {
@@ -47,13 +48,13 @@ pub fn evaluate(guards: &Guards, counts: &Counts, acknowledged: u64, first_run: 
         Some(Guard { name: name.to_owned(), limit: limit.to_string(), actual, ok })
     };
     let fewest = guards.min_rows.unwrap_or(1);
-    let enough = counts.rows >= fewest;
+    let keyed = counts.rows.saturating_sub(keyless);
     [
         most("max_added", guards.max_added, counts.added, counts.rows),
         most("max_changed", guards.max_changed, counts.changed, acknowledged),
         most("max_removed", guards.max_removed, counts.removed, acknowledged),
         most("max_invalid", guards.max_invalid, counts.invalid, counts.rows),
-        Some(Guard { name: "min_rows".into(), limit: fewest.to_string(), actual: counts.rows, ok: enough }),
+        Some(Guard { name: "min_rows".into(), limit: fewest.to_string(), actual: keyed, ok: keyed >= fewest }),
     ]
     .into_iter()
     .flatten()
@@ -90,12 +91,16 @@ fn allowance(plan: &SyncPlan, guard: &Guard) -> String {
 pub fn refusals(plan: &SyncPlan, place: impl Fn(&str) -> Option<String>) -> Vec<Notice> {
     let refuse = |guard: &Guard| {
         let what = match guard.name.as_str() {
+            "min_rows" if plan.counts.rows > guard.actual => {
+                format!("of the model's {}, only {} a key", rows(plan.counts.rows), have(guard.actual))
+            }
             "min_rows" if guard.actual == 0 => "the model is empty".to_owned(),
             "min_rows" => format!("the model has only {}", rows(guard.actual)),
             name => format!("{} would be {}", rows(guard.actual), name.trim_start_matches("max_")),
         };
         let why = if guard.name == "min_rows" { "fewest allowed" } else { "limit" };
         let first = match (guard.name.as_str(), guard.actual) {
+            ("min_rows", _) if plan.counts.rows > guard.actual => "see what has become of the key in the source",
             ("min_rows", 0) => "see whether what fills the source has run, and what the query leaves out",
             _ => "check the model first",
         };
@@ -113,6 +118,10 @@ pub fn refusals(plan: &SyncPlan, place: impl Fn(&str) -> Option<String>) -> Vec<
         }
     };
     plan.guards.iter().filter(|guard| !guard.ok).map(refuse).collect()
+}
+
+fn have(n: u64) -> String {
+    format!("{n} {}", if n == 1 { "has" } else { "have" })
 }
 
 fn rows(n: u64) -> String {
@@ -171,7 +180,7 @@ mod tests {
                 allowed.map(|rows| Allowance { sync: "s".into(), guard: name.into(), rows }).into_iter().collect();
             let sync = SyncPlan {
                 sync: "s".into(),
-                guards: evaluate(&guards, &counts, acknowledged, first_run),
+                guards: evaluate(&guards, &counts, 0, acknowledged, first_run),
                 ..SyncPlan::default()
             };
             let mut plan = Plan { refusals: refusals(&sync, |_| None), syncs: vec![sync], ..Plan::default() };

@@ -243,6 +243,9 @@ pub struct Sample {
     pub state: String,
     /// The row's key.
     pub key: String,
+    /// True when the key was not kept (`fingerprint` state): `key` is then the word `unknown`, which is no value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub key_unknown: bool,
     /// The fields that differ; all fields of an added row.
     pub fields: Vec<FieldChange>,
 }

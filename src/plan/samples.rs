@@ -89,7 +89,10 @@ mod tests {
             if samples.wants(RowState::Changed, key, fields.split(' ')) {
                 let field = |name: &str| FieldChange { name: name.into(), ..FieldChange::default() };
                 let fields = fields.split(' ').map(field).collect();
-                samples.keep(RowState::Changed, Sample { state: "changed".into(), key: (*key).into(), fields });
+                samples.keep(
+                    RowState::Changed,
+                    Sample { state: "changed".into(), key: (*key).into(), key_unknown: false, fields },
+                );
             }
         }
         samples.finish().into_iter().map(|sample| sample.key).collect()

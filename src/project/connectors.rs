@@ -42,7 +42,7 @@ pub fn known(root: Option<&Path>) -> (BTreeMap<String, KnownConnector>, Vec<Diag
         Some(root) => read(&Directory::new(root), &mut diagnostics),
         None => Vec::new(),
     };
-    files.iter_mut().for_each(|file| file.render(None, &mut diagnostics));
+    files.iter_mut().for_each(|file| file.render(None, true, &mut diagnostics));
     links::names(&files, &mut diagnostics);
     let mut catalog = Catalog::new(&files, &mut diagnostics);
     for (name, _) in connectors::builtin() {

@@ -52,12 +52,13 @@ impl File {
         self.document.as_ref().map(|document| document.key_place(pointer))
     }
 
-    /// Renders what can be rendered offline and checks the shape.
-    pub fn render(&mut self, scope: Option<&Scope>, diagnostics: &mut Vec<Diagnostic>) {
+    /// Renders what can be rendered offline and checks the shape. What this environment does not use may name variables that
+    /// only others define.
+    pub fn render(&mut self, scope: Option<&Scope>, used: bool, diagnostics: &mut Vec<Diagnostic>) {
         let Some(document) = self.document.clone() else { return };
         let before = diagnostics.len();
         let mut pass =
-            Pass { kind: self.kind, document: &document, scope, unknown: &mut self.unknown, out: diagnostics };
+            Pass { kind: self.kind, document: &document, scope, used, unknown: &mut self.unknown, out: diagnostics };
         self.value = rendered(&document.root, "", &mut |text, pointer| pass.scalar(text, pointer));
         diagnostics.extend(schema::faults(self.kind, &document, &self.value, &self.unknown));
         self.faulty = diagnostics.len() > before;
@@ -128,6 +129,7 @@ struct Pass<'a> {
     kind: Kind,
     document: &'a Document,
     scope: Option<&'a Scope>,
+    used: bool,
     unknown: &'a mut HashSet<String>,
     out: &'a mut Vec<Diagnostic>,
 }
@@ -155,6 +157,9 @@ impl Pass<'_> {
             match render::render(text, &scope) {
                 Ok(rendered) if !rendered.outside => return rendered.value,
                 Ok(_) => {}
+                Err(found) if !self.used && found.iter().all(|fault| fault.code == "undefined-name") => {
+                    self.unknown.insert(pointer.to_owned());
+                }
                 // What fails with a placeholder may well work with the real value.
                 Err(found) if block == Block::Outside => {
                     faults = found.into_iter().filter(|fault| fault.code != "template-failed").collect();

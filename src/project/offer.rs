@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::files::File;
 use super::parameters::{Settings, quoted};
 use crate::diagnostic::{Diagnostic, closest};
-use crate::manifest::connector::object::{FieldType, Matching, Object};
+use crate::manifest::connector::object::{FieldType, LostClass, Matching, Object};
 use crate::manifest::connector::operation::Requests;
 use crate::manifest::connector::{Parameter, ParameterType};
 use crate::manifest::document::escape;
@@ -43,6 +43,9 @@ pub(super) fn check(sync: &File, offer: &Offer<'_>, out: &mut Vec<Diagnostic>) {
                 on_removed(sync, &whose, false, requests.removed.is_some(), out);
             }
             batch_size(sync, request_limit(requests, sync.text("/mode")), out);
+            if let Some(mode) = modes.iter().find(|mode| Some(mode.word()) == sync.text("/mode")) {
+                on_doubt(sync, requests.class(*mode), &["hold", "skip"], out);
+            }
             options(sync, whose, &requests.options, out);
         }
         Offer::Objects(connector, objects) => {
@@ -61,6 +64,8 @@ pub(super) fn check(sync: &File, offer: &Offer<'_>, out: &mut Vec<Diagnostic>) {
                 let operations = [&steps.send, &steps.added, &steps.changed].into_iter().flatten();
                 let limits = operations.filter_map(|step| object.operations.get(&step.operation));
                 batch_size(sync, limits.map(|operation| operation.batch.records.unwrap_or(1)).max(), out);
+                // To write down what holds anyway is a habit, and no mistake where nobody here chose the class.
+                on_doubt(sync, steps.class, &["skip"], out);
             }
             options(sync, whose, &object.options, out);
         }
@@ -170,6 +175,8 @@ fn on_removed(sync: &File, whose: &str, clear: bool, delete: bool, out: &mut Vec
     if wanted == "delete" && ["add", "remove"].contains(&mode) {
         return;
     }
+    // Memberships end by `mode: mirror`.
+    let delete = delete && !["add", "remove"].contains(&mode);
     let words: Vec<&str> = [("keep", true), ("clear", clear), ("delete", delete)]
         .into_iter()
         .filter(|(_, is)| *is)
@@ -301,6 +308,22 @@ fn constant(sync: &File, name: &str, kind: FieldType, field: &Value, pointer: &s
 
 fn options(sync: &File, whose: String, parameters: &IndexMap<String, Parameter>, out: &mut Vec<Diagnostic>) {
     Settings { file: sync, at: "/options", or_at: "/object", parameters, whose, word: "option" }.check(out);
+}
+
+/// Says of these words that they change nothing, where an operation whose answer was lost is never left in doubt.
+fn on_doubt(sync: &File, class: LostClass, words: &[&str], out: &mut Vec<Diagnostic>) {
+    let Some(word) = sync.text("/delivery/on_doubt").filter(|word| words.contains(word)) else { return };
+    let why = match class {
+        LostClass::A => "done twice, it is the same as done once, so it is sent again",
+        LostClass::B => "it is sent again with the same id, which the destination knows",
+        LostClass::C => "it is looked up",
+        LostClass::D => return,
+    };
+    let message = format!("`on_doubt: {word}` has no effect here: what lost its answer is not left in doubt; {why}");
+    let help =
+        "leave it out; where a record sent twice does harm, give `class: D` beside the requests of the destination";
+    let help = if words.contains(&"hold") { help } else { "leave it out" };
+    out.push(Diagnostic::warning("on-doubt-unused", message, sync.place("/delivery/on_doubt")).with_help(help));
 }
 
 fn batch_size(sync: &File, limit: Option<u32>, out: &mut Vec<Diagnostic>) {

@@ -45,6 +45,7 @@ impl Settings<'_> {
                 Some(parameter) => out.extend(self.fault(name, parameter, value, &pointer)),
             }
         }
+        self.either(given, &misspelt, out);
         for (name, parameter) in self.parameters.iter().filter(|(_, p)| p.required && p.default.is_none()) {
             let is_given = given.and_then(|given| given.get(name)).is_some_and(|value| !value.is_null());
             // A misspelt key is one fault, not an unknown key and a missing one.
@@ -58,6 +59,26 @@ impl Settings<'_> {
             let message = format!("{} needs the {} `{name}`", self.whose, self.word);
             let diagnostic = Diagnostic::error("missing-key", message, place).with_label(format!("needs `{name}`"));
             out.push(Diagnostic { help: parameter.description.as_deref().map(about), ..diagnostic });
+        }
+    }
+
+    /// Finds pairs of settings of which exactly one must be given, and none or both are. A misspelt one has been told.
+    fn either(&self, given: Option<&Map<String, Value>>, misspelt: &[String], out: &mut Vec<Diagnostic>) {
+        let is_given = |name: &str| given.and_then(|given| given.get(name)).is_some_and(|value| !value.is_null());
+        for (name, parameter) in self.parameters {
+            let Some(other) = &parameter.instead_of else { continue };
+            let both = [other.as_str(), name.as_str()];
+            if both.iter().all(|name| is_given(name)) {
+                let message = format!("{} takes `{other}` or `{name}`, not both", self.whose);
+                let place = self.file.key_place(&format!("{}/{}", self.at, escape(name)));
+                out.push(Diagnostic::error("exclusive-keys", message, place).with_help("keep the one that is meant"));
+            } else if !both.iter().any(|name| is_given(name) || misspelt.iter().any(|guess| guess == name)) {
+                let at = given.map(|_| self.at);
+                let place = at.map_or_else(|| self.file.place(self.or_at), |at| self.file.key_place(at));
+                let message = format!("{} needs the {} `{other}` or `{name}`", self.whose, self.word);
+                let label = format!("needs `{other}` or `{name}`");
+                out.push(Diagnostic::error("missing-key", message, place).with_label(label));
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! From a tree of files to a linked project, step by step; every step goes on as far as the ones before allow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub(super) fn load(tree: &dyn Tree, root: &Path, wanted: Option<&str>) -> Loaded
 
 fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagnostic>) -> Option<Project> {
     let mut project = read_file(tree, Kind::Project, "syncline", PROJECT_FILE, out);
-    project.render(None, out);
+    project.render(None, true, out);
     let typed = typed::<manifest::project::Project>(&project, out);
     if let Some(typed) = &typed {
         super::state::check(&project, typed, out);
@@ -65,8 +65,19 @@ fn build(tree: &dyn Tree, root: &Path, wanted: Option<&str>, out: &mut Vec<Diagn
     misplaced::check(tree, out);
     let scope = environment.as_ref().map(|environment| scope(environment, &files));
     let Files { sources, models, destinations, syncs, connectors, tests, .. } = &mut files;
-    for file in sources.iter_mut().chain(models).chain(destinations).chain(syncs).chain(connectors).chain(tests) {
-        file.render(scope.as_ref(), out);
+    for file in models.iter_mut().chain(syncs.iter_mut()).chain(connectors).chain(tests) {
+        file.render(scope.as_ref(), true, out);
+    }
+    // A manifest that another environment swaps in may need what only that one defines.
+    for (files, users, kind, at) in
+        [(sources, &*models, Kind::Source, "/source"), (destinations, &*syncs, Kind::Destination, "/destination")]
+    {
+        let used = users.iter().filter_map(|user| user.text(at));
+        let used: BTreeSet<&str> = used.map(|name| swapped(environment.as_ref(), kind, name)).collect();
+        for file in files {
+            let is_used = used.contains(file.stem.as_str());
+            file.render(scope.as_ref(), is_used, out);
+        }
     }
     links::check(&files, environment.as_ref(), out);
     for model in &files.models {

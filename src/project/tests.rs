@@ -47,7 +47,7 @@ fn shop() -> tempfile::TempDir {
     sync(
         "mike",
         "base",
-        "mode: upsert\nfields:\n  x: { template: \"{{ row.id }} {{ vars.zone }} {{ row.n | nope }}\" }\n",
+        "mode: upsert\nfields:\n  x: { template: \"{{ row.id }} {{ vars.zone }} {{ row.n | trim }}\" }\n",
     );
     sync("zulu", "base", "mode: insert\ntags: [daily, hot]\nguards: { min_rows: 0 }\n");
     dir
@@ -237,11 +237,11 @@ fn mapping_faults_have_exact_places() {
     let dir = shop();
     let project = loaded(dir.path(), None);
     let sync = &project.syncs["mike"];
-    let template = "{{ row.id }} {{ vars.zone }} {{ row.n | nope }}";
-    let start = template.find("nope").unwrap();
+    let template = "{{ row.id }} {{ vars.zone }} {{ row.n | trim }}";
+    let start = template.find("trim").unwrap();
     let fault = |pointer: &str, range| mapping::Fault {
         pointer: pointer.into(),
-        code: "unknown-filter",
+        code: "unknown-function",
         message: "x".into(),
         help: None,
         range,
@@ -252,7 +252,7 @@ fn mapping_faults_have_exact_places() {
         .iter()
         .map(|d| d.place.as_ref().map(|p| p.source.text[p.span.clone()].to_owned()).unwrap())
         .collect();
-    assert_eq!(shown, ["nope", "id"]);
+    assert_eq!(shown, ["trim", "id"]);
     assert_eq!(sync.place("/mode").unwrap().line_column(), (6, 7));
     assert_eq!(project.models["base"].place("/primary_key/0").unwrap().line_column(), (4, 15));
 }

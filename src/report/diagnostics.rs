@@ -7,8 +7,8 @@ use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
     SpanContents, ThemeCharacters, ThemeStyles,
 };
-use serde_json::{Value, json};
 
+use super::answers::{Finding, Validation};
 use super::escape::{is_hidden, visible};
 use super::numbers::count;
 use super::terminal::{Paint, Role};
@@ -62,30 +62,25 @@ pub fn summary(diagnostics: &[Diagnostic]) -> String {
 }
 
 /// Diagnostics as JSON: lines and columns count from 1, columns in characters; the end is the first place after.
-pub fn json(diagnostics: &[Diagnostic]) -> Value {
+pub fn validation(diagnostics: &[Diagnostic]) -> Validation {
     let (errors, warnings) = totals(diagnostics);
     let each = diagnostics.iter().map(|d| {
         let start = d.place.as_ref().map(Place::line_column);
         let end = d.place.as_ref().map(|p| end(p).line_column());
-        json!({
-            "severity": severity(d.severity),
-            "code": d.code,
-            "message": d.message,
-            "file": d.place.as_ref().map(file),
-            "line": start.map(|(line, _)| line),
-            "column": start.map(|(_, column)| column),
-            "end_line": end.map(|(line, _)| line),
-            "end_column": end.map(|(_, column)| column),
-            "label": d.label,
-            "help": d.help,
-        })
+        Finding {
+            severity: severity(d.severity),
+            code: d.code.to_owned(),
+            message: d.message.clone(),
+            file: d.place.as_ref().map(file),
+            line: start.map(|(line, _)| line),
+            column: start.map(|(_, column)| column),
+            end_line: end.map(|(line, _)| line),
+            end_column: end.map(|(_, column)| column),
+            label: d.label.clone(),
+            help: d.help.clone(),
+        }
     });
-    json!({
-        "format_version": "1.0",
-        "errors": errors,
-        "warnings": warnings,
-        "diagnostics": each.collect::<Vec<_>>(),
-    })
+    Validation { format_version: "1.0", errors, warnings, diagnostics: each.collect() }
 }
 
 /// What ended a command, for stderr: `error: …`, and `hint: …` when there is something to do.

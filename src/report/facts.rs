@@ -145,12 +145,15 @@ pub(super) fn refused_words(plan: &Plan) -> Option<String> {
     let all = refusals(plan);
     let of = |kind: &dyn Fn(&str) -> bool| all.iter().filter(|notice| kind(&notice.code)).count() as u64;
     let (tests, keys) = (of(&|code| code == model_tests::FAILED), of(&|code| code == "key_changed"));
+    let (targets, types) = (of(&|code| code == "target_changed"), of(&|code| code == "type_changed"));
     let approvals = of(&|code| code == "credential_surface");
-    let limits = all.len() as u64 - tests - keys - approvals;
+    let limits = all.len() as u64 - tests - keys - targets - types - approvals;
     let reasons = [
         (limits, "limit is exceeded", "limits are exceeded"),
         (tests, "test fails", "tests fail"),
         (keys, "primary key has changed", "primary keys have changed"),
+        (targets, "sync goes elsewhere", "syncs go elsewhere"),
+        (types, "column has another type", "columns have other types"),
         (approvals, "sync waits for approval", "syncs wait for approval"),
     ];
     let reasons = reasons.into_iter().filter(|(number, ..)| *number > 0);

@@ -82,7 +82,7 @@ impl SyncFixture {
             ..FieldChange::default()
         };
         let fields = fields.iter().map(field).collect();
-        self.0.samples.push(Sample { state: state.into(), key: key.into(), fields });
+        self.0.samples.push(Sample { state: state.into(), key: key.into(), key_unknown: false, fields });
         self
     }
 

@@ -1,95 +1,68 @@
-//! The plan as JSON, and the JSON Schemas of what scripts read.
+//! What commands answer as JSON, and the JSON Schemas of it.
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::Value;
 
+use super::answers;
 use super::doctor::Examination;
 use super::run::Run;
 use super::usage::Statement;
 use super::verify::Verification;
+use crate::diagnostic::{Error, Result};
 use crate::import::Import;
 use crate::plan::Plan;
 
-/// A plan as pretty JSON with a line break at the end: keys in a fixed order, the same plan the same bytes.
+/// What a command answers as pretty JSON with a line break at the end: keys in a fixed order, the same answer the same
+/// bytes.
 ///
 /// # Errors
-/// None in practice: every key of a plan is a string.
-pub fn plan_json(plan: &Plan) -> crate::diagnostic::Result<String> {
-    serde_json::to_string_pretty(plan)
-        .map(|text| text + "\n")
-        .map_err(|e| crate::diagnostic::Error::failed(format!("cannot write the plan as JSON: {e}")))
+/// None in practice: every key of an answer is a string.
+pub fn pretty<T: Serialize>(answer: &T) -> Result<String> {
+    serde_json::to_string_pretty(answer).map(|text| text + "\n").map_err(|e| unwritable(&e))
 }
 
-/// The JSON Schema of a plan (`schemas/plan.schema.json`).
-pub fn plan_schema() -> Value {
-    schemars::schema_for!(Plan).to_value()
-}
-
-/// The JSON Schema of a run (`schemas/run.schema.json`).
-pub fn run_schema() -> Value {
-    schemars::schema_for!(Run).to_value()
-}
-
-/// What the doctor found as pretty JSON with a line break at the end.
+/// The same as a tree, for the forms that are made of it.
 ///
 /// # Errors
-/// None in practice: every key of it is a string.
-pub fn doctor_json(examination: &Examination) -> crate::diagnostic::Result<String> {
-    serde_json::to_string_pretty(examination)
-        .map(|text| text + "\n")
-        .map_err(|e| crate::diagnostic::Error::failed(format!("cannot write the examination as JSON: {e}")))
+/// As [`pretty`].
+pub fn value<T: Serialize>(answer: &T) -> Result<Value> {
+    serde_json::to_value(answer).map_err(|e| unwritable(&e))
 }
 
-/// The JSON Schema of what the doctor found (`schemas/doctor.schema.json`).
-pub fn doctor_schema() -> Value {
-    schemars::schema_for!(Examination).to_value()
+fn unwritable(error: &serde_json::Error) -> Error {
+    Error::failed(format!("cannot write the answer as JSON: {error}"))
 }
 
-/// The JSON Schema of what an import made (`schemas/import.schema.json`).
-pub fn import_schema() -> Value {
-    schemars::schema_for!(Import).to_value()
-}
-
-/// The JSON Schema of what a month used (`schemas/usage.schema.json`).
-pub fn usage_schema() -> Value {
-    schemars::schema_for!(Statement).to_value()
-}
-
-/// What a month used as pretty JSON with a line break at the end.
-///
-/// # Errors
-/// None in practice: every key of it is a string.
-pub fn usage_json(statement: &Statement) -> crate::diagnostic::Result<String> {
-    serde_json::to_string_pretty(statement)
-        .map(|text| text + "\n")
-        .map_err(|e| crate::diagnostic::Error::failed(format!("cannot write the usage as JSON: {e}")))
-}
-
-/// The JSON Schema of what `verify` found (`schemas/verify.schema.json`).
-pub fn verify_schema() -> Value {
-    schemars::schema_for!(Verification).to_value()
-}
-
-/// What `verify` found as pretty JSON with a line break at the end.
-///
-/// # Errors
-/// None in practice: every key of it is a string.
-pub fn verify_json(found: &Verification) -> crate::diagnostic::Result<String> {
-    serde_json::to_string_pretty(found)
-        .map(|text| text + "\n")
-        .map_err(|e| crate::diagnostic::Error::failed(format!("cannot write the verification as JSON: {e}")))
+/// The JSON Schemas of what scripts read, by name: `schemas/NAME.schema.json`.
+pub fn schemas() -> Vec<(&'static str, Value)> {
+    fn of<T: JsonSchema>() -> Value {
+        schemars::schema_for!(T).to_value()
+    }
+    vec![
+        ("plan", of::<Plan>()),
+        ("run", of::<Run>()),
+        ("doctor", of::<Examination>()),
+        ("import", of::<Import>()),
+        ("usage", of::<Statement>()),
+        ("verify", of::<Verification>()),
+        ("validate", of::<answers::Validation>()),
+        ("runs-list", of::<answers::Runs>()),
+        ("runs-rejected", of::<answers::Rejected>()),
+        ("state-list", of::<answers::States>()),
+        ("state-show", of::<answers::OneState>()),
+        ("graph", of::<answers::Graph>()),
+        ("test-result", of::<answers::Tested>()),
+        ("connectors-list", of::<Vec<answers::ConnectorLine>>()),
+        ("connectors-show", of::<answers::ConnectorDetail>()),
+        ("connectors-test", of::<Vec<answers::ConnectorCases>>()),
+    ]
 }
 
 /// The generated files of this module: path and text.
 pub fn schema_files() -> Vec<(String, String)> {
-    let file = |name: &str, schema: Value| (format!("schemas/{name}.schema.json"), format!("{schema:#}\n"));
-    vec![
-        file("plan", plan_schema()),
-        file("run", run_schema()),
-        file("doctor", doctor_schema()),
-        file("import", import_schema()),
-        file("usage", usage_schema()),
-        file("verify", verify_schema()),
-    ]
+    let file = |(name, schema): (&str, Value)| (format!("schemas/{name}.schema.json"), format!("{schema:#}\n"));
+    schemas().into_iter().map(file).collect()
 }
 
 #[cfg(test)]
@@ -113,28 +86,29 @@ mod tests {
     #[test]
     fn every_property_is_described() {
         let mut found = Vec::new();
-        undescribed(&plan_schema(), "plan", &mut found);
-        undescribed(&run_schema(), "run", &mut found);
-        undescribed(&doctor_schema(), "doctor", &mut found);
-        undescribed(&import_schema(), "import", &mut found);
-        undescribed(&usage_schema(), "usage", &mut found);
-        undescribed(&verify_schema(), "verify", &mut found);
+        for (name, schema) in schemas() {
+            undescribed(&schema, name, &mut found);
+        }
         assert_eq!(found, Vec::<String>::new());
+    }
+
+    fn schema(name: &str) -> jsonschema::Validator {
+        let (_, schema) = schemas().into_iter().find(|(known, _)| *known == name).unwrap();
+        jsonschema::validator_for(&schema).unwrap()
     }
 
     #[test]
     fn plans_and_runs_fit_their_schemas() {
-        let plan: Value = serde_json::from_str(&plan_json(&fixtures::typical()).unwrap()).unwrap();
-        let schema = jsonschema::validator_for(&plan_schema()).unwrap();
-        assert!(schema.is_valid(&plan), "{:?}", schema.iter_errors(&plan).map(|e| e.to_string()).collect::<Vec<_>>());
-        assert!(!schema.is_valid(&serde_json::json!({ "format_version": 1 })));
-        let schema = jsonschema::validator_for(&run_schema()).unwrap();
-        assert!(schema.is_valid(&fixtures::partial_run()));
+        let plan: Value = serde_json::from_str(&pretty(&fixtures::typical()).unwrap()).unwrap();
+        let plans = schema("plan");
+        assert!(plans.is_valid(&plan), "{:?}", plans.iter_errors(&plan).map(|e| e.to_string()).collect::<Vec<_>>());
+        assert!(!plans.is_valid(&serde_json::json!({ "format_version": 1 })));
+        assert!(schema("run").is_valid(&fixtures::partial_run()));
     }
 
     #[test]
     fn a_plan_survives_the_way_through_json() {
         let plan = fixtures::typical();
-        assert_eq!(serde_json::from_str::<Plan>(&plan_json(&plan).unwrap()).unwrap(), plan);
+        assert_eq!(serde_json::from_str::<Plan>(&pretty(&plan).unwrap()).unwrap(), plan);
     }
 }

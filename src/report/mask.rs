@@ -83,7 +83,7 @@ fn mask_plan(plan: &Plan) -> Plan {
     for sync in &mut plan.syncs {
         let keys = !sync.key_open;
         for sample in &mut sync.samples {
-            if keys {
+            if keys && !sample.key_unknown {
                 sample.key = key(&sample.key);
             }
             for field in sample.fields.iter_mut().filter(|f| f.sensitive) {

@@ -10,6 +10,7 @@
 //! the machine they are made on, so they take [`mask::Masked`] and cannot be made from an unmasked plan by accident.
 
 pub mod annotations;
+pub mod answers;
 pub mod codequality;
 pub mod connectors;
 pub mod counts;

@@ -114,9 +114,8 @@ pub(super) fn make(
                 plan.syncs.push(part);
             }
             Err(Error::Invalid(diagnostics)) => faults.extend(diagnostics),
-            Err(Error::Refused { message, help }) => {
-                let place = place(sync, "/model");
-                let (code, sync) = ("key_changed".into(), Some(name));
+            Err(Error::Refused { code, message, place, help }) => {
+                let (code, sync) = (code.into(), Some(name));
                 plan.refusals.push(Notice { code, sync, message, help, place, ..Notice::default() });
             }
             Err(error) => failures.push((name, error)),
@@ -269,7 +268,7 @@ pub(super) fn face(plan: &Plan, format: Format, show_values: bool) -> Result<Str
     let masked = if show_values { Masked::shown_on_request(plan) } else { Masked::new(plan) };
     match format {
         Format::Text => Ok(report::plan_text(plan, &terminal::style(show_values))),
-        Format::Json => report::json::plan_json(masked.plan()),
+        Format::Json => report::json::pretty(masked.plan()),
         Format::Markdown => Ok(report::plan_markdown(&masked, report::markdown::DEFAULT_BUDGET)),
         Format::Html => report::plan_html(&masked),
         Format::TerraformReport => Ok(report::counts::plan_terraform(plan)),

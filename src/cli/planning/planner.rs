@@ -19,8 +19,9 @@ use crate::connectors::Setup;
 use crate::destinations::{self, Load};
 use crate::diagnostic::{Error, Result};
 use crate::diff::{self, HashKey, snapshot::Layout};
+use crate::manifest::document::escape;
 use crate::manifest::sync::{Guards, Mode, OnRemoved};
-use crate::mapping::{Mapping, Used, columns_of};
+use crate::mapping::{Fault, Mapping, Used, columns_of};
 use crate::plan::collect::{Collector, Rules};
 use crate::plan::file::{FrozenSync, PlanFolder};
 use crate::plan::footprint::{Comparing, Footprint};
@@ -149,7 +150,8 @@ impl Planner<'_> {
             Used::All => None,
         };
         let names = columns.clone().unwrap_or_else(|| schema.fields().iter().map(|f| f.name().clone()).collect());
-        let layout = Layout::new(&schema, &names, &model.primary_key).map_err(|e| diff_failed(sync, &origin, e))?;
+        let layout = Layout::new(&schema, &names, &model.primary_key)
+            .map_err(|e| diff_failed(self.project, sync, &origin, e))?;
         let mapping = Mapping::new(&sync.mapping, &layout.schema, &self.started_at)
             .map_err(|faults| Error::Invalid(self.project.mapping_faults(sync, &faults)))?;
 
@@ -220,7 +222,7 @@ impl Planner<'_> {
                 Ok(collector.take(&batch)?)
             },
         )
-        .map_err(|e| diff_failed(sync, &origin, e))?;
+        .map_err(|e| diff_failed(self.project, sync, &origin, e))?;
         let queried = summary.keys;
         if let Some(keys) = &options.queried {
             self.meter.take(&model.name, keys)?;
@@ -235,7 +237,9 @@ impl Planner<'_> {
         part.object = sync.sync.object.clone();
         part.mode = sync.sync.mode.word().into();
         part.key_open = !model.primary_key.iter().any(|key| is_sensitive(model, key));
-        part.guards = guards::evaluate(&ask.guards, &part.counts, acknowledged, view.first_run);
+        let keyless = part.invalid.iter().filter(|invalid| invalid.reason == "null_key").map(|invalid| invalid.count);
+        let keyless = keyless.sum();
+        part.guards = guards::evaluate(&ask.guards, &part.counts, keyless, acknowledged, view.first_run);
         let batch = u64::from(sync.sync.delivery.batch_size.unwrap_or(capabilities.batch_size).max(1));
         let operations = &part.operations;
         let added = part.counts.added.min(operations.send);
@@ -373,10 +377,18 @@ fn needed(sync: &ResolvedSync, model: &ResolvedModel) -> Vec<String> {
     used.into_iter().chain(model.primary_key.iter().cloned()).chain(model.columns.keys().cloned()).collect()
 }
 
-fn diff_failed(sync: &ResolvedSync, origin: &str, error: diff::DiffError) -> Error {
+fn diff_failed(project: &Project, sync: &ResolvedSync, origin: &str, error: diff::DiffError) -> Error {
+    if let diff::DiffError::Template { field, message } = &error {
+        let pointer = format!("/fields/{}/template", escape(field));
+        let help = Some("the filters and tests there are, and what they take: docs/mapping.md".into());
+        let fault = Fault { pointer, code: "template-failed", message: message.clone(), help, range: None };
+        return Error::Invalid(project.mapping_faults(sync, &[fault]));
+    }
     if let diff::DiffError::KeyChanged { .. } = error {
         let name = &sync.name;
         return Error::Refused {
+            code: "key_changed",
+            place: super::place(sync, "/model"),
             message: format!("sync `{name}`: the key changed: {error}; every row would be sent again"),
             help: Some(format!(
                 "keep what was acknowledged: `syncline state move {name} --rekey`; or start anew: `syncline state forget {name}`"

@@ -108,6 +108,24 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
             &[],
         );
     }
+    let keyless: u64 = part.invalid.iter().filter(|i| i.reason == "null_key").map(|invalid| invalid.count).sum();
+    let going = part.operations.delete + part.operations.clear;
+    if keyless > 0 && going > 0 {
+        warn(
+            "keyless",
+            format!(
+                "`{}`: {} of the model {} no key, and {going} {} to be {}: they may be whom {} stood for",
+                sync.name,
+                if keyless == 1 { "1 row".to_owned() } else { format!("{keyless} rows") },
+                if keyless == 1 { "has" } else { "have" },
+                if going == 1 { "record is" } else { "records are" },
+                if part.operations.delete > 0 { "deleted" } else { "emptied" },
+                if keyless == 1 { "it" } else { "they" },
+            ),
+            "see what has become of the key in the source before you apply",
+            &[],
+        );
+    }
     if part.unknown_before > 0 {
         warn(
             "unknown_before",

@@ -28,9 +28,10 @@ pub(super) fn check(project: &Project, sync: &ResolvedSync, view: &SyncView) -> 
     let rows = if rows == 1 { "its 1 row is".to_owned() } else { format!("its {rows} rows are") };
     let place = if now.destination != before.destination { "/destination" } else { "/object" };
     let place = if now.options != before.options { "/options" } else { place };
-    let at = sync.place(place).map(|place| format!(" ({place})")).unwrap_or_default();
     Err(Error::Refused {
-        message: format!("sync `{name}` goes elsewhere: {rows} known at {before}, and it now sends to {now}{at}"),
+        code: "target_changed",
+        place: super::place(sync, place),
+        message: format!("sync `{name}` goes elsewhere: {rows} known at {before}, and it now sends to {now}"),
         help: Some(format!(
             "to send every row there, `syncline state forget {name}`; if all of them are there already (the destination was \
              only renamed, or this is where new rows shall go), `syncline state adopt {name}`. What is at the old place \

@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::api::{Class, Request, Rule};
+use super::api::{Class, Method, Request, Rule};
+use super::object::LostClass;
+use crate::manifest::sync::Mode;
 
 /// A request that changes something.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -158,7 +160,8 @@ pub struct Lookup {
     /// What answers mean; these rules come before those of the API. `not_found` is an answer: nothing is there.
     #[serde(default)]
     pub errors: Vec<Rule>,
-    /// Expression of the list of what was found.
+    /// Expression of the list of what was found. Where JSON has none (undefined or null), nothing was found; anything else
+    /// that is no list is an error.
     pub items: String,
     /// Expression, over `item`, of what names the record; needed with several records a request.
     pub at: Option<String>,
@@ -274,10 +277,88 @@ pub struct Requests {
     pub removed: Option<Operation>,
     /// Finds a record, for `mode: update` and `mode: insert` where the API has neither.
     pub lookup: Option<Lookup>,
-    /// How an operation whose answer was lost is resolved.
-    #[serde(default)]
-    pub class: super::object::LostClass,
+    /// How an operation whose answer was lost is resolved. When absent, it is told by the requests. In `insert` and `add`:
+    /// `C` with a `lookup`; else `B` where what is sent holds a `dedupe_id` or has an `Idempotency-Key` header; else `D`
+    /// for a `POST`; else `A`. In all other modes: `A`.
+    pub class: Option<LostClass>,
     /// Options of a sync, by name.
     #[serde(default)]
     pub options: IndexMap<String, super::Parameter>,
+}
+
+impl Requests {
+    /// How an operation of a mode is resolved whose answer was lost.
+    pub fn class(&self, mode: Mode) -> LostClass {
+        let made = || self.added.as_ref().or(self.send.as_ref());
+        match (self.class, mode, made()) {
+            (Some(class), ..) => class,
+            (None, Mode::Insert | Mode::Add, Some(_)) if self.lookup.is_some() => LostClass::C,
+            (None, Mode::Insert | Mode::Add, Some(made)) if made.bears_an_id() => LostClass::B,
+            (None, Mode::Insert | Mode::Add, Some(made)) if made.request.method == Method::Post => LostClass::D,
+            _ => LostClass::A,
+        }
+    }
+}
+
+impl Operation {
+    /// True where what is sent for a record has an id by which the API can know it again.
+    fn bears_an_id(&self) -> bool {
+        let Request { path, query, headers, json, form, multipart, .. } = &self.request;
+        let texts = [path].into_iter().chain(headers.values()).chain(&self.record_key);
+        let parts = multipart.iter().flatten().filter_map(|(_, part)| part.text.as_ref());
+        let values = query.values().chain(json).chain(form.iter().flat_map(IndexMap::values)).chain(&self.record);
+        headers.keys().any(|name| name.eq_ignore_ascii_case("idempotency-key"))
+            || texts.chain(parts).any(|text| names_the_id(text))
+            || values.into_iter().any(holds_the_id)
+    }
+}
+
+fn names_the_id(text: &str) -> bool {
+    text.contains("dedupe_id")
+}
+
+fn holds_the_id(value: &Value) -> bool {
+    match value {
+        Value::String(text) => names_the_id(text),
+        Value::Array(items) => items.iter().any(holds_the_id),
+        Value::Object(entries) => entries.iter().any(|(name, value)| names_the_id(name) || holds_the_id(value)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::SourceText;
+    use crate::manifest::document::Document;
+
+    #[test]
+    fn what_is_done_about_a_lost_answer_is_told_by_the_requests() {
+        let cases = [
+            // requests, and the class in insert, add, upsert, remove
+            ("send: { request: { method: POST, path: /events, json: '{{ fields }}' } }", "DDAA"),
+            ("added: { request: { method: POST, path: /events } }", "DDAA"),
+            ("send: { request: { method: PUT, path: '/p/{{ key }}' } }", "AAAA"),
+            ("send: { request: { method: PATCH, path: '/p/{{ key }}' } }", "AAAA"),
+            ("send: { request: { method: POST, path: /e, json: { all: [ { id: '{{ dedupe_id }}' } ] } } }", "BBAA"),
+            (
+                "send: { request: { method: POST, path: /e, json: '{{ records }}' }, record: { id: '{{ dedupe_id }}' } }",
+                "BBAA",
+            ),
+            ("send: { request: { method: POST, path: /e, headers: { idempotency-key: '{{ key }}' } } }", "BBAA"),
+            ("send: { request: { method: POST, path: /e } }\nlookup: { request: { path: /p }, items: body }", "CCAA"),
+            ("class: A\nsend: { request: { method: POST, path: /e } }", "AAAA"),
+            ("class: D\nsend: { request: { method: PUT, path: /e } }", "DDDD"),
+            // An `added` of its own is what insert sends.
+            ("send: { request: { method: PUT, path: /e } }\nadded: { request: { method: POST, path: /e } }", "DDAA"),
+        ];
+        for (text, expected) in cases {
+            let source = SourceText { path: "requests.yaml".into(), text: text.into() };
+            let document = Document::parse(source).unwrap_or_else(|faults| panic!("{text}: {faults:?}"));
+            let requests: Requests = serde_json::from_value(document.to_json()).expect(text);
+            let modes = [Mode::Insert, Mode::Add, Mode::Upsert, Mode::Remove];
+            let found: String = modes.map(|mode| format!("{:?}", requests.class(mode))).concat();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
 }

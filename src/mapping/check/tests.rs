@@ -181,7 +181,7 @@ fn templates() {
         ("{{ debug() }}", vec![format!("unknown-variable: there is no `debug` here ({scope}) «debug»")]),
         (
             "{{ row.plan | titel }}",
-            vec!["unknown-filter: there is no filter `titel` (did you mean `title`?) «titel»".to_owned()],
+            vec!["unknown-function: there is no filter `titel` (did you mean `title`?) «titel»".to_owned()],
         ),
         (
             "{{ row.plan | }}",

@@ -1,3 +1,5 @@
+use serde_json::{Value, json};
+
 use super::*;
 use crate::report::fixtures::place;
 
@@ -65,7 +67,7 @@ fn any_span_is_shown() {
                 let d = Diagnostic::error("any", "any", Some(at)).with_label("here");
                 let shown = text(std::slice::from_ref(&d), false);
                 assert!(shown.contains("[t.yaml:"), "{source:?} {start}..{end}: {shown}");
-                json(std::slice::from_ref(&d));
+                validation(std::slice::from_ref(&d));
                 crate::report::sarif::sarif(&[d]);
             }
         }
@@ -74,7 +76,7 @@ fn any_span_is_shown() {
 
 #[test]
 fn json_has_exact_places() {
-    let all = json(&some());
+    let all = serde_json::to_value(validation(&some())).unwrap();
     assert_eq!((&all["errors"], &all["warnings"]), (&json!(2), &json!(1)));
     assert_eq!(
         all["diagnostics"][1],

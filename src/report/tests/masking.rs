@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::plan::{Notice, Plan};
 use crate::report::fixtures::{plan, sync};
 use crate::report::html::plan_html;
-use crate::report::json::plan_json;
+use crate::report::json::pretty;
 use crate::report::markdown::plan_markdown;
 use crate::report::mask::{Masked, MaskedRun};
 use crate::report::run::{Run, run_html, run_markdown};
@@ -45,12 +45,12 @@ fn with_canaries() -> Plan {
 #[test]
 fn no_canary_leaves_in_a_plan() {
     let masked = Masked::new(&with_canaries());
-    let whole = plan_json(&with_canaries()).unwrap();
+    let whole = pretty(&with_canaries()).unwrap();
     assert!(whole.matches(CANARY).count() > 20, "the canaries are not in the plan");
     for (face, text) in [
         ("markdown", plan_markdown(&masked, usize::MAX)),
         ("html", plan_html(&masked).unwrap()),
-        ("json", plan_json(masked.plan()).unwrap()),
+        ("json", pretty(masked.plan()).unwrap()),
     ] {
         assert!(!text.contains(CANARY), "{face}: {text}");
     }

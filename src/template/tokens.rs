@@ -32,14 +32,14 @@ pub struct Reference {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+pub(super) enum Token {
     Name(String),
     Text(String),
     Symbol(char),
 }
 
 /// The single expression a scalar consists of (`{{ … }}` and nothing else): its bytes between the braces.
-pub(super) fn single_expression(text: &str) -> Option<Range<usize>> {
+pub fn single_expression(text: &str) -> Option<Range<usize>> {
     let start = text.len() - text.trim_start().len();
     let end = text.trim_end().len();
     let code = segments(text);
@@ -54,7 +54,7 @@ pub(super) fn single_expression(text: &str) -> Option<Range<usize>> {
 }
 
 /// The parts of a template that are code: their bytes without delimiters, and `{` for expressions or `%` for statements.
-fn segments(text: &str) -> Vec<(Range<usize>, char)> {
+pub(super) fn segments(text: &str) -> Vec<(Range<usize>, char)> {
     let mut out = Vec::new();
     let mut at = 0;
     while let Some(start) = text[at..].find('{').map(|i| at + i) {
@@ -109,7 +109,7 @@ fn end_of_code(text: &str, start: usize, close: &str) -> Option<usize> {
     None
 }
 
-fn tokens(text: &str, range: Range<usize>) -> Vec<(Token, Range<usize>)> {
+pub(super) fn tokens(text: &str, range: Range<usize>) -> Vec<(Token, Range<usize>)> {
     let mut out = Vec::new();
     let code = &text[range.clone()];
     let mut chars = code.char_indices().peekable();
