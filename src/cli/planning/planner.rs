@@ -380,7 +380,8 @@ fn needed(sync: &ResolvedSync, model: &ResolvedModel) -> Vec<String> {
 fn diff_failed(project: &Project, sync: &ResolvedSync, origin: &str, error: diff::DiffError) -> Error {
     if let diff::DiffError::Template { field, message } = &error {
         let pointer = format!("/fields/{}/template", escape(field));
-        let help = Some("the filters and tests there are, and what they take: docs/mapping.md".into());
+        let help =
+            Some("give the filter or test what it takes, e.g. `replace('from', 'to')`; no row is to blame".into());
         let fault = Fault { pointer, code: "template-failed", message: message.clone(), help, range: None };
         return Error::Invalid(project.mapping_faults(sync, &[fault]));
     }

@@ -382,7 +382,7 @@ fn next_steps(run: &Run) -> Vec<String> {
         ));
     }
     let asked: u64 = asked.iter().map(|(rows, _)| rows).sum();
-    if (run.status == "failed" && asked == 0) || pending > asked {
+    if (run.status == "failed" && rejected + pending == 0) || pending > asked {
         steps.push("nothing is lost: the next `syncline apply` goes on where this one stopped".into());
     }
     steps
