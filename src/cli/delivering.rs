@@ -17,12 +17,12 @@ use crate::diagnostic::{Error, Result};
 use crate::manifest::project::StateValues;
 use crate::mapping;
 use crate::plan::file::{FrozenSync, PlanFolder};
-use crate::plan::{Plan, SyncPlan, operations};
+use crate::plan::{OnRequest, Plan, SyncPlan, operations};
 use crate::project::{Project, ResolvedSync};
 use crate::report::Masked;
 use crate::schedule::Outcome;
 use crate::state::journal::SyncRecord;
-use crate::state::runs::{OnRequest, Run, StateCounts, Status, SyncRun};
+use crate::state::runs::{Run, StateCounts, Status, SyncRun};
 use crate::state::{ActiveRun, Locked};
 
 /// What is to be carried out.

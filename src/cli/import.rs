@@ -68,7 +68,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
             let page = root.join(PAGE);
             terminal::out(&report::import_text(&import, &page.display().to_string(), &terminal::style(false)))?;
         }
-        Format::Json => terminal::out(&report::import_json(&import)?)?,
+        Format::Json => terminal::out(&report::json::pretty(&import)?)?,
     }
     let unread = import.items.iter().any(|item| item.status == Status::Left && item.kind != "file");
     let kept = import.files.iter().any(|file| file.state == FileState::Kept);

@@ -227,6 +227,11 @@ impl HeldCounts {
     pub fn total(self) -> u64 {
         self.rejected + self.no_match + self.in_doubt
     }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.total() == 0
+    }
 }
 
 /// Rows that are never sent, by reason.

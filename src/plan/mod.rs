@@ -209,6 +209,32 @@ pub struct Operations {
     pub none: u64,
 }
 
+impl SyncPlan {
+    /// Rows without a key: nothing is known of whom they stand for.
+    pub fn keyless(&self) -> u64 {
+        self.invalid.iter().filter(|invalid| invalid.reason == "null_key").map(|invalid| invalid.count).sum()
+    }
+}
+
+/// Rows that were to be sent because somebody asked for it, and come again only when somebody does, by option.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct OnRequest {
+    /// Rows that are as last acknowledged (`--full-refresh`).
+    pub full_refresh: u64,
+    /// Held rows (`--retry`).
+    pub retry: u64,
+    /// Rows whose record somebody else has deleted or changed (`--refresh`).
+    pub refresh: u64,
+}
+
+impl OnRequest {
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.full_refresh + self.retry + self.refresh == 0
+    }
+}
+
 impl Operations {
     /// Operations that do something at the destination.
     pub fn at_destination(self) -> u64 {

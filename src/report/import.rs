@@ -61,16 +61,6 @@ pub fn import_text(import: &Import, page: &str, style: &Style) -> String {
     lines.join("\n") + "\n"
 }
 
-/// An import as pretty JSON with a line break at the end.
-///
-/// # Errors
-/// None in practice: every key of it is a string.
-pub fn import_json(import: &Import) -> crate::diagnostic::Result<String> {
-    serde_json::to_string_pretty(import)
-        .map(|text| text + "\n")
-        .map_err(|e| crate::diagnostic::Error::failed(format!("cannot write the import as JSON: {e}")))
-}
-
 /// The page that stays with the project. It depends on the files that were read alone, and so does its every byte.
 pub fn import_markdown(import: &Import) -> String {
     let mut out = String::from("# What came from Hightouch\n\n");

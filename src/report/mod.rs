@@ -44,7 +44,7 @@ mod tests;
 
 pub use doctor::{Examination, Status as ExaminationStatus, Subject, doctor_text};
 pub use html::plan_html;
-pub use import::{import_json, import_markdown, import_text};
+pub use import::{import_markdown, import_text};
 pub use markdown::plan_markdown;
 pub use mask::{Masked, MaskedRun};
 pub use numbers::group as number;

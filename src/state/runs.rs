@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::destinations::Warning;
 use crate::diff::HeldCounts;
 use crate::mask;
+use crate::plan::OnRequest;
 use crate::schedule::Outcome;
 
 /// A run, as `runs/<id>/run.json` keeps it and `--format json` prints it. Readers ignore keys they do not know.
@@ -118,7 +119,7 @@ pub struct SyncRun {
     #[serde(default, skip_serializing_if = "OnRequest::is_empty")]
     pub pending_on_request: OnRequest,
     /// Rows that earlier runs have left held and that this one did not send; not part of `planned`.
-    #[serde(default, skip_serializing_if = "nobody")]
+    #[serde(default, skip_serializing_if = "HeldCounts::is_empty")]
     pub held: HeldCounts,
     /// Rows of the model that are as last acknowledged.
     #[serde(default, skip_serializing_if = "is_none")]
@@ -150,27 +151,6 @@ pub struct SyncRun {
 
 fn is_none(count: &u64) -> bool {
     *count == 0
-}
-
-fn nobody(held: &HeldCounts) -> bool {
-    held.total() == 0
-}
-
-/// Rows that were to be sent because somebody asked for it, and come again only when somebody does, by option.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OnRequest {
-    /// Rows that are as last acknowledged (`--full-refresh`).
-    pub full_refresh: u64,
-    /// Held rows (`--retry`).
-    pub retry: u64,
-    /// Rows whose record somebody else has deleted or changed (`--refresh`).
-    pub refresh: u64,
-}
-
-impl OnRequest {
-    fn is_empty(&self) -> bool {
-        self.full_refresh + self.retry + self.refresh == 0
-    }
 }
 
 impl SyncRun {

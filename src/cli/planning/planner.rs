@@ -236,10 +236,8 @@ impl Planner<'_> {
         part.destination = sync.destination.clone();
         part.object = sync.sync.object.clone();
         part.mode = sync.sync.mode.word().into();
-        part.key_open = !model.primary_key.iter().any(|key| is_sensitive(model, key));
-        let keyless = part.invalid.iter().filter(|invalid| invalid.reason == "null_key").map(|invalid| invalid.count);
-        let keyless = keyless.sum();
-        part.guards = guards::evaluate(&ask.guards, &part.counts, keyless, acknowledged, view.first_run);
+        part.key_open = is_key_open(model);
+        part.guards = guards::evaluate(&ask.guards, &part.counts, part.keyless(), acknowledged, view.first_run);
         let batch = u64::from(sync.sync.delivery.batch_size.unwrap_or(capabilities.batch_size).max(1));
         let operations = &part.operations;
         let added = part.counts.added.min(operations.send);
@@ -341,7 +339,11 @@ pub fn open_fields(sync: &ResolvedSync, model: &ResolvedModel) -> HashSet<String
 /// True when the keys of a sync's rows may be read, as their columns are declared `sensitive: false`.
 pub fn key_open(project: &Project, sync: &str) -> bool {
     let model = project.syncs.get(sync).and_then(|sync| project.models.get(&sync.model));
-    model.is_some_and(|model| !model.primary_key.iter().any(|key| is_sensitive(model, key)))
+    model.is_some_and(is_key_open)
+}
+
+fn is_key_open(model: &ResolvedModel) -> bool {
+    !model.primary_key.iter().any(|key| is_sensitive(model, key))
 }
 
 pub(super) fn is_sensitive(model: &ResolvedModel, column: &str) -> bool {

@@ -108,8 +108,7 @@ pub(super) fn warn(out: &mut Vec<Notice>, sync: &ResolvedSync, part: &SyncPlan, 
             &[],
         );
     }
-    let keyless: u64 = part.invalid.iter().filter(|i| i.reason == "null_key").map(|invalid| invalid.count).sum();
-    let going = part.operations.delete + part.operations.clear;
+    let (keyless, going) = (part.keyless(), part.operations.delete + part.operations.clear);
     if keyless > 0 && going > 0 {
         warn(
             "keyless",
@@ -154,7 +153,7 @@ pub(super) fn sent_once(sync: &ResolvedSync) -> Notice {
             "to have all of them sent once more: `syncline state forget {}`; what only adds has them twice then",
             sync.name
         )),
-        place: sync.place("/mode").map(|place| place.to_string()),
+        place: super::place(sync, "/mode"),
         keys: Vec::new(),
     }
 }

@@ -14,7 +14,7 @@ pub use terminal::run_text;
 
 use super::facts::{held_reasons, not_acknowledged};
 use super::numbers::{count, duration, group};
-use crate::plan::HeldCounts;
+use crate::plan::{HeldCounts, OnRequest};
 
 /// A run as its JSON form says it. Readers ignore keys they do not know; what is missing counts as nothing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,7 +73,7 @@ pub struct SyncRun {
     #[serde(skip_serializing_if = "OnRequest::is_empty")]
     pub pending_on_request: OnRequest,
     /// Rows that earlier runs have left held and that this one did not send; not part of `planned`.
-    #[serde(skip_serializing_if = "nobody")]
+    #[serde(skip_serializing_if = "HeldCounts::is_empty")]
     pub held: HeldCounts,
     /// Rows of the model that are as last acknowledged.
     #[serde(skip_serializing_if = "is_none")]
@@ -110,24 +110,6 @@ pub struct Rows {
     pub changed: u64,
     /// Removed rows.
     pub removed: u64,
-}
-
-/// Rows that were to be sent because somebody asked for it, and come again only when somebody does, by option.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct OnRequest {
-    /// Rows that are as last acknowledged (`--full-refresh`).
-    pub full_refresh: u64,
-    /// Held rows (`--retry`).
-    pub retry: u64,
-    /// Rows whose record somebody else has deleted or changed (`--refresh`).
-    pub refresh: u64,
-}
-
-impl OnRequest {
-    fn is_empty(&self) -> bool {
-        self.full_refresh + self.retry + self.refresh == 0
-    }
 }
 
 /// A refused record, or several that were refused alike.
@@ -189,10 +171,6 @@ impl Run {
 
 fn is_none(count: &u64) -> bool {
     *count == 0
-}
-
-fn nobody(held: &HeldCounts) -> bool {
-    held.total() == 0
 }
 
 impl Rows {
