@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::Array;
 use arrow_schema::{DataType, SchemaRef};
 
 use super::copies::Copies;
@@ -207,7 +207,7 @@ impl Place<'_> {
                 // What cannot be read must not look like null.
                 let found = |at: usize| flaws.iter().find(|flaw| (flaw.row, flaw.column) == (row, at));
                 let values = columns.iter().enumerate().map(|(at, column)| match found(at) {
-                    Some(flaw) => Ok(Value::Text(format!("({})", flaw.why.what).into())),
+                    Some(flaw) => Ok(Value::Text(format!("({})", flaw.why.what()).into())),
                     None => column.at(row).map_err(Error::failed),
                 });
                 let mut values = values.collect::<Result<Vec<_>>>()?;
