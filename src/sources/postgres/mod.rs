@@ -8,6 +8,7 @@
 mod copy;
 mod decode;
 mod explain;
+mod fault;
 mod flavour;
 mod read;
 mod types;

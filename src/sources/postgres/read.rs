@@ -9,7 +9,8 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement};
 
 use super::copy::{Copied, Malformed};
-use super::decode::{Fault, Raw, push};
+use super::decode::{Raw, push};
+use super::fault::Fault;
 use super::flavour::{Flavour, Taken};
 use super::types::Wire;
 use super::{explain, explained};
