@@ -70,7 +70,9 @@ impl Server {
     pub fn database(&self, sql: &str) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.run("", &format!("create database {name} character set utf8mb4"));
-        self.run(&name, sql);
+        if !sql.is_empty() {
+            self.run(&name, sql);
+        }
         name
     }
 
@@ -166,7 +168,7 @@ fn command_line(program: &Path, folder: &Path, port: u16) -> String {
     format!(
         "'{program}' --no-defaults --datadir={folder}/data --socket={folder}/socket --pid-file={folder}/pid --port={port} \
          --bind-address=127.0.0.1 --skip-name-resolve --skip-log-bin --max-connections=200 --default-time-zone=+05:30 \
-         --character-set-server=latin1 --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=64M \
+         --character-set-server=latin1 --innodb-flush-log-at-trx-commit=2 --innodb-buffer-pool-size=64M \
          --init-file={folder}/init.sql {tls}"
     )
 }
