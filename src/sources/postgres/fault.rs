@@ -1,15 +1,7 @@
 //! Values that PostgreSQL has and no Arrow type, and what to write instead.
 
 use crate::sources::Unreadable;
-
-/// Why a value is not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// No Arrow type holds it.
-    Unreadable(Unreadable),
-    /// Its bytes have another form than PostgreSQL documents: no fault of the value, and the others are not to be believed.
-    Malformed,
-}
+pub(super) use crate::sources::batch::Fault;
 
 pub(super) const CUT: Fault = Fault::Malformed;
 pub(super) const INFINITE: Fault =
