@@ -62,7 +62,12 @@ impl Tally {
 
     /// Counts and names a row with a value that cannot be read.
     pub(super) fn unreadable(&mut self, told: Told, key: String) {
-        self.add(Why::Unmappable, told.field, &told.message, Group { count: 1, keys: [key].into(), ..Group::default() });
+        self.add(
+            Why::Unmappable,
+            told.field,
+            &told.message,
+            Group { count: 1, keys: [key].into(), ..Group::default() },
+        );
     }
 
     /// Counts rows whose key another row has, too.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::Array;
 use arrow_schema::{DataType, SchemaRef};
 
 use super::copies::Copies;

@@ -213,7 +213,13 @@ impl Flaws {
     /// Notes that a value of the row that is being built could not be read; the column has got a null in its place.
     #[cold]
     pub(super) fn add(&mut self, column: usize, why: Unreadable) {
-        self.found.push(Flaw { row: self.row, column, why });
+        self.add_after(0, column, why);
+    }
+
+    /// The same of a row that comes so many rows after that.
+    #[cold]
+    pub(super) fn add_after(&mut self, rows: usize, column: usize, why: Unreadable) {
+        self.found.push(Flaw { row: self.row + rows, column, why });
     }
 }
 
@@ -226,7 +232,17 @@ impl Rows {
 
     /// Ends a row that took about `bytes` bytes; true when the batch is to be handed on.
     pub(super) fn end_row(&mut self, bytes: usize) -> bool {
-        self.flaws.row += 1;
+        self.end_rows(1, bytes)
+    }
+
+    /// How many rows there is room for.
+    pub(super) fn room(&self) -> usize {
+        BATCH_ROWS.saturating_sub(self.flaws.row)
+    }
+
+    /// Ends rows that took about `bytes` bytes together; true when the batch is to be handed on.
+    pub(super) fn end_rows(&mut self, rows: usize, bytes: usize) -> bool {
+        self.flaws.row += rows;
         self.bytes += bytes;
         self.flaws.row >= BATCH_ROWS || self.bytes >= BATCH_BYTES
     }

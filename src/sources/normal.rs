@@ -121,10 +121,8 @@ fn broken(column: &str, what: &str) -> Error {
 
 const NOT_UTF8: Unreadable =
     Unreadable { what: "text that is not UTF-8", help: "correct the value, or read the column as bytes" };
-const TOO_LARGE: Unreadable = Unreadable {
-    what: "a whole number of 39 digits",
-    help: "take it as text: `cast(COLUMN as varchar) as COLUMN`",
-};
+const TOO_LARGE: Unreadable =
+    Unreadable { what: "a whole number of 39 digits", help: "take it as text: `cast(COLUMN as varchar) as COLUMN`" };
 
 /// What is wrong with rows of a column.
 type Found = Vec<(usize, Unreadable)>;

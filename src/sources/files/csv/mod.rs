@@ -31,8 +31,8 @@ use super::part::{Batches, Part};
 use super::stamp::Stamp;
 use super::table::{Mark, runs};
 use crate::diagnostic::{Error, Result};
-use crate::sources::{Batch, BatchStream};
 use crate::sources::columns::Rows;
+use crate::sources::{Batch, BatchStream};
 
 /// A CSV file that was read through once.
 pub(super) struct CsvFile {
