@@ -3,6 +3,7 @@
 mod cases;
 mod drift;
 mod encodings;
+mod flaws;
 mod keeping;
 mod laws;
 mod mapped;

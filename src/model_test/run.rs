@@ -207,7 +207,7 @@ impl Place<'_> {
                 // What cannot be read must not look like null.
                 let found = |at: usize| flaws.iter().find(|flaw| (flaw.row, flaw.column) == (row, at));
                 let values = columns.iter().enumerate().map(|(at, column)| match found(at) {
-                    Some(flaw) => Ok(Value::Text(format!("({})", flaw.why.what).into())),
+                    Some(flaw) => Ok(Value::Text(format!("({})", flaw.why.what()).into())),
                     None => column.at(row).map_err(Error::failed),
                 });
                 let mut values = values.collect::<Result<Vec<_>>>()?;

@@ -12,13 +12,31 @@ use crate::diagnostic::{Error, Result};
 /// Why a value cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Unreadable {
-    /// What was found, without the value itself: `an infinite date`.
-    pub what: &'static str,
-    /// What to write in the SQL of the model; `COLUMN` stands for the column's name.
-    pub help: &'static str,
+    what: &'static str,
+    instead_of: &'static str,
+    help: &'static str,
 }
 
 impl Unreadable {
+    /// `what` was found, said without the value itself (`an infinite date`); `help` is what to write in the SQL of the model,
+    /// where `COLUMN` stands for the column's name.
+    pub const fn new(what: &'static str, help: &'static str) -> Self {
+        Self { what, instead_of: "", help }
+    }
+
+    /// The same, where a column promises values of another kind: `whole numbers`.
+    pub const fn instead_of(self, kind: &'static str) -> Self {
+        Self { instead_of: kind, ..self }
+    }
+
+    /// What was found: `an infinite date`, `text instead of whole numbers`.
+    pub fn what(&self) -> String {
+        match self.instead_of {
+            "" => self.what.to_owned(),
+            kind => format!("{} instead of {kind}", self.what),
+        }
+    }
+
     /// What to do about a column of this name.
     pub fn help(&self, column: &str) -> String {
         self.help.replace("COLUMN", column)
@@ -26,7 +44,7 @@ impl Unreadable {
 
     /// All of it in one line: ``column `born` holds an infinite date; …``.
     pub fn told(&self, column: &str) -> String {
-        format!("column `{column}` holds {}; {}", self.what, self.help(column))
+        format!("column `{column}` holds {}; {}", self.what(), self.help(column))
     }
 }
 
@@ -65,7 +83,7 @@ impl Batch {
         let Some(flaw) = self.flaws.first() else { return Ok(self.rows) };
         let schema = self.rows.schema_ref();
         let column = schema.fields().get(flaw.column).map_or("", |field| field.name());
-        let message = format!("column `{column}` holds {}", flaw.why.what);
+        let message = format!("column `{column}` holds {}", flaw.why.what());
         Err(Error::failed_help(message, flaw.why.help(column)))
     }
 }

@@ -120,9 +120,9 @@ fn broken(column: &str, what: &str) -> Error {
 }
 
 const NOT_UTF8: Unreadable =
-    Unreadable { what: "text that is not UTF-8", help: "correct the value, or read the column as bytes" };
+    Unreadable::new("text that is not UTF-8", "correct the value, or read the column as bytes");
 const TOO_LARGE: Unreadable =
-    Unreadable { what: "a whole number of 39 digits", help: "take it as text: `cast(COLUMN as varchar) as COLUMN`" };
+    Unreadable::new("a whole number of 39 digits", "take it as text: `cast(COLUMN as varchar) as COLUMN`");
 
 /// What is wrong with rows of a column.
 type Found = Vec<(usize, Unreadable)>;
@@ -148,7 +148,7 @@ fn column(
             }
         }
         // What is within lists is not told apart by row.
-        Err(error) if plain && error.to_string().to_lowercase().contains("utf8") => NOT_UTF8,
+        Err(error) if plain && error.to_string().to_lowercase().replace('-', "").contains("utf8") => NOT_UTF8,
         Err(error) => return Err(error.to_string()),
     };
     if array.len() <= 1 {
@@ -193,11 +193,9 @@ fn finite(array: &ArrayRef, first: usize, found: &mut Found) -> Result<ArrayRef,
 }
 
 const INFINITE: Unreadable =
-    Unreadable { what: "an infinite date", help: "say what it means: `nullif(COLUMN, 'infinity') as COLUMN`" };
-const MINUS_INFINITE: Unreadable = Unreadable {
-    what: "an infinite date before all others",
-    help: "say what it means: `nullif(COLUMN, '-infinity') as COLUMN`",
-};
+    Unreadable::new("an infinite date", "say what it means: `nullif(COLUMN, 'infinity') as COLUMN`");
+const MINUS_INFINITE: Unreadable =
+    Unreadable::new("an infinite date before all others", "say what it means: `nullif(COLUMN, '-infinity') as COLUMN`");
 
 /// What the text or bytes of a field are, beyond their type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
-use arrow_array::RecordBatchReader;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, SchemaRef};
@@ -151,8 +150,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..3));
         let rows = RecordBatch::try_from_iter([("id", ids)]).unwrap();
-        let infinite = Unreadable { what: "an infinite date", help: "a" };
-        let wrong = Unreadable { what: "text that is not UTF-8", help: "b" };
+        let infinite = Unreadable::new("an infinite date", "a");
+        let wrong = Unreadable::new("text that is not UTF-8", "b");
         let flaw = |row, why| Flaw { row, column: 0, why };
         // Batches without flaws stand before, between and behind those that have some.
         let flaws: [Vec<Flaw>; 5] =

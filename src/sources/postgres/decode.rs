@@ -49,49 +49,45 @@ pub(super) enum Fault {
 }
 
 const CUT: Fault = Fault::Malformed;
-const INFINITE: Fault = Fault::Unreadable(Unreadable {
-    what: "an infinite date",
-    help: "say what it means: `nullif(COLUMN, 'infinity') as COLUMN`",
-});
-const MINUS_INFINITE: Fault = Fault::Unreadable(Unreadable {
-    what: "an infinite date before all others",
-    help: "say what it means: `nullif(COLUMN, '-infinity') as COLUMN`",
-});
-const FAR: Fault = Fault::Unreadable(Unreadable {
-    what: "a date after all that can be read",
-    help: "say what it means: `case when COLUMN < '9999-12-31' then COLUMN end as COLUMN`",
-});
-const ODD_DATE: Fault = Fault::Unreadable(Unreadable {
-    what: "a date that is infinite, before the year 1 or after 9999",
-    help: "say what it means: `case when COLUMN between '0001-01-01' and '9999-12-31' then COLUMN end as COLUMN`",
-});
-const NOT_A_NUMBER: Fault = Fault::Unreadable(Unreadable {
-    what: "`NaN`, which is no decimal",
-    help: "say what it means: `nullif(COLUMN, 'NaN') as COLUMN`",
-});
-const INFINITE_NUMBER: Fault = Fault::Unreadable(Unreadable {
-    what: "infinity, which is no decimal",
-    help: "say what it means: `nullif(COLUMN, 'infinity') as COLUMN`",
-});
-const MINUS_INFINITE_NUMBER: Fault = Fault::Unreadable(Unreadable {
-    what: "minus infinity, which is no decimal",
-    help: "say what it means: `nullif(COLUMN, '-infinity') as COLUMN`",
-});
-const TOO_LONG: Fault = Fault::Unreadable(Unreadable {
-    what: "a decimal of too many digits",
-    help: "cast it in the SQL: `COLUMN::text as COLUMN`",
-});
-const MATRIX: Fault = Fault::Unreadable(Unreadable {
-    what: "an array of several dimensions",
-    help: "take it as JSON: `to_json(COLUMN) as COLUMN`",
-});
+const INFINITE: Fault =
+    Fault::Unreadable(Unreadable::new("an infinite date", "say what it means: `nullif(COLUMN, 'infinity') as COLUMN`"));
+const MINUS_INFINITE: Fault = Fault::Unreadable(Unreadable::new(
+    "an infinite date before all others",
+    "say what it means: `nullif(COLUMN, '-infinity') as COLUMN`",
+));
+const FAR: Fault = Fault::Unreadable(Unreadable::new(
+    "a date after all that can be read",
+    "say what it means: `case when COLUMN < '9999-12-31' then COLUMN end as COLUMN`",
+));
+const ODD_DATE: Fault = Fault::Unreadable(Unreadable::new(
+    "a date that is infinite, before the year 1 or after 9999",
+    "say what it means: `case when COLUMN between '0001-01-01' and '9999-12-31' then COLUMN end as COLUMN`",
+));
+const NOT_A_NUMBER: Fault = Fault::Unreadable(Unreadable::new(
+    "`NaN`, which is no decimal",
+    "say what it means: `nullif(COLUMN, 'NaN') as COLUMN`",
+));
+const INFINITE_NUMBER: Fault = Fault::Unreadable(Unreadable::new(
+    "infinity, which is no decimal",
+    "say what it means: `nullif(COLUMN, 'infinity') as COLUMN`",
+));
+const MINUS_INFINITE_NUMBER: Fault = Fault::Unreadable(Unreadable::new(
+    "minus infinity, which is no decimal",
+    "say what it means: `nullif(COLUMN, '-infinity') as COLUMN`",
+));
+const TOO_LONG: Fault =
+    Fault::Unreadable(Unreadable::new("a decimal of too many digits", "cast it in the SQL: `COLUMN::text as COLUMN`"));
+const MATRIX: Fault = Fault::Unreadable(Unreadable::new(
+    "an array of several dimensions",
+    "take it as JSON: `to_json(COLUMN) as COLUMN`",
+));
 /// In a database of encoding `SQL_ASCII`, which takes any bytes for text.
-const NOT_UTF8: Fault = Fault::Unreadable(Unreadable {
-    what: "text that is not UTF-8",
-    help: "correct the value, or take its bytes: `convert_to(COLUMN, 'SQL_ASCII') as COLUMN`",
-});
+const NOT_UTF8: Fault = Fault::Unreadable(Unreadable::new(
+    "text that is not UTF-8",
+    "correct the value, or take its bytes: `convert_to(COLUMN, 'SQL_ASCII') as COLUMN`",
+));
 const MIDNIGHT: Fault =
-    Fault::Unreadable(Unreadable { what: "the time `24:00:00`", help: "cast it in the SQL: `COLUMN::text as COLUMN`" });
+    Fault::Unreadable(Unreadable::new("the time `24:00:00`", "cast it in the SQL: `COLUMN::text as COLUMN`"));
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Fault> {
     bytes.try_into().map_err(|_| CUT)
@@ -246,7 +242,7 @@ fn in_array(fault: Fault) -> Fault {
         Fault::Malformed | MATRIX => return fault,
         NOT_UTF8 => {
             let help = "correct the value, or leave it out: `array_remove(COLUMN, …) as COLUMN`";
-            return Fault::Unreadable(Unreadable { what: "an array with text that is not UTF-8", help });
+            return Fault::Unreadable(Unreadable::new("an array with text that is not UTF-8", help));
         }
         INFINITE | MINUS_INFINITE | FAR => "an array with an infinite date",
         NOT_A_NUMBER | INFINITE_NUMBER | MINUS_INFINITE_NUMBER => {
@@ -254,7 +250,7 @@ fn in_array(fault: Fault) -> Fault {
         }
         _ => "an array with a value that cannot be read",
     };
-    Fault::Unreadable(Unreadable { what, help: "take it as JSON: `to_json(COLUMN) as COLUMN`" })
+    Fault::Unreadable(Unreadable::new(what, "take it as JSON: `to_json(COLUMN) as COLUMN`"))
 }
 
 /// Appends a list. Where one of its items cannot be read, neither can the list.

@@ -63,7 +63,12 @@ impl Postgres {
                 .build()
                 .map_err(|e| Error::failed(format!("cannot start reading: {e}")))?;
             runtime.block_on(async {
-                let client = server.connect().await?;
+                let (client, any_bytes) = server.connect_to_any().await?;
+                if any_bytes {
+                    // Asked to send UTF-8, the server would end the read at the first text that is none.
+                    let raw = client.batch_execute("set client_encoding to 'SQL_ASCII'").await;
+                    raw.map_err(|e| explained(&server, &e, ""))?;
+                }
                 let read = Read { client, server: &server, flavour, sql };
                 read.run(hint.as_deref(), rows, out).await
             })

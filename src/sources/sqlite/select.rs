@@ -196,27 +196,30 @@ fn put(batch: &mut Rows, place: usize, schema: &Schema, value: ValueRef<'_>) -> 
 fn misfit(field: &Field, value: ValueRef<'_>) -> Unreadable {
     if matches!(value, ValueRef::Text(text) if str::from_utf8(text).is_err()) {
         let help = "correct the value, or take its bytes: `cast(COLUMN as blob) as COLUMN`";
-        return Unreadable { what: "text that is not UTF-8", help };
+        return Unreadable::new("text that is not UTF-8", help);
     }
-    // What was found is said by what the column asks for: of which kind a value is, is seen by a look at it.
-    let what = match (field.data_type(), field.metadata().get(TYPE_KEY).map(String::as_str)) {
-        (_, Some(TYPE_DECIMAL)) | (DataType::Decimal128(..), _) => "a value that is no decimal",
-        (_, Some(TYPE_JSON)) => "a value that is no JSON",
-        (DataType::Boolean, _) => "a value that is neither true nor false",
-        (DataType::Date32, _) => "a value that is no date such as `2026-11-22`",
-        (DataType::Time64(_), _) => "a value that is no time of day such as `10:00:00`",
-        (DataType::Timestamp(_, None), _) => {
-            "a value that is no timestamp such as `2026-11-22 10:00:00`, with at most 6 decimals"
-        }
-        (DataType::Timestamp(_, Some(_)), _) => {
-            "a value that is no instant such as `2026-11-22 10:00:00Z`, with at most 6 decimals"
-        }
-        (DataType::Binary, _) => "a value that is no bytes",
-        (kind, _) if kind.is_integer() => "a value that is no whole number",
-        (kind, _) if kind.is_floating() => "a value that is no floating point number",
-        _ => "a value that is no text",
+    let stored = match value {
+        ValueRef::Null => "null",
+        ValueRef::Integer(_) => "a whole number",
+        ValueRef::Real(_) => "a floating point number",
+        ValueRef::Text(_) => "text",
+        ValueRef::Blob(_) => "bytes",
     };
-    Unreadable { what, help: "correct the value, or take the column as it is stored: `cast(COLUMN as text) as COLUMN`" }
+    let help = "correct the value, or take the column as it is stored: `cast(COLUMN as text) as COLUMN`";
+    Unreadable::new(stored, help).instead_of(match (field.data_type(), field.metadata().get(TYPE_KEY)) {
+        (_, Some(mark)) if mark == TYPE_DECIMAL => "decimals",
+        (_, Some(mark)) if mark == TYPE_JSON => "JSON",
+        (DataType::Decimal128(..), _) => "decimals",
+        (DataType::Boolean, _) => "true or false",
+        (DataType::Date32, _) => "dates, `2026-11-22`",
+        (DataType::Time64(_), _) => "times of day, `10:00:00`",
+        (DataType::Timestamp(_, None), _) => "timestamps, `2026-11-22 10:00:00` with at most 6 decimals",
+        (DataType::Timestamp(_, Some(_)), _) => "instants, `2026-11-22 10:00:00Z` with at most 6 decimals",
+        (DataType::Binary, _) => "bytes",
+        (kind, _) if kind.is_integer() => "whole numbers",
+        (kind, _) if kind.is_floating() => "floating point numbers",
+        _ => "text",
+    })
 }
 
 /// The first keyword, after blanks and comments; lower case.
