@@ -2,6 +2,7 @@
 
 mod bqemulator;
 mod fakesnow;
+mod mysql;
 mod outside;
 mod postgres;
 mod project;
@@ -24,6 +25,7 @@ mod doctor;
 mod elsewhere;
 mod faults;
 mod five_refusals;
+mod flaws;
 mod forge;
 mod graph;
 mod held;

@@ -80,8 +80,7 @@ impl Copy {
     pub(super) fn holds(&self, model: &str, columns: Option<&[&str]>) -> Result<()> {
         let needed = |column: &str| columns.is_none_or(|columns| columns.contains(&column));
         let Some((column, why)) = self.unreadable.iter().find(|(column, _)| needed(column)) else { return Ok(()) };
-        let message = format!("model `{model}` cannot be copied for the test: column `{column}` holds {}", why.what());
-        Err(Error::failed_help(message, why.help(column)))
+        Err(Error::failed(format!("model `{model}` cannot be copied for the test: {}", why.told(column))))
     }
 }
 

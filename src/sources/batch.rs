@@ -48,6 +48,15 @@ impl Unreadable {
     }
 }
 
+/// Why a reader has no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// No Arrow type holds it.
+    Unreadable(Unreadable),
+    /// Its bytes have another form than is documented: no fault of the value, and the others are not to be believed.
+    Malformed,
+}
+
 /// A value that could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flaw {

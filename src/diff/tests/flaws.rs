@@ -78,10 +78,13 @@ fn diffed(world: &mut World, spec: &MappingSpec, rows: &[Flawed<'_>]) -> Outcome
 
 const PLAN: &str = "unmappable plan: column `plan` holds text that is not UTF-8; correct it";
 
+/// The name, the rows, the changes, what is invalid.
+type Case<'a> = (&'a str, Vec<Flawed<'a>>, &'a [&'a str], Vec<String>);
+
 #[test]
 fn a_row_with_a_flaw_is_invalid_whatever_it_was() {
     let known = [row(1, "free", 1), row(2, "free", 2), Row(Some(3), None, 3)];
-    let cases: [(&str, Vec<Flawed<'_>>, &[&str], Vec<String>); 6] = [
+    let cases: [Case<'_>; 6] = [
         (
             "new",
             vec![good(1, "free", 1), good(2, "free", 2), (known[2].clone(), &[]), bad(4, 4)],

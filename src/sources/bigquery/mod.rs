@@ -30,8 +30,8 @@ use super::spelling::Spelling;
 use super::{BatchStream, Dialect, Query, Source, channel};
 use crate::diagnostic::{Error, Result};
 use crate::http::guard;
+use crate::login::Account as Role;
 use crate::manifest::connection::BigqueryConnection;
-use crate::postgres::account::Account as Role;
 use crate::secret::{Connection, Redactor};
 
 /// Where the API is, unless the connection says otherwise.
@@ -108,6 +108,7 @@ impl Source for Bigquery {
         Ok(there.map(|there| Role {
             role: self.inner.place.project.clone(),
             expires: None,
+            renewal: String::new(),
             clock_ahead: there.as_second() - now().as_second(),
         }))
     }

@@ -133,6 +133,9 @@ fn hostile(values: &[&[u8]]) -> ArrayRef {
     Arc::new(StringArray::from(unsafe { data.build_unchecked() }))
 }
 
+/// An array, what the driver notes beside it; what is said of its rows, and which rows hold a value.
+type FlawCase = (ArrayRef, HashMap<String, String>, Vec<String>, Vec<usize>);
+
 #[test]
 fn what_cannot_be_read_is_a_flaw_of_its_row() {
     let infinite = "an infinite date; say what it means: `nullif(x, 'infinity') as x`";
@@ -142,7 +145,7 @@ fn what_cannot_be_read_is_a_flaw_of_its_row() {
     let long = [0, -5, i128::MAX, 7].map(i128::to_le_bytes);
     let longest = u128::MAX.to_le_bytes();
     let unsigned: Vec<&[u8; 16]> = vec![&long[0], &longest, &long[3]];
-    let cases: Vec<(ArrayRef, HashMap<String, String>, Vec<String>, Vec<usize>)> = vec![
+    let cases: Vec<FlawCase> = vec![
         (
             Arc::new(Date32Array::from(vec![Some(i32::MAX), None, Some(0), Some(-i32::MAX)])),
             none(),

@@ -2,9 +2,13 @@
 
 use tokio_postgres::types::{FromSql, Type};
 
+use super::fault::{
+    CUT, FAR, Fault, INFINITE, INFINITE_NUMBER, MATRIX, MIDNIGHT, MINUS_INFINITE, MINUS_INFINITE_NUMBER, NOT_A_NUMBER,
+    NOT_UTF8, ODD_DATE, TOO_LONG, in_array,
+};
 use super::types::Wire;
 use crate::sources::columns::{Column, ListColumn};
-use crate::sources::{Unreadable, text};
+use crate::sources::text;
 
 /// Days from 1970-01-01 to 2000-01-01, PostgreSQL's zero.
 const EPOCH_DAYS: i32 = 10_957;
@@ -38,56 +42,6 @@ impl<'a> FromSql<'a> for Raw<'a> {
         true
     }
 }
-
-/// Why a value is not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// No Arrow type holds it.
-    Unreadable(Unreadable),
-    /// Its bytes have another form than PostgreSQL documents: no fault of the value, and the others are not to be believed.
-    Malformed,
-}
-
-const CUT: Fault = Fault::Malformed;
-const INFINITE: Fault =
-    Fault::Unreadable(Unreadable::new("an infinite date", "say what it means: `nullif(COLUMN, 'infinity') as COLUMN`"));
-const MINUS_INFINITE: Fault = Fault::Unreadable(Unreadable::new(
-    "an infinite date before all others",
-    "say what it means: `nullif(COLUMN, '-infinity') as COLUMN`",
-));
-const FAR: Fault = Fault::Unreadable(Unreadable::new(
-    "a date after all that can be read",
-    "say what it means: `case when COLUMN < '9999-12-31' then COLUMN end as COLUMN`",
-));
-const ODD_DATE: Fault = Fault::Unreadable(Unreadable::new(
-    "a date that is infinite, before the year 1 or after 9999",
-    "say what it means: `case when COLUMN between '0001-01-01' and '9999-12-31' then COLUMN end as COLUMN`",
-));
-const NOT_A_NUMBER: Fault = Fault::Unreadable(Unreadable::new(
-    "`NaN`, which is no decimal",
-    "say what it means: `nullif(COLUMN, 'NaN') as COLUMN`",
-));
-const INFINITE_NUMBER: Fault = Fault::Unreadable(Unreadable::new(
-    "infinity, which is no decimal",
-    "say what it means: `nullif(COLUMN, 'infinity') as COLUMN`",
-));
-const MINUS_INFINITE_NUMBER: Fault = Fault::Unreadable(Unreadable::new(
-    "minus infinity, which is no decimal",
-    "say what it means: `nullif(COLUMN, '-infinity') as COLUMN`",
-));
-const TOO_LONG: Fault =
-    Fault::Unreadable(Unreadable::new("a decimal of too many digits", "cast it in the SQL: `COLUMN::text as COLUMN`"));
-const MATRIX: Fault = Fault::Unreadable(Unreadable::new(
-    "an array of several dimensions",
-    "take it as JSON: `to_json(COLUMN) as COLUMN`",
-));
-/// In a database of encoding `SQL_ASCII`, which takes any bytes for text.
-const NOT_UTF8: Fault = Fault::Unreadable(Unreadable::new(
-    "text that is not UTF-8",
-    "correct the value, or take its bytes: `convert_to(COLUMN, 'SQL_ASCII') as COLUMN`",
-));
-const MIDNIGHT: Fault =
-    Fault::Unreadable(Unreadable::new("the time `24:00:00`", "cast it in the SQL: `COLUMN::text as COLUMN`"));
 
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Fault> {
     bytes.try_into().map_err(|_| CUT)
@@ -234,23 +188,6 @@ fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], Fault> 
     let (first, rest) = bytes.split_first_chunk().ok_or(CUT)?;
     *bytes = rest;
     Ok(first)
-}
-
-/// What is wrong with an array, by what is wrong with an item of it: what is to be written is another thing.
-fn in_array(fault: Fault) -> Fault {
-    let what = match fault {
-        Fault::Malformed | MATRIX => return fault,
-        NOT_UTF8 => {
-            let help = "correct the value, or leave it out: `array_remove(COLUMN, …) as COLUMN`";
-            return Fault::Unreadable(Unreadable::new("an array with text that is not UTF-8", help));
-        }
-        INFINITE | MINUS_INFINITE | FAR => "an array with an infinite date",
-        NOT_A_NUMBER | INFINITE_NUMBER | MINUS_INFINITE_NUMBER => {
-            "an array with `NaN` or infinity, which are no decimals"
-        }
-        _ => "an array with a value that cannot be read",
-    };
-    Fault::Unreadable(Unreadable::new(what, "take it as JSON: `to_json(COLUMN) as COLUMN`"))
 }
 
 /// Appends a list. Where one of its items cannot be read, neither can the list.

@@ -9,6 +9,7 @@ mod block;
 mod copy;
 mod decode;
 mod explain;
+mod fault;
 mod flavour;
 mod read;
 mod types;
@@ -21,8 +22,9 @@ use tokio_postgres::Client;
 use super::spelling::Spelling;
 use super::{BatchStream, Dialect, Query, Source, channel};
 use crate::diagnostic::{Error, Result};
+use crate::login::Account;
 use crate::postgres::Server;
-use crate::postgres::account::{self, Account};
+use crate::postgres::account;
 pub(super) use flavour::Flavour;
 use read::Read;
 
@@ -40,16 +42,7 @@ impl Postgres {
 
     /// Asks the server something on a connection of its own.
     fn ask<T: Send>(&self, question: impl AsyncFnOnce(Client) -> Result<T> + Send) -> Result<T> {
-        let asking = || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|e| Error::failed(format!("cannot start asking: {e}")))?;
-            runtime.block_on(async { question(self.server.connect().await?).await })
-        };
-        // On a thread of its own: the caller may be within a runtime.
-        let asked = std::thread::scope(|scope| scope.spawn(asking).join());
-        asked.unwrap_or_else(|_| Err(Error::failed("the thread that was asking ended unexpectedly")))
+        channel::ask(async || question(self.server.connect().await?).await)
     }
 
     fn start(&self, query: &Query, hint: Option<&[String]>, rows: bool) -> Result<BatchStream> {
@@ -58,11 +51,7 @@ impl Postgres {
         let hint = matches!(query, Query::Sql(_)).then(|| hint.map(<[String]>::to_vec)).flatten();
         let name = self.server.name();
         channel::spawn(&name, move |out| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|e| Error::failed(format!("cannot start reading: {e}")))?;
-            runtime.block_on(async {
+            channel::wait(async {
                 let (client, any_bytes) = server.connect_to_any().await?;
                 if any_bytes {
                     // Asked to send UTF-8, the server would end the read at the first text that is none.
