@@ -127,7 +127,13 @@ fn alive(pid: &str) -> bool {
 /// A server that is nobody else's, to be stopped; `None`, loudly, as [`server`].
 pub fn own() -> Option<Server> {
     server()?;
-    start()
+    start(true)
+}
+
+/// The same, one that has no TLS.
+pub fn own_without_tls() -> Option<Server> {
+    server()?;
+    start(false)
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
@@ -137,7 +143,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 /// The server; `None`, loudly, where MariaDB is not installed. In CI (`CI` is set) that is a failure.
 pub fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    let server = SERVER.get_or_init(start).as_ref();
+    let server = SERVER.get_or_init(|| start(true)).as_ref();
     if server.is_none() {
         assert!(std::env::var_os("CI").is_none(), "MariaDB is not installed, and CI must not skip its tests");
         eprintln!("SKIPPED: MariaDB (mariadbd, mariadb-install-db) is not installed");
@@ -163,7 +169,7 @@ fn command_line(program: &Path, folder: &Path, port: u16) -> String {
     let tls = if Path::new(&format!("{folder}/server.crt")).is_file() {
         format!("--ssl-ca={folder}/ca.pem --ssl-cert={folder}/server.crt --ssl-key={folder}/server.key")
     } else {
-        String::new()
+        "--skip-ssl".to_owned()
     };
     format!(
         "'{program}' --no-defaults --datadir={folder}/data --socket={folder}/socket --pid-file={folder}/pid --port={port} \
@@ -176,7 +182,7 @@ fn command_line(program: &Path, folder: &Path, port: u16) -> String {
 const PREPARE: &str = r#"
 set -e
 cd "$DIR"
-if command -v openssl > /dev/null; then
+if [ -n "$TLS" ] && command -v openssl > /dev/null; then
   openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test authority' 2> /dev/null
   openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj '/CN=localhost' 2> /dev/null
   printf 'subjectAltName=DNS:localhost' > san
@@ -205,7 +211,7 @@ fn ready(log: &Path, mut running: impl FnMut() -> bool) {
     }
 }
 
-fn start() -> Option<Server> {
+fn start(tls: bool) -> Option<Server> {
     let (program, install) = (program("mariadbd")?, program("mariadb-install-db")?);
     let folder = tempfile::Builder::new().prefix("syncline-mysql-").tempdir().unwrap().keep();
     // The server may run as another user than this process.
@@ -219,7 +225,9 @@ fn start() -> Option<Server> {
          grant all privileges on *.* to tester@'%' with grant option;\n"
     );
     std::fs::write(folder.join("init.sql"), init).unwrap();
-    let prepared = Command::new("sh").args(["-c", PREPARE]).env("DIR", &folder).stdin(Stdio::null()).output().unwrap();
+    let mut prepare = Command::new("sh");
+    prepare.args(["-c", PREPARE]).env("DIR", &folder).env("TLS", if tls { "yes" } else { "" });
+    let prepared = prepare.stdin(Stdio::null()).output().unwrap();
     assert!(prepared.status.success(), "{}", String::from_utf8_lossy(&prepared.stderr));
     let install = format!(
         "{} '{}' --no-defaults --datadir='{}/data' --auth-root-authentication-method=normal --skip-test-db",
