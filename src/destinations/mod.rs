@@ -11,6 +11,7 @@ mod files;
 mod postgres;
 mod singer;
 mod sqlite;
+mod staged;
 mod table;
 
 use std::sync::Arc;
