@@ -40,7 +40,9 @@ pub mod usage;
 
 pub mod diagnostic;
 pub mod http;
+pub mod login;
 pub mod mask;
+pub mod mysql;
 pub mod postgres;
 pub mod process;
 pub mod secret;

@@ -35,8 +35,16 @@ pub fn checked(ca_file: Option<&Path>) -> Result<ClientConfig> {
 
 fn roots(ca_file: Option<&Path>) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    // Certificates of the system that cannot be read are left out, as every other client does.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(authorities(ca_file)?);
+    Ok(roots)
+}
+
+/// The certificates of the authorities to trust: those of the system, and those of `ca_file`.
+///
+/// # Errors
+/// When `ca_file` cannot be used; it is named.
+pub fn authorities(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>> {
+    let mut found = Vec::new();
     if let Some(path) = ca_file {
         let fault = |what: &dyn std::fmt::Display| {
             Error::failed_help(
@@ -44,14 +52,17 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore> {
                 "it holds the certificate of an authority in PEM form",
             )
         };
-        let mut found = false;
         for certificate in CertificateDer::pem_file_iter(path).map_err(|e| fault(&e))? {
-            roots.add(certificate.map_err(|e| fault(&e))?).map_err(|e| fault(&e))?;
-            found = true;
+            let certificate = certificate.map_err(|e| fault(&e))?;
+            RootCertStore::empty().add(certificate.clone()).map_err(|e| fault(&e))?;
+            found.push(certificate);
         }
-        if !found {
+        if found.is_empty() {
             return Err(fault(&"there is no certificate in it"));
         }
     }
-    Ok(roots)
+    // Certificates of the system that cannot be read are left out, as every other client does.
+    let usable = |certificate: &CertificateDer<'static>| RootCertStore::empty().add(certificate.clone()).is_ok();
+    found.extend(rustls_native_certs::load_native_certs().certs.into_iter().filter(usable));
+    Ok(found)
 }

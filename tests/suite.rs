@@ -2,6 +2,7 @@
 
 mod bqemulator;
 mod fakesnow;
+mod mysql;
 mod outside;
 mod postgres;
 mod project;

@@ -9,7 +9,7 @@ use super::outside::{self, Opened, Outside};
 use super::{Global, terminal};
 use crate::destinations::{Health, SendError};
 use crate::diagnostic::{Error, Result};
-use crate::postgres::account::Account;
+use crate::login::Account;
 use crate::project::Project;
 use crate::report::{self, Examination, ExaminationStatus as Status, Subject};
 use crate::sources;

@@ -25,11 +25,11 @@ pub use dedupe::{DedupeId, Origin};
 
 use crate::connectors::{self, Compiled, Setup};
 use crate::diagnostic::Result;
+use crate::login::Account;
 use crate::manifest::connector::object::FieldType;
 use crate::manifest::sync::{Mode, OnNull, OnRemoved, Write};
 use crate::mapping::{Payload, Value};
 use crate::postgres::Server;
-use crate::postgres::account::Account;
 use crate::secret::Connection;
 
 /// What is done to one record at the destination.

@@ -31,24 +31,25 @@ pub struct SqliteConnection {
     pub path: String,
 }
 
-/// A PostgreSQL server: one `url`, or its parts.
+/// A database server, PostgreSQL, Redshift, MySQL or MariaDB: one `url`, or its parts.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PostgresConnection {
-    /// The whole address, `postgres://user@host:5432/database`. A password in it must come from outside.
+pub struct ServerConnection {
+    /// The whole address, `postgres://user@host:5432/database` or `mysql://user@host:3306/database`. A password in it must
+    /// come from outside.
     #[schemars(with = "Option<String>")]
     pub url: Option<Secret>,
     /// Name or address of the server.
     pub host: Option<String>,
-    /// Port of the server; 5432 when absent.
+    /// Port of the server; when absent 5432, for Redshift 5439, for MySQL 3306.
     #[serde(default, deserialize_with = "number_or_text")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
-    /// The role to log in as.
+    /// The role or user to log in as.
     pub user: Option<String>,
-    /// The role's password. Never written here: `{{ env.NAME }}` or `{{ file('path') }}`.
+    /// Its password. Never written here: `{{ env.NAME }}` or `{{ file('path') }}`.
     pub password: Option<Secret>,
-    /// Name of the database; the same as the role when absent.
+    /// Name of the database; in PostgreSQL the same as the role when absent.
     pub database: Option<String>,
     /// Whether the connection is encrypted and what is checked; `prefer` when absent, `require` with a `ca_file`.
     pub sslmode: Option<SslMode>,

@@ -146,7 +146,7 @@ fn mode_names(schema: &mut Value) {
 }
 
 fn postgres() -> Value {
-    let mut schema = shape::<connection::PostgresConnection>();
+    let mut schema = shape::<connection::ServerConnection>();
     schema["anyOf"] = json!([{ "required": ["url"] }, { "required": ["host"] }]);
     schema
 }

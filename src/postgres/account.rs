@@ -3,16 +3,7 @@
 use jiff::Timestamp;
 use tokio_postgres::{Client, Error};
 
-/// The role of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// Its name.
-    pub role: String,
-    /// When its password ends, if it does.
-    pub expires: Option<Timestamp>,
-    /// Seconds the server's clock is ahead of ours; negative when it is behind.
-    pub clock_ahead: i64,
-}
+use crate::login::Account;
 
 /// Asks the server. `pg_roles` may be read by everybody.
 ///

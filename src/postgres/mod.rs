@@ -22,14 +22,12 @@ use tokio_postgres::config::{Host, SslMode as Negotiate};
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-pub use failure::{Failure, cause};
+pub use failure::cause;
 
 use crate::diagnostic::{Error, Result};
-use crate::manifest::connection::{PostgresConnection, SslMode};
+use crate::login::{self, Failure, TIMEOUT};
+use crate::manifest::connection::{ServerConnection, SslMode};
 use crate::secret::{Connection, Redactor, Secret};
-
-/// How long connecting may take, from the name's look-up to the first answer, unless a URL's `connect_timeout` says.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server and how to reach it.
 #[derive(Clone)]
@@ -47,10 +45,10 @@ impl Server {
     /// # Errors
     /// A `url` that is none (it is not quoted), parts beside a `url`, a role that is missing, a `ca_file` that cannot be
     /// used.
-    pub fn new(connection: &PostgresConnection, redactor: &Redactor) -> Result<Self> {
+    pub fn new(connection: &ServerConnection, redactor: &Redactor) -> Result<Self> {
         let InUrl { mut config, sslmode, ca_file } = match &connection.url {
             Some(url) => {
-                beside_url(connection)?;
+                login::beside_url(connection)?;
                 from_url(url)?
             }
             None => InUrl { config: from_parts(connection), sslmode: None, ca_file: None },
@@ -69,14 +67,7 @@ impl Server {
             return Err(Error::failed_help("connection.user is missing", "name the role to connect as"));
         }
         let ca_file = connection.ca_file.as_ref().map(PathBuf::from).or(ca_file);
-        let mode = match (connection.sslmode.or(sslmode).unwrap_or_default(), &ca_file) {
-            (SslMode::Disable, Some(_)) => {
-                let message = "connection: `sslmode: disable` and `ca_file` exclude each other";
-                return Err(Error::failed_help(message, "remove one of them"));
-            }
-            (SslMode::Prefer, Some(_)) => SslMode::Require,
-            (mode, _) => mode,
-        };
+        let mode = login::settled(connection.sslmode.or(sslmode).unwrap_or_default(), ca_file.as_deref())?;
         let local = config.get_hosts().iter().all(|host| !matches!(host, Host::Tcp(_)));
         config.application_name("syncline").keepalives_idle(Duration::from_secs(60)).ssl_mode(match mode {
             _ if local => Negotiate::Disable,
@@ -104,7 +95,7 @@ impl Server {
     /// # Errors
     /// As for [`Server::of`].
     pub fn of_port(connection: &Connection, port: Option<u16>) -> Result<Self> {
-        let mut parts: PostgresConnection = connection.typed()?;
+        let mut parts: ServerConnection = connection.typed()?;
         if parts.url.is_none() {
             parts.port = parts.port.or(port);
         }
@@ -154,7 +145,7 @@ impl Server {
                 tokio::spawn(connection);
                 return Ok(client);
             }
-            Ok(Err(error)) => Failure::of(&error),
+            Ok(Err(error)) => failure::failure(&error),
             Err(_) => Failure::timeout(limit),
         };
         Err(Failure { message: format!("{}: {}", self.name(), self.redact(&failure.message)), ..failure })
@@ -174,20 +165,7 @@ fn from_url(url: &Secret) -> Result<InUrl> {
     let (mut sslmode, mut ca_file, mut rest) = (None, None, Vec::new());
     for parameter in query.split('&').filter(|p| !p.is_empty()) {
         match parameter.split_once('=') {
-            Some(("sslmode", word)) => {
-                sslmode = Some(match word {
-                    "disable" => SslMode::Disable,
-                    "allow" | "prefer" => SslMode::Prefer,
-                    "require" => SslMode::Require,
-                    "verify-ca" | "verify-full" => SslMode::VerifyFull,
-                    _ => {
-                        return Err(Error::failed_help(
-                            "connection.url: `sslmode` is not known",
-                            "it is one of `disable`, `prefer`, `require`, `verify-full`",
-                        ));
-                    }
-                });
-            }
+            Some(("sslmode", word)) => sslmode = Some(login::sslmode(word)?),
             Some(("sslrootcert", path)) => ca_file = Some(path.into()),
             _ => rest.push(parameter),
         }
@@ -204,7 +182,7 @@ fn from_url(url: &Secret) -> Result<InUrl> {
     Ok(InUrl { config, sslmode, ca_file })
 }
 
-fn from_parts(connection: &PostgresConnection) -> Config {
+fn from_parts(connection: &ServerConnection) -> Config {
     let mut config = Config::new();
     connection.host.as_ref().map(|host| config.host(host));
     connection.port.map(|port| config.port(port));
@@ -212,24 +190,6 @@ fn from_parts(connection: &PostgresConnection) -> Config {
     connection.password.as_ref().map(|password| config.password(password.expose()));
     connection.database.as_ref().map(|database| config.dbname(database));
     config
-}
-
-/// Refuses parts that stand beside a URL: nobody could tell which of them counts.
-fn beside_url(connection: &PostgresConnection) -> Result<()> {
-    let parts = [
-        ("host", connection.host.is_some()),
-        ("port", connection.port.is_some()),
-        ("user", connection.user.is_some()),
-        ("password", connection.password.is_some()),
-        ("database", connection.database.is_some()),
-    ];
-    match parts.iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((part, _)) => Err(Error::failed_help(
-            format!("connection: `url` and `{part}` exclude each other"),
-            "give the whole `url`, or its parts",
-        )),
-    }
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ fn connections_are_rendered_when_used() {
         connect::connect(document, &project.scope, &project.root, outside)
     };
     let connection = connect(&[("PORT", "6543"), ("PASS", "p4ssw0rd")]).unwrap();
-    let typed: crate::manifest::connection::PostgresConnection = connection.typed().unwrap();
+    let typed: crate::manifest::connection::ServerConnection = connection.typed().unwrap();
     assert_eq!(typed.port, Some(6543));
     assert_eq!(typed.password.unwrap().expose(), "p4ssw0rd");
     assert_eq!(connection.redactor().redact("cannot log in with p4ssw0rd"), "cannot log in with [secret]");
@@ -159,7 +159,7 @@ fn connections_are_rendered_when_used() {
                     destinations/crm_prod.yaml:6:17: the environment variable `PASS` is not set";
     assert_eq!(error.to_string(), expected);
     let error = connect(&[("PORT", "s3cretport"), ("PASS", "p4ssw0rd")]).unwrap();
-    let error = error.typed::<crate::manifest::connection::PostgresConnection>().unwrap_err();
+    let error = error.typed::<crate::manifest::connection::ServerConnection>().unwrap_err();
     assert!(!error.to_string().contains("s3cret"), "{error}");
 }
 

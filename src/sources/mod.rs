@@ -24,9 +24,9 @@ use arrow_array::RecordBatchReader;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use crate::diagnostic::{Error, Result};
+use crate::login::Account;
 use crate::manifest::source::SourceType;
 use crate::postgres::Server;
-use crate::postgres::account::Account;
 use crate::secret::Connection;
 pub use dialect::Dialect;
 use postgres::Flavour;

@@ -20,7 +20,7 @@ impl Spelling {
     pub fn quoted(self, name: &str) -> String {
         match self {
             Self::Standard | Self::Snowflake => format!("\"{}\"", name.replace('"', "\"\"")),
-            Self::Backticks => format!("`{}`", name.replace('`', "``")),
+            Self::Backticks => crate::mysql::quoted(name),
             Self::Bigquery => format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`")),
         }
     }

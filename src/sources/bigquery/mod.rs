@@ -30,8 +30,8 @@ use super::spelling::Spelling;
 use super::{BatchStream, Dialect, Query, Source, channel};
 use crate::diagnostic::{Error, Result};
 use crate::http::guard;
+use crate::login::Account as Role;
 use crate::manifest::connection::BigqueryConnection;
-use crate::postgres::account::Account as Role;
 use crate::secret::{Connection, Redactor};
 
 /// Where the API is, unless the connection says otherwise.

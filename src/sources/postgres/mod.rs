@@ -20,8 +20,9 @@ use tokio_postgres::Client;
 use super::spelling::Spelling;
 use super::{BatchStream, Dialect, Query, Source, channel};
 use crate::diagnostic::{Error, Result};
+use crate::login::Account;
 use crate::postgres::Server;
-use crate::postgres::account::{self, Account};
+use crate::postgres::account;
 pub(super) use flavour::Flavour;
 use read::Read;
 

@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Row};
 
 use super::objects::{Fetched, Object, Objects, Tag, When};
 use crate::diagnostic::{Error, Result};
-use crate::manifest::connection::PostgresConnection;
+use crate::manifest::connection::ServerConnection;
 use crate::manifest::project::StateBackend;
 use crate::postgres::{self, Server};
 use crate::secret::{Redactor, Secret, variable};
@@ -43,7 +43,7 @@ impl Table {
     pub fn new(config: &StateBackend, root: &Path) -> Result<Self> {
         let given = config.connection.clone().unwrap_or_default();
         let password = variable(PASSWORD).map(Secret::new);
-        let connection = PostgresConnection {
+        let connection = ServerConnection {
             url: None,
             host: given.host,
             port: given.port,
