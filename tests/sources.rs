@@ -5,6 +5,7 @@ pub mod duckdb;
 mod faults;
 mod files;
 mod hostile;
+mod mysql;
 mod parity;
 mod plans;
 mod postgres;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::secret::Secret;
 pub use bigquery::{BigqueryAuthenticator, BigqueryConnection};
 pub use warehouse::{
-    AdbcConnection, Authenticator, DatabricksConnection, DuckdbConnection, MysqlSourceConnection, Protocol, Quotes,
-    Setting, SnowflakeConnection, SparkConnection,
+    AdbcConnection, Authenticator, DatabricksConnection, DuckdbConnection, Protocol, Quotes, Setting,
+    SnowflakeConnection, SparkConnection,
 };
 
 /// A folder of data files.

@@ -96,14 +96,14 @@ fn generate(kind: Kind) -> Value {
             vec![
                 ("files", files()),
                 ("sqlite", sqlite()),
-                ("postgres", postgres()),
-                ("redshift", postgres()),
+                ("postgres", server()),
+                ("redshift", server()),
                 ("duckdb", shape::<connection::DuckdbConnection>()),
                 ("snowflake", shape::<connection::SnowflakeConnection>()),
                 ("bigquery", shape::<connection::BigqueryConnection>()),
                 ("databricks", shape::<connection::DatabricksConnection>()),
                 ("spark", shape::<connection::SparkConnection>()),
-                ("mysql", shape::<connection::MysqlSourceConnection>()),
+                ("mysql", server()),
                 ("adbc", shape::<connection::AdbcConnection>()),
                 ("command", shape::<program::CommandSource>()),
                 ("singer", shape::<program::SingerTap>()),
@@ -116,7 +116,7 @@ fn generate(kind: Kind) -> Value {
                 &mut schema,
                 vec![
                     ("sqlite", sqlite()),
-                    ("postgres", postgres()),
+                    ("postgres", server()),
                     ("files", files()),
                     ("command", command),
                     ("singer", singer),
@@ -145,7 +145,7 @@ fn mode_names(schema: &mut Value) {
     }
 }
 
-fn postgres() -> Value {
+fn server() -> Value {
     let mut schema = shape::<connection::ServerConnection>();
     schema["anyOf"] = json!([{ "required": ["url"] }, { "required": ["host"] }]);
     schema

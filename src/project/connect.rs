@@ -21,13 +21,13 @@ const PATHS: [&str; 5] = ["path", "ca_file", "catalog", "driver", DIRECTORY];
 /// Where a program runs; the project's folder where it is not said.
 const DIRECTORY: &str = "directory";
 /// Types of destinations that have such keys; to an API, a `path` is its own affair.
-const NATIVE_PATHS: [&str; 5] = ["sqlite", "postgres", "files", "command", "singer"];
+const NATIVE_PATHS: [&str; 6] = ["sqlite", "postgres", "mysql", "files", "command", "singer"];
 
 /// Checks the connection of a source or destination as far as it is known.
 pub(super) fn check(file: &File, root: Option<&Path>, out: &mut Vec<Diagnostic>) {
     let kind = file.text("/type").unwrap_or_default();
-    if matches!(kind, "postgres" | "redshift") {
-        postgres(file, out);
+    if matches!(kind, "postgres" | "redshift" | "mysql") {
+        server(file, out);
     }
     if file.kind == Kind::Source {
         driver_options(file, out);
@@ -53,7 +53,7 @@ pub(super) fn check(file: &File, root: Option<&Path>, out: &mut Vec<Diagnostic>)
     }
 }
 
-fn postgres(file: &File, out: &mut Vec<Diagnostic>) {
+fn server(file: &File, out: &mut Vec<Diagnostic>) {
     let Some(connection) = file.value.get("connection").and_then(Value::as_object) else { return };
     let given = |key: &str| connection.get(key).is_some_and(|value| !value.is_null());
     if given("url") {

@@ -67,6 +67,21 @@ pub(super) fn spawn(name: &str, work: impl FnOnce(&Out) -> Result<()> + Send + '
     }
 }
 
+/// Does what waits for a server, to its end, on this thread.
+pub(super) fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::failed(format!("cannot start reading: {e}")))?;
+    runtime.block_on(work)
+}
+
+/// The same on a thread of its own: the caller may be within a runtime.
+pub(super) fn ask<T: Send>(question: impl AsyncFnOnce() -> Result<T> + Send) -> Result<T> {
+    let asked = thread::scope(|scope| scope.spawn(|| wait(question())).join());
+    asked.unwrap_or_else(|_| Err(Error::failed("the thread that was asking ended unexpectedly")))
+}
+
 struct Stream {
     schema: SchemaRef,
     receiver: Receiver<Item>,

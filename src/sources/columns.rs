@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::builder::{
     BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder, Int16Builder,
     Int32Builder, Int64Builder, NullBufferBuilder, StringBuilder, Time64MicrosecondBuilder,
-    TimestampMicrosecondBuilder,
+    TimestampMicrosecondBuilder, UInt64Builder,
 };
 use arrow_array::{ArrayRef, ListArray, NullArray, RecordBatch, RecordBatchOptions, StructArray};
 use arrow_buffer::OffsetBuffer;
@@ -51,6 +51,7 @@ pub(super) enum Column {
     Int16(Int16Builder),
     Int32(Int32Builder),
     Int64(Int64Builder),
+    UInt64(UInt64Builder),
     Float32(Float32Builder),
     Float64(Float64Builder),
     Text(StringBuilder, TextKind),
@@ -110,6 +111,7 @@ impl Column {
             DataType::Int16 => Self::Int16(Int16Builder::new()),
             DataType::Int32 => Self::Int32(Int32Builder::new()),
             DataType::Int64 => Self::Int64(Int64Builder::new()),
+            DataType::UInt64 => Self::UInt64(UInt64Builder::new()),
             DataType::Float32 => Self::Float32(Float32Builder::new()),
             DataType::Float64 => Self::Float64(Float64Builder::new()),
             DataType::Utf8 => Self::Text(StringBuilder::new(), TextKind::of(field)),
@@ -146,6 +148,7 @@ impl Column {
             Self::Int16(b) => b.append_null(),
             Self::Int32(b) => b.append_null(),
             Self::Int64(b) => b.append_null(),
+            Self::UInt64(b) => b.append_null(),
             Self::Float32(b) => b.append_null(),
             Self::Float64(b) => b.append_null(),
             Self::Text(b, _) => b.append_null(),
@@ -170,6 +173,7 @@ impl Column {
             Self::Int16(b) => Arc::new(b.finish()),
             Self::Int32(b) => Arc::new(b.finish()),
             Self::Int64(b) => Arc::new(b.finish()),
+            Self::UInt64(b) => Arc::new(b.finish()),
             Self::Float32(b) => Arc::new(b.finish()),
             Self::Float64(b) => Arc::new(b.finish()),
             Self::Text(b, _) => Arc::new(b.finish()),

@@ -10,12 +10,14 @@ mod command;
 mod dialect;
 mod files;
 mod interval;
+mod mysql;
 mod normal;
 mod postgres;
 mod singer;
 mod spelling;
 mod sqlite;
 mod text;
+mod wanted;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use crate::diagnostic::{Error, Result};
 use crate::login::Account;
 use crate::manifest::source::SourceType;
+use crate::mysql::Server as MysqlServer;
 use crate::postgres::Server;
 use crate::secret::Connection;
 pub use dialect::Dialect;
@@ -141,6 +144,7 @@ pub fn open(kind: SourceType, connection: &Connection) -> Result<Box<dyn Source>
         SourceType::Files => Box::new(files::Files::new(connection.typed()?)),
         SourceType::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
         SourceType::Postgres => Box::new(postgres::Postgres::new(Server::of(connection)?, Flavour::Postgres)),
+        SourceType::Mysql => Box::new(mysql::Mysql::new(MysqlServer::of(connection)?)),
         SourceType::Bigquery => Box::new(bigquery::Bigquery::new(connection)?),
         SourceType::Command => Box::new(command::Command::new(connection)?),
         SourceType::Singer => Box::new(singer::Singer::new(connection)?),
@@ -161,6 +165,14 @@ pub fn failure(error: ArrowError) -> Error {
         },
         other => Error::failed(other.to_string()),
     }
+}
+
+/// Rows are missing that a server was about to send.
+fn broken_off(cause: &str) -> Error {
+    Error::failed_help(
+        format!("the connection broke before all rows were read: {cause}"),
+        "run again; nothing is concluded from rows that did not come",
+    )
 }
 
 /// The form in which an [`Error`] travels in a [`BatchStream`]; see [`failure`].

@@ -114,15 +114,16 @@ pub(super) fn scaled(text: &str, scale: i8) -> Option<i128> {
     if !is_decimal(text) {
         return None;
     }
-    let negative = text.starts_with('-');
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
     let fraction = fraction.trim_end_matches('0');
     let scale = usize::try_from(scale).ok()?;
     let padding = scale.checked_sub(fraction.len())?;
-    let digits = format!("{whole}{fraction}{}", "0".repeat(padding));
-    let value: i128 = digits.parse().ok()?;
-    Some(if negative { -value } else { value })
+    let mut value = 0_i128;
+    for digit in whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', padding)) {
+        value = value.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
+    }
+    Some(if text.starts_with('-') { -value } else { value })
 }
 
 /// `YYYY-MM-DD` as days since 1970-01-01; `None` also for days the calendar does not have.

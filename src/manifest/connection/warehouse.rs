@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::{SslMode, number_or_text};
+use super::number_or_text;
 use crate::secret::Secret;
 
 /// A DuckDB database file, through DuckDB's own library as ADBC driver.
@@ -144,32 +144,6 @@ pub struct SparkConnection {
     /// The driver: its name, or the path of its library or manifest; found by the name `spark` when absent.
     pub driver: Option<String>,
     /// Further options of the driver by name (`adbc.spark.…`).
-    #[serde(default)]
-    pub options: BTreeMap<String, Setting>,
-}
-
-/// A MySQL or MariaDB server.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MysqlSourceConnection {
-    /// Name or address of the server.
-    #[schemars(length(min = 1))]
-    pub host: String,
-    /// Port of the server; 3306 when absent.
-    #[serde(default, deserialize_with = "number_or_text")]
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: Option<u16>,
-    /// The user to log in as.
-    pub user: String,
-    /// The user's password. Never written here: `{{ env.NAME }}` or `{{ file('path') }}`.
-    pub password: Option<Secret>,
-    /// Name of the database.
-    pub database: Option<String>,
-    /// Whether the connection is encrypted and what is checked; `prefer` when absent.
-    pub sslmode: Option<SslMode>,
-    /// The driver: its name, or the path of its library or manifest; found by the name `mysql` when absent.
-    pub driver: Option<String>,
-    /// Further options of the driver by name.
     #[serde(default)]
     pub options: BTreeMap<String, Setting>,
 }

@@ -98,7 +98,10 @@ mod tests {
             (snowflake(json!({ "options": { "adbc.snowflake.sql.client_option.login_timeout": "2s" } })), None),
             ((SourceType::Spark, json!({ "host": "spark.example.com" })), None),
             ((SourceType::Spark, json!({ "host": "spark.evil.com" })), Some("spark.evil.com")),
-            ((SourceType::Mysql, json!({ "host": "db.evil.com", "user": "u" })), Some("db.evil.com")),
+            (
+                (SourceType::Adbc, json!({ "driver": "mysql", "uri": "u@tcp(db.evil.com:3306)/shop" })),
+                Some("db.evil.com"),
+            ),
             (
                 (SourceType::Adbc, json!({ "driver": "flightsql", "uri": "grpc://lake.evil.com:1" })),
                 Some("lake.evil.com"),

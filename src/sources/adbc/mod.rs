@@ -11,7 +11,6 @@ mod driver;
 mod duckdb;
 mod explain;
 mod hosts;
-mod mysql;
 mod snowflake;
 mod spark;
 
@@ -97,7 +96,6 @@ pub(super) fn open(kind: SourceType, connection: &Connection) -> Result<Box<dyn 
         SourceType::Snowflake => snowflake::target(connection.typed()?)?,
         SourceType::Databricks => databricks::target(connection.typed()?)?,
         SourceType::Spark => spark::target(connection.typed()?)?,
-        SourceType::Mysql => mysql::target(connection.typed()?),
         SourceType::Adbc => any::target(connection.typed()?),
         other => return Err(Error::failed(format!("no ADBC driver is known for sources of type `{other:?}`"))),
     };

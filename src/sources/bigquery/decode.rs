@@ -60,6 +60,7 @@ fn push_text(column: &mut Column, kind: &Kind, value: &str) -> Result<(), &'stat
         Column::Null(_)
         | Column::Int16(_)
         | Column::Int32(_)
+        | Column::UInt64(_)
         | Column::Float32(_)
         | Column::List(_)
         | Column::Struct(_) => {

@@ -4,16 +4,17 @@ use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
 use crate::diagnostic::Error;
 use crate::postgres::cause;
+use crate::sources::broken_off;
 
 /// An error while preparing a statement or reading its rows.
 pub(super) fn reading(error: &tokio_postgres::Error, sql: &str) -> Error {
     let Some(db) = error.as_db_error() else {
-        return broken(&cause(error));
+        return broken_off(&cause(error));
     };
     let code = db.code();
     let shutdown = [&SqlState::ADMIN_SHUTDOWN, &SqlState::CRASH_SHUTDOWN, &SqlState::CANNOT_CONNECT_NOW];
     if shutdown.contains(&code) {
-        return broken(db.message());
+        return broken_off(db.message());
     }
     // A database of encoding `SQL_ASCII` takes any bytes for text, and its server refuses to send them as UTF-8.
     if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE {
@@ -40,14 +41,6 @@ pub(super) fn reading(error: &tokio_postgres::Error, sql: &str) -> Error {
         _ => "correct the SQL of the model".to_owned(),
     };
     Error::failed_help(message, help)
-}
-
-/// Rows are missing that the server was about to send.
-pub(super) fn broken(cause: &str) -> Error {
-    Error::failed_help(
-        format!("the connection broke before all rows were read: {cause}"),
-        "run again; nothing is concluded from rows that did not come",
-    )
 }
 
 /// The server's message; without the value it quotes where it is about one (class 22, data exceptions).

@@ -40,16 +40,7 @@ impl Postgres {
 
     /// Asks the server something on a connection of its own.
     fn ask<T: Send>(&self, question: impl AsyncFnOnce(Client) -> Result<T> + Send) -> Result<T> {
-        let asking = || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|e| Error::failed(format!("cannot start asking: {e}")))?;
-            runtime.block_on(async { question(self.server.connect().await?).await })
-        };
-        // On a thread of its own: the caller may be within a runtime.
-        let asked = std::thread::scope(|scope| scope.spawn(asking).join());
-        asked.unwrap_or_else(|_| Err(Error::failed("the thread that was asking ended unexpectedly")))
+        channel::ask(async || question(self.server.connect().await?).await)
     }
 
     fn start(&self, query: &Query, hint: Option<&[String]>, rows: bool) -> Result<BatchStream> {
@@ -58,11 +49,7 @@ impl Postgres {
         let hint = matches!(query, Query::Sql(_)).then(|| hint.map(<[String]>::to_vec)).flatten();
         let name = self.server.name();
         channel::spawn(&name, move |out| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|e| Error::failed(format!("cannot start reading: {e}")))?;
-            runtime.block_on(async {
+            channel::wait(async {
                 let client = server.connect().await?;
                 let read = Read { client, server: &server, flavour, sql };
                 read.run(hint.as_deref(), rows, out).await

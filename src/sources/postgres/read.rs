@@ -1,23 +1,23 @@
 //! One statement and its rows, from the server to Arrow.
 
 use std::pin::pin;
-use std::sync::Arc;
 
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::SchemaRef;
 use futures_util::TryStreamExt;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement};
 
 use super::copy::{Copied, Malformed};
 use super::decode::{Raw, push};
+use super::explained;
 use super::flavour::{Flavour, Taken};
 use super::types::Wire;
-use super::{explain, explained};
 use crate::diagnostic::{Error, Result};
 use crate::postgres::Server;
-use crate::sources::channel;
 use crate::sources::columns::Rows;
 use crate::sources::spelling::Spelling;
+use crate::sources::wanted::{self, Wanted};
+use crate::sources::{broken_off, channel};
 
 /// One statement on its way.
 pub(super) struct Read<'a> {
@@ -90,6 +90,10 @@ impl Read<'_> {
         let mut sql = self.sql.clone();
         let mut statement = self.prepare(&sql).await?;
         let taken: Vec<Taken> = statement.columns().iter().map(|column| self.flavour.take(column)).collect();
+        let (fields, wires): (Vec<_>, Vec<_>) = taken.iter().map(|taken| (taken.field.clone(), &taken.wire)).unzip();
+        let Wanted { schema, places } = wanted::columns(fields, hint)?;
+        let wires = places.iter().filter_map(|place| Some((place.at, (*wires.get(place.at)?).clone())));
+        let wanted: Vec<(usize, Wire)> = wires.collect();
         // What we cannot read is asked for in another form, which the statement has to say.
         if taken.iter().any(|taken| taken.expression.is_some()) {
             let columns = statement.columns().iter().zip(&taken).map(|(column, taken)| match &taken.expression {
@@ -103,21 +107,6 @@ impl Read<'_> {
             sql = format!("select {columns} from (\n{}\n) as model", sql.trim_end().trim_end_matches(';'));
             statement = self.prepare(&sql).await?;
         }
-        let mut wanted: Vec<(usize, Wire)> = Vec::new();
-        let mut fields = Vec::new();
-        for (at, Taken { field, wire, .. }) in taken.into_iter().enumerate() {
-            if hint.is_some_and(|names| !names.iter().any(|name| name == field.name())) {
-                continue;
-            }
-            fields.push(field);
-            wanted.push((at, wire));
-        }
-        if let Some(name) = hint.unwrap_or_default().iter().find(|n| fields.iter().all(|f| f.name() != *n)) {
-            let names: Vec<&str> = statement.columns().iter().map(|c| c.name()).collect();
-            let help = format!("its columns: {}", names.join(", "));
-            return Err(Error::failed_help(format!("the result has no column `{name}`"), help));
-        }
-        let schema: SchemaRef = Arc::new(Schema::new(fields));
         if !out.schema(schema.clone()) || !rows {
             return Ok(());
         }
@@ -166,7 +155,7 @@ impl Read<'_> {
                 Err(Ended::Failed(error)) => return Err(error),
             }
         }
-        if copied.is_whole() { Ok(Some(true)) } else { Err(explain::broken("the rows ended without their end")) }
+        if copied.is_whole() { Ok(Some(true)) } else { Err(broken_off("the rows ended without their end")) }
     }
 
     /// Reads through the extended protocol. False when nobody listens any more.
@@ -194,20 +183,8 @@ impl Read<'_> {
 
     async fn prepare(&self, sql: &str) -> Result<Statement> {
         let statement = self.client.prepare(sql).await.map_err(|e| self.explain(&e, sql))?;
-        let one = "a model is one `select` (or `with … select`) statement";
-        if statement.columns().is_empty() {
-            return Err(Error::failed_help("the SQL gives no columns", one));
-        }
         if !statement.params().is_empty() {
             return Err(Error::failed_help("the SQL holds parameters such as `$1`", "write the values into the SQL"));
-        }
-        let names: Vec<&str> = statement.columns().iter().map(|c| c.name()).collect();
-        if let Some((_, twice)) = names.iter().enumerate().find(|(at, name)| names.iter().take(*at).any(|n| n == *name))
-        {
-            return Err(Error::failed_help(
-                format!("the result has two columns named `{twice}`"),
-                "name one of them differently: `… as other_name`",
-            ));
         }
         Ok(statement)
     }

@@ -1,0 +1,96 @@
+//! One statement and its rows, from the server to Arrow.
+
+use futures_util::TryStreamExt;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Row, Statement};
+
+use super::{decode, explain, json, types};
+use crate::diagnostic::{Error, Result};
+use crate::mysql::Server;
+use crate::sources::channel;
+use crate::sources::columns::Rows;
+use crate::sources::wanted::{self, Wanted};
+
+/// What a read begins with.
+///
+/// A server may be set to end results after so many rows, to cut the texts of `group_concat`, or to hang up on who takes
+/// no rows for a minute; and a backslash in a text may be one or not. None of that may depend on where it runs. Only a
+/// transaction of this level has a snapshot.
+const BEGIN: [&str; 3] = [
+    "set session sql_select_limit = 18446744073709551615, group_concat_max_len = 1073741824, net_write_timeout = 86400,
+     sql_mode = trim(both ',' from replace(replace(@@sql_mode, 'NO_BACKSLASH_ESCAPES', ''), ',,', ','))",
+    "set session transaction isolation level repeatable read",
+    "start transaction with consistent snapshot, read only",
+];
+
+/// One statement on its way.
+pub(super) struct Read<'a> {
+    pub connection: Conn,
+    pub server: &'a Server,
+    pub sql: String,
+}
+
+impl Read<'_> {
+    /// Announces the columns and hands over the rows, if they are wanted.
+    pub async fn run(mut self, hint: Option<&[String]>, rows: bool, out: &channel::Out) -> Result<()> {
+        for statement in BEGIN {
+            self.connection.query_drop(statement).await.map_err(|e| self.explain(&e))?;
+        }
+        let statement = self.prepare().await?;
+        let columns = statement.columns();
+        let json = json::columns(&mut self.connection, &columns).await.map_err(|e| self.explain(&e))?;
+        let fields = columns.iter().zip(json).map(|(column, json)| {
+            types::field(column, json).ok_or_else(|| {
+                let name = column.name_str();
+                let message = format!("column `{name}` is of a type that cannot be read");
+                Error::failed_help(message, decode::unreadable(&name))
+            })
+        });
+        let Wanted { schema, places } = wanted::columns(fields.collect::<Result<_>>()?, hint)?;
+        if !out.schema(schema.clone()) || !rows {
+            return Ok(());
+        }
+        let mut batch = Rows::new(schema.clone()).map_err(crate::sources::failure)?;
+        let Self { mut connection, server, .. } = self;
+        let explained = |e| explain::explained(server, &e);
+        let mut result = connection.exec_iter(&statement, ()).await.map_err(explained)?;
+        let Some(mut stream) = result.stream::<Row>().await.map_err(explained)? else {
+            return Err(Error::failed("the statement gave no rows, not even none").context(server.name()));
+        };
+        let mut number = 0_u64;
+        while let Some(row) = stream.try_next().await.map_err(explained)? {
+            number += 1;
+            let mut values = row.unwrap_raw();
+            let mut size = 0;
+            for (place, column) in places.iter().zip(batch.columns.iter_mut()) {
+                let value = values.get_mut(place.at).and_then(Option::take).unwrap_or(mysql_async::Value::NULL);
+                size += decode::size(&value);
+                decode::push(column, value).map_err(|fault| {
+                    let name = &place.name;
+                    let message = format!("column `{name}`, row {number} of the result: {}", fault.what);
+                    Error::failed_help(message, fault.help.replace("COLUMN", name)).context(server.name())
+                })?;
+            }
+            if batch.end_row(size) && !out.rows(&mut batch)? {
+                return Ok(());
+            }
+        }
+        out.rows(&mut batch)?;
+        Ok(())
+    }
+
+    async fn prepare(&mut self) -> Result<Statement> {
+        let sql = self.sql.trim_end().trim_end_matches(';').to_owned();
+        let statement = self.connection.prep(sql).await.map_err(|e| self.explain(&e))?;
+        // The driver makes parameters of names, and counts them.
+        if statement.num_params() > 0 {
+            let help = "write the values into the SQL";
+            return Err(Error::failed_help("the SQL holds parameters such as `?` or `:name`", help));
+        }
+        Ok(statement)
+    }
+
+    fn explain(&self, error: &mysql_async::Error) -> Error {
+        explain::explained(self.server, error)
+    }
+}
