@@ -23,10 +23,7 @@ pub(super) fn create(name: &str, columns: &Columns, bytewise: &str) -> String {
     let fields = columns.fields.iter().map(added);
     let names: Vec<String> = columns.matching.iter().map(|c| quoted(&c.name)).collect();
     let lines: Vec<String> = keys.chain(fields).chain([format!("PRIMARY KEY ({})", names.join(", "))]).collect();
-    format!(
-        "CREATE TABLE IF NOT EXISTS {name} ({}) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4",
-        lines.join(", ")
-    )
+    format!("CREATE TABLE IF NOT EXISTS {name} ({}) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4", lines.join(", "))
 }
 
 /// A column that takes nulls, as `CREATE TABLE` and `ALTER TABLE … ADD COLUMN` declare it.
@@ -127,7 +124,8 @@ mod tests {
             data_type: Some(data_type),
             meaning: Meaning::Itself,
         };
-        let (text, number, bytes) = (|| column(DataType::Utf8), || column(DataType::Int64), || column(DataType::Binary));
+        let (text, number, bytes) =
+            (|| column(DataType::Utf8), || column(DataType::Int64), || column(DataType::Binary));
         let cases = [
             (vec![text()], "varchar(768)"),
             (vec![text(), number()], "varchar(758) bigint"),

@@ -48,7 +48,8 @@ pub(super) async fn undo(link: &mut Link, table: &Table) -> bool {
 async fn tidy(link: &mut Link, table: &Table) -> bool {
     let dropped = link.run(&format!("DROP TEMPORARY TABLE IF EXISTS {}", Layout::name(table)), &[]).await.is_ok();
     let release = format!("SELECT RELEASE_LOCK({})", turn(table));
-    dropped && (table.unique || link.rows(&release, &[]).await.is_ok())
+    let released = table.unique || link.rows(&release, &[]).await.is_ok();
+    dropped && released
 }
 
 /// Without a unique index two batches could insert the same record: they take turns. The lock is the session's and goes
@@ -91,17 +92,14 @@ pub(super) struct Merge<'a> {
     table: &'a Table,
     action: Action,
     layout: Layout<'a>,
+    /// Records of the round that were found, by their position.
+    found: Vec<String>,
 }
 
 impl<'a> Merge<'a> {
     /// A merge of these records.
-    pub(super) fn new(
-        link: &'a mut Link,
-        table: &'a Table,
-        action: Action,
-        operations: &[Numbered<'_>],
-    ) -> Merge<'a> {
-        Merge { link, table, action, layout: Layout::of(table, action, operations) }
+    pub(super) fn new(link: &'a mut Link, table: &'a Table, action: Action, operations: &[Numbered<'_>]) -> Merge<'a> {
+        Merge { link, table, action, layout: Layout::of(table, action, operations), found: Vec::new() }
     }
 
     /// Puts the records beside the table, and says of every row found, by the position of its record, of each field
@@ -185,9 +183,9 @@ impl Steps for Merge<'_> {
     async fn look_up(&mut self, round: usize, compare: bool) -> Result<HashMap<usize, Hit>, SendError> {
         let fields = if compare { self.layout.fields() } else { Vec::new() };
         let equal = format!("min({})", all_same(&fields));
-        let sql =
-            format!("SELECT b.n, count(*), {equal} FROM {} WHERE b.r = {round} GROUP BY b.n", self.join());
+        let sql = format!("SELECT b.n, count(*), {equal} FROM {} WHERE b.r = {round} GROUP BY b.n", self.join());
         let rows = self.link.rows(&sql, &[]).await?;
+        self.found = rows.iter().map(|row| number(row, 0).to_string()).collect();
         let hit = |row: &Row| (number(row, 0), Hit { count: number(row, 1), equal: number(row, 2) == 1 });
         Ok(rows.iter().map(hit).collect())
     }
@@ -225,6 +223,11 @@ impl Steps for Merge<'_> {
     }
 
     async fn insert(&mut self, round: usize) -> Result<u64, SendError> {
+        // Looking again would be a search of the whole table for each record where there is no index.
+        let absent = match self.found.as_slice() {
+            [] => String::new(),
+            found => format!(" AND b.n NOT IN ({})", found.join(", ")),
+        };
         let mut inserted = 0;
         for (s, fields) in self.layout.shapes() {
             let mut names: Vec<String> = self.table.columns.matching.iter().map(|c| quoted(&c.name)).collect();
@@ -234,13 +237,11 @@ impl Steps for Merge<'_> {
                 values.push(field.sent);
             }
             let sql = format!(
-                "INSERT INTO {name} ({}) SELECT {} FROM {} AS b
-                 WHERE b.r = {round} AND b.s = {s} AND NOT EXISTS (SELECT 1 FROM {name} AS t WHERE {}) ORDER BY b.n",
+                "INSERT INTO {} ({}) SELECT {} FROM {} AS b WHERE b.r = {round} AND b.s = {s}{absent} ORDER BY b.n",
+                self.table.name,
                 names.join(", "),
                 values.join(", "),
-                self.batch(),
-                self.table.matches(),
-                name = self.table.name
+                self.batch()
             );
             inserted += self.link.run(&sql, &[]).await?;
         }

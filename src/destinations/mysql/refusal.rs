@@ -32,9 +32,7 @@ pub(super) fn at_commit(error: &Error) -> SendError {
 
 /// The connection ended in the commit.
 pub(super) fn lost(cause: &str) -> SendError {
-    SendError::Lost {
-        message: format!("MySQL: the connection ended while a batch was being committed: {cause}"),
-    }
+    SendError::Lost { message: format!("MySQL: the connection ended while a batch was being committed: {cause}") }
 }
 
 /// The refusal of a value that the server would have stored otherwise than it is; `None` for other warnings.
@@ -67,7 +65,9 @@ fn by_code(code: usize, state: &str, message: &str, columns: &[String]) -> SendE
         // ER_OPTION_PREVENTS_STATEMENT, ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, ER_READ_ONLY_MODE
         1290 | 1792 | 1836 => fatal(Some("the server is read-only: connect to the primary")),
         // ER_DBACCESS_DENIED_ERROR
-        1044 => fatal(Some("grant the user `create temporary tables` on the database: `grant create temporary tables on …`")),
+        1044 => fatal(Some(
+            "grant the user `create temporary tables` on the database: `grant create temporary tables on …`",
+        )),
         1045 | 1049 | 1698 | 1820 | 1862 => fatal(Some(CREDENTIALS)),
         // ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED_ERROR
         1142 | 1143 | 1227 => fatal(Some("grant the user SELECT, INSERT, UPDATE and DELETE on the table")),
@@ -142,13 +142,38 @@ mod tests {
     fn values_do_not_get_into_messages() {
         let columns = ["email".to_owned(), "seats".to_owned()];
         let cases = [
-            (1366, "22007", "Incorrect integer value: 'ann@x.io' for column `d`.`_syncline_batch`.`c1` at row 3", "column `seats`: incorrect integer value"),
-            (1366, "HY000", "Incorrect integer value: 'it''s for column 'c0' at row 1' for column 'c1' at row 3", "column `seats`: incorrect integer value"),
+            (
+                1366,
+                "22007",
+                "Incorrect integer value: 'ann@x.io' for column `d`.`_syncline_batch`.`c1` at row 3",
+                "column `seats`: incorrect integer value",
+            ),
+            (
+                1366,
+                "HY000",
+                "Incorrect integer value: 'it''s for column 'c0' at row 1' for column 'c1' at row 3",
+                "column `seats`: incorrect integer value",
+            ),
             (1406, "22001", "Data too long for column 'c0' at row 1", "column `email`: data too long"),
             (1264, "22003", "Out of range value for column 'c1' at row 1", "column `seats`: out of range value"),
-            (1292, "22007", "Incorrect datetime value: 'ann' for column `d`.`users`.`at` at row 1", "incorrect datetime value for column `d`.`users`.`at` at row 1"),
-            (3140, "22032", "Invalid JSON text: \"Invalid value.\" at position 0 in value for column '_syncline_batch.c1'.", "column `seats`: invalid JSON text"),
-            (1062, "23000", "Duplicate entry 'ann for key x' for key 'PRIMARY'", "another row has the same value for key 'PRIMARY'"),
+            (
+                1292,
+                "22007",
+                "Incorrect datetime value: 'ann' for column `d`.`users`.`at` at row 1",
+                "incorrect datetime value for column `d`.`users`.`at` at row 1",
+            ),
+            (
+                3140,
+                "22032",
+                "Invalid JSON text: \"Invalid value.\" at position 0 in value for column '_syncline_batch.c1'.",
+                "column `seats`: invalid JSON text",
+            ),
+            (
+                1062,
+                "23000",
+                "Duplicate entry 'ann for key x' for key 'PRIMARY'",
+                "another row has the same value for key 'PRIMARY'",
+            ),
             (1048, "23000", "Column 'plan' cannot be null", "Column 'plan' cannot be null"),
             (1526, "HY000", "Table has no partition for value 42", "the table has no partition for the value"),
         ];

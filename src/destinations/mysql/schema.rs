@@ -201,7 +201,9 @@ fn names(object: &str) -> (Option<String>, String) {
     let mut letters = object.chars().peekable();
     while let Some(letter) = letters.next() {
         match letter {
-            '`' if within && letters.next_if_eq(&'`').is_some() => parts.last_mut().into_iter().for_each(|p| p.push('`')),
+            '`' if within && letters.next_if_eq(&'`').is_some() => {
+                parts.last_mut().into_iter().for_each(|p| p.push('`'))
+            }
             '`' => within = !within,
             '.' if !within && parts.len() == 1 => parts.push(String::new()),
             letter => parts.last_mut().into_iter().for_each(|p| p.push(letter)),
@@ -227,7 +229,9 @@ async fn transactional(link: &mut Link, place: &Place, object: &str) -> Result<(
     match link.rows(&sql, &[]).await?.first().and_then(|row| text(row, 0)) {
         None => Ok(()),
         Some(engine) => Err(fatal(
-            format!("table `{object}` is of engine {engine}, which has no transactions: half a batch could be left behind"),
+            format!(
+                "table `{object}` is of engine {engine}, which has no transactions: half a batch could be left behind"
+            ),
             "make it an InnoDB table: `alter table … engine = InnoDB`",
         )),
     }

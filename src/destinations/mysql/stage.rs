@@ -176,7 +176,8 @@ impl<'a> Layout<'a> {
     /// The sets of fields that new rows of the batch name: the number each has in `s`, and the fields.
     pub fn shapes(&self) -> Vec<(usize, Vec<InBatch<'a>>)> {
         let within = |shape: &[bool], field: &InBatch<'_>| shape.get(field.position).copied().unwrap_or(true);
-        let shape = |(s, shape): (usize, &Vec<bool>)| (s, self.fields().into_iter().filter(|f| within(shape, f)).collect());
+        let shape =
+            |(s, shape): (usize, &Vec<bool>)| (s, self.fields().into_iter().filter(|f| within(shape, f)).collect());
         self.shapes.iter().enumerate().map(shape).collect()
     }
 

@@ -14,7 +14,7 @@ use tokio_postgres::Client;
 
 use super::staged::{self, Session, Sessions};
 use super::{
-    Batch, Capabilities, Class, Destination, Health, Options, Outcome, Readable, SendError, Sent, Target, Writer, table,
+    Batch, Capabilities, Destination, Health, Options, Outcome, Readable, SendError, Sent, Target, Writer, table,
 };
 use crate::diagnostic::Result;
 use crate::manifest::sync::{Mode, OnRemoved};
@@ -35,18 +35,8 @@ impl Postgres {
 #[async_trait]
 impl Destination for Postgres {
     fn capabilities(&self, object: &str, mode: Mode, _: &Options) -> Result<Capabilities> {
-        let modes = vec![Mode::Insert, Mode::Update, Mode::Upsert, Mode::Mirror];
-        table::check_mode(&format!("table `{object}` of a PostgreSQL database"), mode, &modes)?;
-        Ok(Capabilities {
-            modes,
-            on_removed: vec![OnRemoved::Keep, OnRemoved::Clear, OnRemoved::Delete],
-            class: if mode == Mode::Insert { Class::C } else { Class::A },
-            batch_size: 5_000,
-            concurrency: 2,
-            always_opened: false,
-            by_state: false,
-            matched: true,
-        })
+        let capabilities = table::capabilities(&format!("table `{object}` of a PostgreSQL database"), mode)?;
+        Ok(Capabilities { batch_size: 5_000, concurrency: 2, ..capabilities })
     }
 
     async fn missing_privileges(
