@@ -66,12 +66,20 @@ impl Server {
         connection
     }
 
-    /// Makes a database and fills it by SQL, one statement or several; gives its name.
-    pub fn database(&self, sql: &str) -> String {
+    /// Makes a database and fills it by SQL, one statement or several; gives a connection of the tests' own to it, and its
+    /// name.
+    pub async fn filled(&self, sql: &str) -> (Conn, String) {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.run("", &format!("create database {name} character set utf8mb4"));
-        self.run(&name, sql);
-        name
+        let create = format!("create database {name} character set utf8mb4");
+        self.connect("").await.query_drop(create).await.unwrap();
+        let mut connection = self.connect(&name).await;
+        connection.query_drop(sql).await.unwrap();
+        (connection, name)
+    }
+
+    /// [`Server::filled`] for tests that are not async.
+    pub fn database(&self, sql: &str) -> String {
+        block_on(self.filled(sql)).1
     }
 
     /// Runs SQL in a database, one statement or several.
