@@ -1,4 +1,4 @@
-//! Reading a large table of PostgreSQL against bare programs that do nothing else, in the same run.
+//! Reading a large table of PostgreSQL, and one of MariaDB, against bare programs that do nothing else, in the same run.
 //!
 //! ```text
 //! cargo bench --bench sources                                     1 M and 5 M rows × 8 columns
@@ -6,8 +6,8 @@
 //! SYNCLINE_POSTGRESQL_DRIVER=…/libadbc_driver_postgresql.so cargo bench --bench sources
 //! ```
 //!
-//! It starts a PostgreSQL of its own. The rivals are binary `copy` in a program that only makes Arrow batches of it, and,
-//! where the variable names its driver, ADBC's reader. Every figure is taken in a process of its own, so that its peak of
+//! It starts servers of its own. PostgreSQL's rivals are binary `copy` in a program that only makes Arrow batches of it, and,
+//! where the variable names its driver, ADBC's reader; MariaDB's is the driver itself, in a program that drops the rows. Every figure is taken in a process of its own, so that its peak of
 //! memory is its own; readers take turns, so that what disturbs one disturbs all; the best of the runs counts. The aim:
 //! not slower than the better of the two, and a peak of memory that does not grow with the rows.
 
@@ -15,6 +15,9 @@
 mod copy;
 #[path = "sources/figure.rs"]
 mod figure;
+#[path = "../tests/mysql.rs"]
+#[allow(dead_code)]
+mod mysql;
 #[path = "../tests/postgres.rs"]
 #[allow(dead_code)]
 mod postgres;
@@ -40,30 +43,43 @@ const DRIVER: &str = "SYNCLINE_POSTGRESQL_DRIVER";
 const RUNS: usize = 3;
 
 /// A name in the output, and the role of the process that takes the figure.
-const READERS: [(&str, &str); 3] =
+type Reader = (&'static str, &'static str);
+
+const POSTGRES: [Reader; 3] =
     [("syncline", "syncline"), ("binary copy, bare program", "copy"), ("ADBC driver, bare program", "adbc")];
+const MARIADB: [Reader; 2] = [("syncline", "syncline mysql"), ("mysql_async, rows dropped", "mysql_async")];
 
 fn main() {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let (url, table) = (variable(URL), variable(TABLE));
     match variable(ROLE).as_str() {
-        "syncline" => return measured(|| syncline(&url, &table)),
+        "syncline" => return measured(|| syncline(SourceType::Postgres, &url, &table)),
+        "syncline mysql" => return measured(|| syncline(SourceType::Mysql, &format!("{url}?sslmode=disable"), &table)),
+        "mysql_async" => return measured(|| dropped(&url, &table)),
         "copy" => return measured(|| copy::read(&url, &table)),
         "adbc" => return measured(|| adbc(&url, &table)),
         _ => {}
     }
     let large: u64 = variable("SYNCLINE_BENCH_ROWS").parse().unwrap_or(5_000_000);
     let small = large / 5;
+    if let Some(server) = mysql::server() {
+        let database = server.database(&format!("{}; {}", create_mysql("small", small), create_mysql("large", large)));
+        compare("MariaDB", &MARIADB, &server.url(&database), small, large);
+    }
     let Some(server) = postgres::server() else { return };
     let database = server.database(&format!("{}; {}", create("small", small), create("large", large)));
     server.run(&database, "vacuum freeze analyze");
-    let url = server.url(&database);
     let with_adbc = std::env::var_os(DRIVER).is_some_and(|driver| PathBuf::from(driver).is_file());
     if !with_adbc {
         println!("ADBC: SKIPPED, {DRIVER} names no driver");
     }
-    let readers: Vec<_> = READERS.iter().filter(|(_, role)| with_adbc || *role != "adbc").collect();
-    println!("PostgreSQL, rows × 8 columns; best of {RUNS} runs in turn\n");
+    let readers: Vec<Reader> = POSTGRES.into_iter().filter(|(_, role)| with_adbc || *role != "adbc").collect();
+    compare("PostgreSQL", &readers, &server.url(&database), small, large);
+}
+
+/// Takes and prints the figures of all readers.
+fn compare(system: &str, readers: &[Reader], url: &str, small: u64, large: u64) {
+    println!("{system}, rows × 8 columns; best of {RUNS} runs in turn\n");
     println!(
         "| reader | rows | seconds | processor seconds | rows a second | peak memory |\n|:--|--:|--:|--:|--:|--:|"
     );
@@ -72,7 +88,7 @@ fn main() {
         let mut figures: Vec<Option<Figure>> = readers.iter().map(|_| None).collect();
         for _ in 0..RUNS {
             for ((_, role), best) in readers.iter().zip(&mut figures) {
-                let figure = taken(role, &url, table, rows);
+                let figure = taken(role, url, table, rows);
                 *best = Some(match best.take() {
                     Some(old) => old.faster(figure),
                     None => figure,
@@ -89,7 +105,7 @@ fn main() {
     }
     let (own, rivals) = best.split_first().expect("the first reader is our own");
     let rival = rivals.iter().map(|rival| rival.seconds).fold(f64::INFINITY, f64::min);
-    println!("\nsyncline / the better rival, {large} rows: {:.2} (aim: at most 1)", own.seconds / rival);
+    println!("\nsyncline / the better rival, {large} rows: {:.2} (aim: at most 1)\n", own.seconds / rival);
 }
 
 /// A table of people, with a column of every common kind, and nulls.
@@ -100,6 +116,17 @@ fn create(table: &str, rows: u64) -> String {
          case when i % 7 > 0 then (i % 500)::int end as seats, (i % 100000 * 0.37)::numeric(12, 2) as mrr, \
          i % 2 = 0 as active, timestamptz '2020-01-01 00:00:00Z' + i * interval '13 seconds' as created_at \
          from generate_series(1, {rows}) i"
+    )
+}
+
+/// The same in MariaDB.
+fn create_mysql(table: &str, rows: u64) -> String {
+    format!(
+        "create table {table} (id bigint, email varchar(100), name varchar(100), plan varchar(10), seats int, \
+         mrr decimal(12, 2), active boolean, created_at timestamp null); \
+         insert into {table} select seq, concat('person', seq, '@example.com'), concat('First Last ', seq), \
+         elt(1 + seq % 3, 'free', 'premium', 'ultimate'), if(seq % 7 > 0, seq % 500, null), seq % 100000 * 0.37, \
+         seq % 2 = 0, timestamp('2020-01-01') + interval seq * 13 second from seq_1_to_{rows}"
     )
 }
 
@@ -121,9 +148,9 @@ fn measured(read: impl FnOnce() -> u64) {
 }
 
 /// The library's stream, every value decoded.
-fn syncline(url: &str, table: &str) -> u64 {
+fn syncline(kind: SourceType, url: &str, table: &str) -> u64 {
     let values = serde_json::Map::from_iter([("url".to_owned(), json!(url))]);
-    let source = sources::open(SourceType::Postgres, &Connection::new(values, Vec::new())).expect("a connection");
+    let source = sources::open(kind, &Connection::new(values, Vec::new())).expect("a connection");
     let query = Query::Table { name: table.to_owned(), columns: None, filter: None };
     let streams = source.read(&query, None).expect("a table");
     streams.into_iter().flatten().map(|batch| std::hint::black_box(batch.expect("a batch")).num_rows() as u64).sum()
@@ -139,4 +166,18 @@ fn adbc(url: &str, table: &str) -> u64 {
     statement.set_sql_query(format!("select * from {table}")).expect("SQL");
     let reader = statement.execute().expect("a result");
     reader.map(|batch| std::hint::black_box(batch.expect("a batch")).num_rows() as u64).sum()
+}
+
+/// What the driver alone takes.
+fn dropped(url: &str, table: &str) -> u64 {
+    use mysql_async::prelude::Queryable;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut connection =
+            mysql_async::Conn::from_url(format!("{url}?prefer_socket=false")).await.expect("a connection");
+        let mut result = connection.exec_iter(format!("select * from {table}"), ()).await.expect("a result");
+        let mut rows = 0;
+        result.for_each(|_| rows += 1).await.expect("all rows");
+        rows
+    })
 }

@@ -21,6 +21,8 @@ pub struct Account {
     pub role: String,
     /// When its password ends, if it does.
     pub expires: Option<Timestamp>,
+    /// The statement that renews it; empty where it never ends.
+    pub renewal: String,
     /// Seconds the server's clock is ahead of ours; negative when it is behind.
     pub clock_ahead: i64,
 }

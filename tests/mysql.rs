@@ -73,7 +73,9 @@ impl Server {
         let create = format!("create database {name} character set utf8mb4");
         self.connect("").await.query_drop(create).await.unwrap();
         let mut connection = self.connect(&name).await;
-        connection.query_drop(sql).await.unwrap();
+        if !sql.is_empty() {
+            connection.query_drop(sql).await.unwrap();
+        }
         (connection, name)
     }
 
@@ -174,7 +176,7 @@ fn command_line(program: &Path, folder: &Path, port: u16) -> String {
     format!(
         "'{program}' --no-defaults --datadir={folder}/data --socket={folder}/socket --pid-file={folder}/pid --port={port} \
          --bind-address=127.0.0.1 --skip-name-resolve --skip-log-bin --max-connections=200 --default-time-zone=+05:30 \
-         --character-set-server=latin1 --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=64M \
+         --character-set-server=latin1 --innodb-flush-log-at-trx-commit=2 --innodb-buffer-pool-size=64M \
          --init-file={folder}/init.sql {tls}"
     )
 }

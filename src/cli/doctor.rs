@@ -226,9 +226,8 @@ fn told_password(subject: &mut Subject, account: &Account) {
     let days = left.as_hours() / 24;
     let (role, day) = (&account.role, ends.strftime("%Y-%m-%d %H:%M UTC"));
     let help = format!(
-        "who administers the server runs `alter role \"{role}\" password '…' valid until '…'`; the new password then goes \
-         where the `connection` of {} takes it from",
-        subject.file
+        "who administers the server runs `{}`; the new password then goes where the `connection` of {} takes it from",
+        account.renewal, subject.file
     );
     if left.is_negative() {
         let message = format!("the password of role `{role}` has expired on {day}: the next login with it is refused");

@@ -46,5 +46,7 @@ pub async fn look(connection: &mut Conn) -> Result<Account, Error> {
             Err(error) => return Err(error),
         }
     }
-    Ok(Account { role, expires, clock_ahead })
+    let (user, host) = role.rsplit_once('@').unwrap_or((&role, "%"));
+    let renewal = format!("alter user '{user}'@'{host}' identified by '…'");
+    Ok(Account { role, expires, renewal, clock_ahead })
 }

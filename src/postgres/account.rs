@@ -15,8 +15,10 @@ pub async fn look(client: &Client) -> Result<Account, Error> {
          from pg_roles where rolname = session_user)";
     let row = client.query_one(sql, &[]).await?;
     let ends: Option<i64> = row.try_get(2)?;
+    let role: String = row.try_get(0)?;
     Ok(Account {
-        role: row.try_get(0)?,
+        renewal: format!("alter role \"{role}\" password '…' valid until '…'"),
+        role,
         // What is beyond our calendar never ends.
         expires: ends.and_then(|second| Timestamp::from_second(second).ok()),
         clock_ahead: row.try_get::<_, i64>(1)? - Timestamp::now().as_second(),

@@ -102,6 +102,31 @@ pub const PLACES: &[Place] = &[
         }],
         fill: fill_postgres,
     },
+    Place {
+        name: "MariaDB",
+        stand_ins: &[
+            same("lists, objects", &[Kind::Texts, Kind::Numbers, Kind::Object], "a column `json`"),
+            same("intervals", INTERVALS, "ISO 8601 text"),
+            same("UUIDs of every form: `uuid` takes the standard's versions", &[Kind::Uuid], "text"),
+        ],
+        differs: &[
+            Differs {
+                lacks: "NaN, infinities",
+                kind: Kind::Unlimited,
+                written: "null",
+                record: "null: the row is sent",
+                held: |cell| if matches!(cell, Cell::Double(n) if !n.is_finite()) { Cell::Null } else { cell },
+            },
+            Differs {
+                lacks: "instants before 1970 and after 2038, in a `timestamp`",
+                kind: Kind::Instant,
+                written: "null",
+                record: "null",
+                held: |cell| if matches!(cell, Cell::Instant(t) if !holds(t)) { Cell::Null } else { cell },
+            },
+        ],
+        fill: fill_mysql,
+    },
     Place { name: "DuckDB", stand_ins: &[], differs: &[], fill: fill_duckdb },
     Place {
         name: "Spark",
@@ -240,6 +265,27 @@ fn fill_postgres(project: &Project, rows: &[Row]) -> bool {
     server.run(&database, &inserts(Dialect::Postgres, rows).join(";\n"));
     project.write("password", &server.password);
     project.write("sources/shop.yaml", &crate::databases::postgres_yaml(server, "shop", &database));
+    true
+}
+
+/// Whether a `timestamp` of MariaDB 10.11 has the instant.
+fn holds(instant: civil::DateTime) -> bool {
+    civil::date(1970, 1, 1).at(0, 0, 1, 0) <= instant && instant <= civil::date(2038, 1, 19).at(3, 14, 7, 999_999_000)
+}
+
+fn fill_mysql(project: &Project, rows: &[Row]) -> bool {
+    let Some(server) = crate::mysql::server() else { return false };
+    let create = "create table everything (id bigint, email varchar(100), seats integer, points bigint, \
+        atoms decimal(38, 0), active boolean, price decimal(12, 2), exact decimal(38, 18), share float, ratio double, \
+        limit_ double, note longtext, born date, opens time(6), seen datetime(6), met timestamp(6) null, term text, \
+        shift text, span text, doc json, tags json, scores json, address json, picture blob, token text)";
+    let database = server.database(create);
+    let place = PLACES.iter().find(|place| place.name == "MariaDB").unwrap();
+    for statement in inserts(Dialect::Mysql, &super::held(place, rows)) {
+        server.run(&database, &statement);
+    }
+    project.write("password", &server.password);
+    project.write("sources/shop.yaml", &server.yaml("shop", &database));
     true
 }
 

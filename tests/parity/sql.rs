@@ -1,4 +1,4 @@
-//! The rows as literals of PostgreSQL and DuckDB, and as values of SQLite.
+//! The rows as literals of PostgreSQL, DuckDB and MariaDB, and as values of SQLite.
 
 use rusqlite::types::Value;
 
@@ -10,6 +10,7 @@ use super::text::{json, plain};
 pub enum Dialect {
     Postgres,
     Duckdb,
+    Mysql,
 }
 
 /// Statements that insert all rows into `everything`.
@@ -31,6 +32,7 @@ fn quoted(text: &str) -> String {
 fn literal(dialect: Dialect, kind: Kind, cell: &Cell) -> String {
     match (dialect, cell) {
         (_, Cell::Null) => "null".to_owned(),
+        (Dialect::Mysql, _) => mysql(cell),
         (_, Cell::Double(double)) if double.is_infinite() => {
             quoted(if *double > 0.0 { "Infinity" } else { "-Infinity" })
         }
@@ -66,6 +68,18 @@ fn literal(dialect: Dialect, kind: Kind, cell: &Cell) -> String {
         }
         _ if kind == Kind::Key => plain(cell),
         _ => quoted(&plain(cell)),
+    }
+}
+
+/// MariaDB takes no zone with an instant, and a backslash in a text is one only when it is doubled; numbers beyond all
+/// limits it does not have.
+fn mysql(cell: &Cell) -> String {
+    match cell {
+        Cell::Flag(flag) => flag.to_string(),
+        Cell::Double(double) if !double.is_finite() => "null".to_owned(),
+        Cell::Instant(instant) => quoted(&instant.to_string()),
+        Cell::Bytes(bytes) => format!("x'{}'", hex::encode(bytes)),
+        _ => quoted(&plain(cell).replace('\\', "\\\\")),
     }
 }
 

@@ -46,6 +46,46 @@ fn a_postgresql_that_is_stopped_in_mid_read_removes_nobody() {
 }
 
 #[test]
+fn a_mariadb_that_is_killed_in_mid_read_removes_nobody() {
+    let Some(server) = crate::mysql::own() else { return };
+    let database = server.database(
+        "create table gate (seconds int); insert into gate values (0); \
+         create table people as select seq as id, concat('p', seq, '@x.io') as email, seq as seats, \
+         repeat('x', 1000) as pad from seq_1_to_40",
+    );
+    let model = "sql: select id, email, seats, pad from people where id < 30 or sleep((select seconds from gate)) = 0";
+    let project = project(&server.yaml("shop", &database), model);
+    project.write("password", &server.password);
+    let before = Before::applied(&project);
+    assert_eq!(before.held, expected(false, 1000));
+
+    server.run(&database, "delete from people where id = 3; update people set seats = 1000 where id = 5");
+    server.run(&database, "update gate set seconds = 600");
+    let mut running = start(&project);
+    let asleep = "select id from information_schema.processlist where state = 'User sleep'";
+    running.until("the read waits for its last rows", || server.rows("", asleep).len() == 1);
+    server.stop_immediately();
+    let broke = "the connection broke before all rows were read";
+    before.stands(&project, "killed", &running.end(), &[broke, "run again; nothing is concluded"]);
+
+    let down = project.apply(&[]);
+    before.stands(&project, "down", &down, &["cannot connect", "mysql at 127.0.0.1:"]);
+
+    server.start_again();
+    // An administrator ends the connection, and the statement.
+    for (kill, said) in [("kill", broke), ("kill query", "interrupted")] {
+        let mut running = start(&project);
+        running.until("the read waits for its last rows", || server.rows("", asleep).len() == 1);
+        server.run("", &format!("{kill} {}", server.rows("", asleep)[0]));
+        before.stands(&project, kill, &running.end(), &[said]);
+    }
+
+    server.run(&database, "update gate set seconds = 0");
+    comes_right(&project, &expected(true, 1000));
+    assert_eq!(PEOPLE, 40);
+}
+
+#[test]
 fn an_emulated_snowflake_that_is_killed_in_mid_read_removes_nobody() {
     let Some(server) = crate::fakesnow::own() else { return };
     // `crowd` holds one row, or so many that counting its pairs takes the emulator hours.

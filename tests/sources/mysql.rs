@@ -109,14 +109,14 @@ fn expressions_have_the_type_the_server_says() {
             ("1", "Int32", "1"),
             ("true", "Int32", "1"),
             ("1 = 1", "Int32", "1"),
-            ("(select max(on_) from t)", "Boolean", "true"),
+            ("(select max(on_) from t)", "Int16", "1"),
             ("(select coalesce(on_, 0) from t)", "Int32", "1"),
             ("(select count(*) from t)", "Int64", "1"),
             ("(select sum(d) from t)", "Decimal128(34, 2)", "2.50"),
             ("(select sum(n) from t)", "Decimal128(32, 0)", "1"),
             ("12.5", "Decimal128(3, 1)", "12.5"),
             ("-12.5e0", "Float64", "-12.5"),
-            ("cast('7' as unsigned)", "UInt64", "7"),
+            ("cast(18446744073709551615 as unsigned)", "UInt64", "18446744073709551615"),
             ("'a\\'b'", "Utf8", "a'b"),
             ("concat('a', 1)", "Utf8", "a1"),
             ("cast('x' as binary)", "Binary", "78"),
@@ -220,7 +220,8 @@ fn what_the_server_refuses() {
         (&*own, "select ü from t", "Unknown column 'ü'", "correct the SQL"),
         (&*own, "selekt 1", "it is near 'selekt 1' at line 1", "correct the SQL"),
         (&*own, "delete from t returning id", "READ ONLY transaction", "only reads"),
-        (&*own, "delete from t", "no columns", "one `select`"),
+        (&*own, "delete from t", "READ ONLY transaction", "one `select`"),
+        (&*own, "set @x = 1", "no columns", "one `select`"),
         (&*own, "select 1; select 2", "it is near", ""),
         (&*own, "select ? as x", "parameters", "write the values"),
         (&*own, "select :name as x", "parameters", "write the values"),
@@ -269,7 +270,7 @@ fn what_keeps_from_connecting() {
         (with("host", json!("/no/such/socket")), "cannot connect", "check `host`"),
         (json!({ "url": server.url("nope") }), "Unknown database 'nope'", "check `database`"),
         (of("locked"), "locked", "account unlock"),
-        (of("elder"), "expired", "alter user"),
+        (of("elder"), "SET PASSWORD", "the password has expired"),
         (of("wary"), "Access denied", "check `user`"),
         (json!({ "url": "mysql://u:hunter22@h/d?sslmode=maybe" }), "`sslmode` is not known", "verify-full"),
         (json!({ "url": "http://u:hunter22@h" }), "not a MySQL URL", "percent-encoded"),
@@ -438,7 +439,7 @@ fn tables_are_cut_to_columns_and_rows() {
     let hinted = sql("select * from Plans");
     assert_eq!(shown(&source.read(&hinted, Some(&hint)).unwrap()[0].schema()), ["id Int32"]);
     assert_eq!(types(&*source, &sql("select doc as d, p.doc from Plans p")), ["d Utf8 json", "doc Utf8 json"]);
-    assert_eq!(types(&*source, &sql("select doc, made from seen")), ["doc Utf8 json", "made Utf8"]);
+    assert_eq!(types(&*source, &sql("select doc, made from seen")), ["doc Utf8", "made Utf8"], "a view does not say");
 }
 
 #[test]

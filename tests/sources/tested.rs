@@ -201,6 +201,18 @@ fn tests_of_models_find_the_same_in_the_source_and_over_copies() {
         wrong.extend(check("postgres", &*source, "people", "teams"));
     }
 
+    if let Some(server) = crate::mysql::server() {
+        let columns = columns.replace("timestamptz", "timestamp null").replace("seen timestamp", "seen datetime");
+        let words = Words { backslash: "\\\\", ..STANDARD };
+        let database = server.database(&format!(
+            "create table people ({columns});\ninsert into people values {};\n\
+             create table teams (id bigint, name text);\ninsert into teams values {TEAMS}",
+            people(&words).replace("+00:00'", "'")
+        ));
+        let source = open(SourceType::Mysql, json!({ "url": server.url(&database) }));
+        wrong.extend(check("mysql", &*source, "people", "teams"));
+    }
+
     if let Some(library) = super::duckdb::library() {
         let path = folder.path().join("shop.duckdb");
         super::duckdb::database(&library, &path, &standard);

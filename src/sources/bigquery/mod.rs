@@ -108,6 +108,7 @@ impl Source for Bigquery {
         Ok(there.map(|there| Role {
             role: self.inner.place.project.clone(),
             expires: None,
+            renewal: String::new(),
             clock_ahead: there.as_second() - now().as_second(),
         }))
     }
