@@ -1,9 +1,10 @@
-//! The same at other destinations: files, and a real PostgreSQL.
+//! The same at other destinations: files, a real PostgreSQL, a real MariaDB.
 
 use super::strace::{APPLY, CALLS, at_each, points, spread};
 use super::{at_rest, tool};
-use crate::postgres;
+use crate::engines::Engine;
 use crate::project::{Project, people_csv};
+use crate::{mysql, postgres};
 
 /// The records of a file, sorted, without the line of names.
 fn records(text: &str) -> Vec<String> {
@@ -58,40 +59,41 @@ fn killed_while_writing_files_and_run_again_they_equal_the_source() {
 
 #[test]
 fn killed_while_writing_to_postgres_and_run_again_it_equals_the_source() {
-    let Some(server) = postgres::server() else { return };
+    postgres::server().into_iter().map(Engine::Postgres).for_each(killed_while_writing);
+}
+
+#[test]
+fn killed_while_writing_to_mysql_and_run_again_it_equals_the_source() {
+    mysql::server().into_iter().map(Engine::Mysql).for_each(killed_while_writing);
+}
+
+fn killed_while_writing(engine: Engine) {
     if !tool("strace") {
         return;
     }
-    let database = server.database("");
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let rows = || -> Vec<String> {
-        runtime.block_on(async {
-            let (client, connection) =
-                tokio_postgres::connect(&server.url(&database), tokio_postgres::NoTls).await.expect("a connection");
-            tokio::spawn(connection);
-            let sql = "select email || ',' || name || ',' || plan || ',' || seats from people";
-            client.query(sql, &[]).await.expect("rows").iter().map(|row| row.get(0)).collect()
-        })
-    };
+    let database = engine.database("");
+    let rows = || engine.rows(&database, "select concat_ws(',', email, name, plan, seats) from people");
     for mode in ["upsert", "insert", "mirror"] {
         let project = Project::people(
             mode,
             "fields:\n  name: name\n  plan: plan\n  seats: seats\ndelivery: { batch_size: 10 }\n",
         );
-        project
-            .write("destinations/crm.yaml", "name: crm\ntype: postgres\nconnection: { url: \"{{ file('url') }}\" }\n");
-        project.write("url", &server.url(&database));
+        let kind = engine.name();
+        project.write(
+            "destinations/crm.yaml",
+            &format!("name: crm\ntype: {kind}\nconnection: {{ url: \"{{{{ file('url') }}}}\" }}\n"),
+        );
+        project.write("url", &engine.url(&database));
         project.edit("syncs/people.yaml", "options: { create: true }", "options: {}");
         project.write("data/people.csv", &people_csv(60));
         // No unique index: a record sent twice would stand there twice. The project names it as `people`.
-        server.run(&database, "drop table if exists people");
-        server.run(&database, "create table people (email text, name text, plan text, seats integer)");
+        engine.run(&database, "drop table if exists people");
+        engine.run(&database, "create table people (email text, name text, plan text, seats integer)");
         let calls: Vec<&str> = CALLS.iter().copied().chain(["sendto", "writev"]).filter(|c| *c != "openat").collect();
         let points = spread(points(&project, APPLY, &calls), 6);
         // The table is not copied with the project: the points come one after the other, each to an empty table.
         for point in points {
-            server.run(&database, "truncate people");
+            engine.run(&database, "truncate people");
             at_each(&project, APPLY, &[point], "signal=SIGKILL", |project, _, point| {
                 let what = format!("{mode}, {point}");
                 let ran = project.apply(&[]);
