@@ -340,16 +340,31 @@ async fn statements_are_no_longer_than_the_server_takes() {
 
 #[tokio::test]
 async fn many_records_in_one_batch() {
-    // With an index to look them up by, and without.
-    for key in ["PRIMARY KEY", ""] {
-        let table = format!("CREATE TABLE users (email varchar(100) {key}, plan text, seats bigint)");
+    // With an index to look them up by, without, and with one of the first of two identifiers, of which all have the same.
+    let tables = [
+        ("email varchar(100) PRIMARY KEY", false),
+        ("email varchar(100)", false),
+        ("area varchar(9), email varchar(100), KEY (area)", true),
+    ];
+    for (columns, two) in tables {
+        let table = format!("CREATE TABLE users ({columns}, plan text, seats bigint)");
         let Some((mut connection, destination)) = database(&table).await else { return };
-        let target = target("users", Mode::Upsert, serde_json::json!({}));
-        let sends: Vec<_> = (0..5000).map(|i| send(&format!("u{i}@x"), "free 1")).collect();
+        let mut target = target("users", Mode::Upsert, serde_json::json!({}));
+        if two {
+            target.matching.insert(0, field("area", arrow_schema::DataType::Utf8));
+        }
+        let one = |i: usize| {
+            let mut record = record(&format!("u{i}@x"), "free 1");
+            if two {
+                record.matching.insert(0, Value::Text("all".into()));
+            }
+            operation(Action::Send, record)
+        };
+        let sends: Vec<_> = (0..5000).map(one).collect();
         let started = std::time::Instant::now();
         let answer = run(&*destination, &target, &[batch(1, sends.clone()), batch(2, sends)]).await.unwrap();
         let took = started.elapsed();
-        eprintln!("5 000 records absent, then equal, {key}: {took:?}");
+        eprintln!("5 000 records absent, then equal, {columns}: {took:?}");
         assert!(answer.iter().flatten().all(|o| *o == Outcome::Succeeded));
         assert_eq!(text(&mut connection, "SELECT count(*) FROM users").await, "5000");
         // A search of all rows for each record would take minutes.

@@ -70,6 +70,16 @@ impl Link {
         Ok(self.connection.affected_rows())
     }
 
+    /// Runs a statement that defines something: what it is refused for is no record's fault.
+    pub(super) async fn define(&mut self, sql: &str) -> Result<(), SendError> {
+        self.run(sql, &[]).await.map(drop).map_err(|error| match error {
+            SendError::Refused { code, message } => {
+                SendError::Fatal { message: format!("MySQL: {message} ({code})"), help: None }
+            }
+            other => other,
+        })
+    }
+
     /// The rows of a query.
     pub(super) async fn rows(&mut self, sql: &str, columns: &[String]) -> Result<Vec<Row>, SendError> {
         self.ask(sql).await.map_err(|e| e.before_commit(columns))

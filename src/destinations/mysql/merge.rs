@@ -146,7 +146,7 @@ impl Steps for Merge<'_> {
         let statements = self.layout.inserts(operations, self.link.packet)?;
         // Not within the transaction: some servers do not make temporary tables there.
         self.link.run(&format!("DROP TEMPORARY TABLE IF EXISTS {}", self.batch()), &[]).await?;
-        self.link.run(&self.layout.create(), &[]).await?;
+        self.link.define(&self.layout.create()).await?;
         self.link.run("START TRANSACTION", &[]).await?;
         let names = self.layout.names();
         for statement in statements {

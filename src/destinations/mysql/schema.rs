@@ -34,7 +34,7 @@ pub(super) struct Table {
     pub types: Vec<Type>,
     /// False when no unique index keeps two records with the same identifiers apart: batches then take turns.
     pub unique: bool,
-    /// True when an index begins with an identifier: rows are then looked up by it.
+    /// True when rows can be looked up by an index of the identifiers.
     pub indexed: bool,
 }
 
@@ -115,7 +115,7 @@ pub(super) async fn open(link: &mut Link, target: &Target) -> Result<Table, Send
     let place = place(link, object).await?;
     if options.create && !exists(link, &place).await? {
         let bytewise = bytewise(link).await?;
-        link.run(&declare::create(&place.quoted(), &columns, &bytewise), &[]).await?;
+        link.define(&declare::create(&place.quoted(), &columns, &bytewise)).await?;
     }
     if !exists(link, &place).await? {
         return Err(fatal(
@@ -135,7 +135,7 @@ pub(super) async fn open(link: &mut Link, target: &Target) -> Result<Table, Send
             ));
         }
         let add: Vec<String> = missing.iter().map(|c| format!("ADD COLUMN {}", declare::added(c))).collect();
-        let altered = link.run(&format!("ALTER TABLE {} {}", place.quoted(), add.join(", ")), &[]).await;
+        let altered = link.define(&format!("ALTER TABLE {} {}", place.quoted(), add.join(", "))).await;
         there = present(link, &place).await?;
         // Another run may have been faster: MySQL knows no `if not exists` here.
         if columns.all().any(|c| find(&there, &c.name).is_none()) {
@@ -321,18 +321,20 @@ fn column(row: &Row, mariadb: bool, json: &[String]) -> Present {
     }
 }
 
-/// Whether a unique index keeps records with the same identifiers apart, and whether any begins with one of them.
+/// Whether a unique index keeps records with the same identifiers apart, and whether there is that or another one that
+/// begins with all of them: of a part of them alone there could be any number of rows.
 async fn indexes(link: &mut Link, place: &Place, columns: &Columns) -> Result<(bool, bool), SendError> {
     let names: Vec<String> = columns.matching.iter().map(|c| literal(&c.name.to_lowercase())).collect();
     let ours = format!("coalesce(lower(column_name), '') IN ({})", names.join(", "));
     let sql = format!(
-        "SELECT min(non_unique), min({ours}), min(sub_part IS NULL), max(seq_in_index = 1 AND {ours})
+        "SELECT min(non_unique), min({ours}), min(sub_part IS NULL), sum(seq_in_index <= {count} AND {ours})
          FROM information_schema.statistics WHERE {} GROUP BY index_name",
-        place.condition()
+        place.condition(),
+        count = names.len()
     );
     let rows = link.rows(&sql, &[]).await?;
     let unique = rows.iter().any(|row| number(row, 0) == 0 && number(row, 1) == 1 && number(row, 2) == 1);
-    Ok((unique, rows.iter().any(|row| number(row, 3) == 1)))
+    Ok((unique, unique || rows.iter().any(|row| number(row, 3) == names.len())))
 }
 
 /// Those of the privileges that the user does not have on an object's table; none where there is no such table. The server

@@ -11,6 +11,8 @@ use super::schema::{Form, Table, Type};
 
 /// Bytes of one statement, where the server takes that many.
 const STATEMENT: usize = 8 << 20;
+/// Columns of the temporary table's index: as many texts as surely fit.
+const PARTS: usize = 8;
 /// Bytes that a server may count beside the statement itself.
 const SPARE: usize = 1024;
 
@@ -83,8 +85,11 @@ impl<'a> Layout<'a> {
             lines.push(format!("c{i} {}", kind.declared));
         }
         // Where the table has no index, it is read once, and each of its rows is looked for here. JSON takes none.
-        if let Some(kind) = self.table.types.first().filter(|kind| !self.table.indexed && kind.form != Form::Json) {
-            lines.push(format!("KEY (c0{})", kind.prefix));
+        let identifiers = self.table.types.iter().take(self.table.columns.matching.len()).enumerate();
+        let parts = identifiers.filter(|(_, kind)| kind.form != Form::Json).take(PARTS);
+        let parts: Vec<String> = parts.map(|(i, kind)| format!("c{i}{}", kind.prefix)).collect();
+        if !self.table.indexed && !parts.is_empty() {
+            lines.push(format!("KEY ({})", parts.join(", ")));
         }
         format!("CREATE TEMPORARY TABLE {} ({}) ENGINE = InnoDB", Self::name(self.table), lines.join(", "))
     }
