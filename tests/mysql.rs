@@ -115,6 +115,8 @@ impl Server {
     /// Starts the server again on its data; it ends with the first one's folder.
     pub fn start_again(&self) {
         let log = self.folder.join("again.log");
+        // What an earlier start said there must not count.
+        let _ = std::fs::remove_file(&log);
         let run = format!(
             "{} {} > '{}' 2>&1 < /dev/null &",
             as_user(),
