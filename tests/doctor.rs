@@ -405,7 +405,7 @@ fn the_doctor_says_when_a_password_ends_and_which_rights_are_missing() {
 fn the_doctor_says_what_a_mysql_user_may_not_do() {
     let Some(server) = crate::mysql::server() else { return };
     let database = server.database("create table people (email varchar(100) primary key, name text, seats bigint)");
-    let user = format!("doctor_{}", std::process::id());
+    let user = format!("writer_{}", std::process::id());
     let grant = |rights: &str, on: &str| server.run(&database, &format!("grant {rights} on {on} to {user}"));
     server.run(&database, &format!("create user {user} identified by 'pw-canary-2'"));
     grant("select", "people");
@@ -445,4 +445,54 @@ fn the_doctor_says_what_a_mysql_user_may_not_do() {
     assert_eq!(server.rows(&database, "select count(*) from people"), ["2"]);
     let shown = project.run(&["doctor"]).code(0).stdout;
     assert!(shown.contains("the clocks agree") && shown.contains("innodb_flush_log_at_trx_commit"), "{shown}");
+}
+
+#[test]
+fn the_doctor_says_the_same_of_a_mysql_source() {
+    let Some(server) = crate::mysql::server() else { return };
+    let database = server.database("create table secret (id bigint)");
+    let user = format!("doctor_{}", std::process::id());
+    server.run(
+        &database,
+        &format!("create user {user}@'%' identified by 'pw-canary-1' password expire interval 400 day"),
+    );
+    server.run(
+        &database,
+        &format!("grant select on mysql.global_priv to {user}@'%'; grant create on {database}.* to {user}@'%'"),
+    );
+    let project = Project::people("upsert", "fields: { name: name }\n");
+    project.write("data/people.csv", &people_csv(2));
+    project.write("password", "pw-canary-1");
+    let yaml = server.yaml("warehouse", &database).replace("user: tester", &format!("user: {user}"));
+    project.write("sources/warehouse.yaml", &yaml);
+    project.write(
+        "models/secret.yaml",
+        "name: secret\nsource: warehouse\nsql: select id from secret\nprimary_key: [id]\n",
+    );
+    let warehouse = |told: &Value| -> Value {
+        let all = told["subjects"].as_array().unwrap().iter().find(|s| s["name"] == "warehouse");
+        all.expect("the source").clone()
+    };
+    let told = warehouse(&project.run(&["doctor", "--format", "json"]).code(1).json());
+    let finding = &told["findings"][0];
+    let message = finding["message"].as_str().unwrap();
+    assert!(message.starts_with("model `secret`: ") && message.contains("denied"), "{told:#}");
+    assert!(finding["help"].as_str().unwrap().contains("grant select"), "{told:#}");
+    assert!(told["facts"].to_string().contains(&format!("the password of role `{user}@%` is valid until")), "{told:#}");
+    assert!(told["facts"].to_string().contains("the clocks agree"), "{told:#}");
+
+    server.run(
+        &database,
+        &format!("grant select on secret to {user}@'%'; alter user {user}@'%' password expire interval 3 day"),
+    );
+    let told = warehouse(&project.run(&["doctor", "--format", "json"]).json());
+    let finding = &told["findings"][0];
+    assert_eq!((told["findings"].as_array().unwrap().len(), &finding["code"]), (1, &json!("expires")), "{told:#}");
+    let help = finding["help"].as_str().unwrap();
+    assert!(help.contains(&format!("`alter user '{user}'@'%' identified by '…'`")), "{help}");
+
+    server.run(&database, &format!("alter user {user}@'%' identified by 'another'"));
+    let told = warehouse(&project.run(&["doctor", "--format", "json"]).code(1).json());
+    assert!(told.to_string().contains("Access denied"), "{told:#}");
+    assert!(!told.to_string().contains("pw-canary-1"), "{told:#}");
 }

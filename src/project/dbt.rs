@@ -208,7 +208,8 @@ fn is_of(adapter: &str, kind: &str) -> bool {
     match kind {
         "postgres" | "redshift" => ["postgres", "redshift"].contains(&adapter),
         "databricks" | "spark" => ["databricks", "spark"].contains(&adapter),
-        "sqlite" | "duckdb" | "snowflake" | "bigquery" | "mysql" => adapter == kind,
+        "mysql" => ["mysql", "mysql5", "mariadb"].contains(&adapter),
+        "sqlite" | "duckdb" | "snowflake" | "bigquery" => adapter == kind,
         _ => true,
     }
 }

@@ -209,7 +209,7 @@ fn tests_of_models_find_the_same_in_the_source_and_over_copies() {
              create table teams (id bigint, name text);\ninsert into teams values {TEAMS}",
             people(&words).replace("+00:00'", "'")
         ));
-        let source = open(SourceType::Mysql, json!({ "url": server.url(&database) }));
+        let source = open(SourceType::Mysql, server.parts(&database));
         wrong.extend(check("mysql", &*source, "people", "teams"));
     }
 

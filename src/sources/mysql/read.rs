@@ -1,15 +1,16 @@
 //! One statement and its rows, from the server to Arrow.
 
+use arrow_schema::Field;
 use futures_util::TryStreamExt;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Row, Statement};
+use mysql_async::{Column, Conn, Row, Statement};
 
 use super::{decode, explain, json, types};
 use crate::diagnostic::{Error, Result};
 use crate::mysql::Server;
-use crate::sources::channel;
 use crate::sources::columns::Rows;
 use crate::sources::wanted::{self, Wanted};
+use crate::sources::{broken_off, channel};
 
 /// What a read begins with.
 ///
@@ -39,23 +40,23 @@ impl Read<'_> {
         let statement = self.prepare().await?;
         let columns = statement.columns();
         let json = json::columns(&mut self.connection, &columns).await.map_err(|e| self.explain(&e))?;
-        let fields = columns.iter().zip(json).map(|(column, json)| {
-            types::field(column, json).ok_or_else(|| {
-                let name = column.name_str();
-                let message = format!("column `{name}` is of a type that cannot be read");
-                Error::failed_help(message, decode::unreadable(&name))
-            })
-        });
-        let Wanted { schema, places } = wanted::columns(fields.collect::<Result<_>>()?, hint)?;
+        let prepared = fields(&columns, &json)?;
+        let Wanted { schema, places } = wanted::columns(prepared.clone(), hint)?;
         if !out.schema(schema.clone()) || !rows {
+            leave(self.connection).await;
             return Ok(());
         }
         let mut batch = Rows::new(schema.clone()).map_err(crate::sources::failure)?;
         let Self { mut connection, server, .. } = self;
         let explained = |e| explain::explained(server, &e);
         let mut result = connection.exec_iter(&statement, ()).await.map_err(explained)?;
+        // A server prepares a statement again by itself when a table has been altered meanwhile.
+        if fields(result.columns_ref(), &json).ok().as_ref() != Some(&prepared) {
+            let message = "a table was altered while it was about to be read";
+            return Err(Error::failed_help(message, "run again").context(server.name()));
+        }
         let Some(mut stream) = result.stream::<Row>().await.map_err(explained)? else {
-            return Err(Error::failed("the statement gave no rows, not even none").context(server.name()));
+            return Err(broken_off("the statement has no result").context(server.name()));
         };
         let mut number = 0_u64;
         while let Some(row) = stream.try_next().await.map_err(explained)? {
@@ -63,7 +64,9 @@ impl Read<'_> {
             let mut values = row.unwrap_raw();
             let mut size = 0;
             for (place, column) in places.iter().zip(batch.columns.iter_mut()) {
-                let value = values.get_mut(place.at).and_then(Option::take).unwrap_or(mysql_async::Value::NULL);
+                let Some(value) = values.get_mut(place.at).and_then(Option::take) else {
+                    return Err(broken_off("a row has not all columns").context(server.name()));
+                };
                 size += decode::size(&value);
                 decode::push(column, value).map_err(|fault| {
                     let name = &place.name;
@@ -75,6 +78,9 @@ impl Read<'_> {
                 return Ok(());
             }
         }
+        drop(stream);
+        drop(result);
+        leave(connection).await;
         out.rows(&mut batch)?;
         Ok(())
     }
@@ -93,4 +99,22 @@ impl Read<'_> {
     fn explain(&self, error: &mysql_async::Error) -> Error {
         explain::explained(self.server, error)
     }
+}
+
+/// The fields of a result; `json` says of each column whether its text is JSON.
+fn fields(columns: &[Column], json: &[bool]) -> Result<Vec<Field>> {
+    let field = |(at, column): (usize, &Column)| {
+        types::field(column, json.get(at).is_some_and(|json| *json)).ok_or_else(|| {
+            let name = column.name_str();
+            let message = format!("column `{name}` is of a type that cannot be read");
+            Error::failed_help(message, decode::unreadable(&name))
+        })
+    };
+    columns.iter().enumerate().map(field).collect()
+}
+
+/// Takes leave of the server, which else counts a client that broke off. All that was asked for is there by then, so that
+/// it does not matter whether the word still arrives.
+async fn leave(connection: Conn) {
+    let _ = connection.disconnect().await;
 }
