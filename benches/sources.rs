@@ -153,7 +153,11 @@ fn syncline(kind: SourceType, url: &str, table: &str) -> u64 {
     let source = sources::open(kind, &Connection::new(values, Vec::new())).expect("a connection");
     let query = Query::Table { name: table.to_owned(), columns: None, filter: None };
     let streams = source.read(&query, None).expect("a table");
-    streams.into_iter().flatten().map(|batch| std::hint::black_box(batch.expect("a batch")).num_rows() as u64).sum()
+    streams
+        .into_iter()
+        .flatten()
+        .map(|batch| std::hint::black_box(batch.expect("a batch").rows).num_rows() as u64)
+        .sum()
 }
 
 /// ADBC's driver, as its manual has it.

@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use syncline::diagnostic::Error;
 use syncline::manifest::source::SourceType;
 use syncline::secret::{Connection, Secret};
-use syncline::sources::{self, Query, Source};
+use syncline::sources::{self, Batch, Query, Source};
 
 /// Opens a source by the JSON of its connection.
 fn open(kind: SourceType, connection: Value) -> Box<dyn Source> {
@@ -58,12 +58,30 @@ fn read(source: &dyn Source, query: &Query) -> Result<Vec<RecordBatch>, Error> {
     for stream in source.read(query, None)? {
         let schema = stream.schema();
         for batch in stream {
-            let batch = batch.map_err(sources::failure)?;
+            let batch = batch.map_err(sources::failure)?.whole()?;
             assert_eq!(batch.schema(), schema);
             batches.push(batch);
         }
     }
     Ok(batches)
+}
+
+/// What a query gives where some values cannot be read: the rows, and of each such value its row (from 1), what is said of
+/// it and what to write, `2: column `x` holds an infinite date; say …`.
+fn flawed(source: &dyn Source, query: &Query) -> (Vec<RecordBatch>, Vec<String>) {
+    let (mut batches, mut flaws, mut rows) = (Vec::new(), Vec::new(), 0);
+    for batch in source.read(query, None).unwrap().into_iter().flatten() {
+        let Batch { rows: batch, flaws: found } = batch.map_err(sources::failure).unwrap_or_else(|e| panic!("{e}"));
+        for flaw in found {
+            let (at, name) = (rows + flaw.row + 1, batch.schema_ref().field(flaw.column).name().clone());
+            assert!(batch.column(flaw.column).is_null(flaw.row), "a value and a flaw in row {at}");
+            flaws.push(format!("{at}: {}", flaw.why.told(&name)));
+        }
+        rows += batch.num_rows();
+        batches.push(batch);
+    }
+    flaws.sort();
+    (batches, flaws)
 }
 
 /// What a query gives, one line a row, values joined by `|`, null as `∅`.

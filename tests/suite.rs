@@ -26,6 +26,7 @@ mod doctor;
 mod elsewhere;
 mod faults;
 mod five_refusals;
+mod flaws;
 mod forge;
 mod graph;
 mod held;

@@ -16,7 +16,7 @@ use crate::manifest::sync::Mode;
 use crate::mapping::{Mapping, MappingSpec, Meaning, Record, Value};
 use crate::plan::collect::keys;
 use crate::project::ResolvedSync;
-use crate::sources::BatchStream;
+use crate::sources;
 use crate::state::SyncView;
 
 /// Bytes of memory reading a snapshot stays within.
@@ -88,7 +88,7 @@ impl Acknowledged<'_> {
             drift: None,
         };
         let nothing: Vec<std::result::Result<RecordBatch, ArrowError>> = Vec::new();
-        let nobody: BatchStream = Box::new(RecordBatchIterator::new(nothing, Arc::clone(&layout.schema)));
+        let nobody = sources::flawless(RecordBatchIterator::new(nothing, Arc::clone(&layout.schema)));
         let (doubt, held) = (self.view.doubt.as_ref(), diff::Held::new());
         let mut waiting = Vec::new();
         let mut taken = 0;

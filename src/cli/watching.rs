@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::diff::Hash;
 use crate::mapping::column::Column;
 use crate::mapping::{self, Value};
 use crate::plan::identities::{Namer, Observed};
-use crate::sources::BatchStream;
+use crate::sources::{Batch, BatchReader, BatchStream};
 
 /// Held rows by key.
 type Waiting = Arc<HashMap<String, Hash>>;
@@ -88,15 +88,15 @@ fn each(batch: &RecordBatch, columns: &[String], mut take: impl FnMut(&[Value]))
 }
 
 impl Iterator for Watched {
-    type Item = Result<RecordBatch, ArrowError>;
+    type Item = Result<Batch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.inner.next()?;
-        Some(batch.and_then(|batch| self.see(&batch).map(|()| batch)))
+        Some(batch.and_then(|batch| self.see(&batch.rows).map(|()| batch)))
     }
 }
 
-impl RecordBatchReader for Watched {
+impl BatchReader for Watched {
     fn schema(&self) -> SchemaRef {
         self.inner.schema()
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::flaws::Told;
 use super::{DiffError, Invalid};
 use crate::mapping::{Reason, Unmappable};
 
@@ -12,8 +13,6 @@ pub const NAMED: usize = 10;
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     groups: BTreeMap<(Why, Option<String>, String), Group>,
-    /// Places of rows of which nothing is known to name them by.
-    nameless: BTreeSet<Place>,
     /// Fields whose template cannot work as it is written, and why.
     broken: BTreeSet<(String, String)>,
 }
@@ -21,8 +20,15 @@ pub(super) struct Tally {
 /// Where the model has a row: its part, and the position in it.
 pub(super) type Place = (usize, u64);
 
-/// How many rows, and the keys named.
-type Group = (u64, BTreeSet<String>);
+/// The rows of one reason.
+#[derive(Debug, Default)]
+struct Group {
+    count: u64,
+    /// Keys of some.
+    keys: BTreeSet<String>,
+    /// Places of some of which nothing is known to name them by.
+    places: BTreeSet<Place>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Why {
@@ -35,34 +41,43 @@ enum Why {
 impl Tally {
     /// Counts rows with a null in their key.
     pub(super) fn null_keys(&mut self, rows: u64) {
-        self.null_key(rows, None);
+        self.add(Why::NullKey, None, NULL_KEY, Group { count: rows, ..Group::default() });
     }
 
     /// Names one of them by what there is of its key.
     pub(super) fn null_key_sample(&mut self, key: String) {
-        self.null_key(0, Some(key));
+        self.add(Why::NullKey, None, NULL_KEY, Group { keys: [key].into(), ..Group::default() });
     }
 
     /// Names some of them by where they are, as there is nothing of their key.
     pub(super) fn null_key_places(&mut self, places: impl Iterator<Item = Place>) {
-        self.nameless.extend(places);
-        while self.nameless.len() > NAMED {
-            self.nameless.pop_last();
-        }
+        self.add(Why::NullKey, None, NULL_KEY, Group { places: places.collect(), ..Group::default() });
     }
 
-    fn null_key(&mut self, rows: u64, key: Option<String>) {
-        self.add(Why::NullKey, None, "a column of the primary key is null", rows, key);
+    /// Counts a row whose key has a value that cannot be read, and names it by where it is: it is one without a key.
+    pub(super) fn unreadable_key(&mut self, told: &Told, place: Place) {
+        let group = Group { count: 1, places: [place].into(), ..Group::default() };
+        self.add(Why::NullKey, None, &told.message, group);
+    }
+
+    /// Counts and names a row with a value that cannot be read.
+    pub(super) fn unreadable(&mut self, told: Told, key: String) {
+        self.add(
+            Why::Unmappable,
+            told.field,
+            &told.message,
+            Group { count: 1, keys: [key].into(), ..Group::default() },
+        );
     }
 
     /// Counts rows whose key another row has, too.
     pub(super) fn duplicates(&mut self, rows: u64) {
-        self.add(Why::DuplicateKey, None, DUPLICATE, rows, None);
+        self.add(Why::DuplicateKey, None, DUPLICATE, Group { count: rows, ..Group::default() });
     }
 
     /// Names a key that occurs more than once.
     pub(super) fn duplicate_sample(&mut self, key: String) {
-        self.add(Why::DuplicateKey, None, DUPLICATE, 0, Some(key));
+        self.add(Why::DuplicateKey, None, DUPLICATE, Group { keys: [key].into(), ..Group::default() });
     }
 
     /// Counts and names a row that has no record.
@@ -75,29 +90,32 @@ impl Tally {
                 return;
             }
         };
-        self.add(why, Some(fault.field), &fault.message, 1, Some(key));
+        let group = Group { count: 1, keys: [key].into(), ..Group::default() };
+        self.add(why, Some(fault.field), &fault.message, group);
     }
 
-    fn add(&mut self, why: Why, field: Option<String>, message: &str, rows: u64, key: Option<String>) {
-        if rows == 0 && key.is_none() {
+    fn add(&mut self, why: Why, field: Option<String>, message: &str, more: Group) {
+        if more.count == 0 && more.keys.is_empty() && more.places.is_empty() {
             return;
         }
-        let (count, keys) = self.groups.entry((why, field, message.to_owned())).or_default();
-        *count += rows;
+        let group = self.groups.entry((why, field, message.to_owned())).or_default();
+        group.count += more.count;
         // The lowest keys, not the first ones found: the choice must not depend on threads or on the hash key.
-        keys.extend(key);
-        while keys.len() > NAMED {
-            keys.pop_last();
+        group.keys.extend(more.keys);
+        group.places.extend(more.places);
+        while group.keys.len() > NAMED {
+            group.keys.pop_last();
+        }
+        while group.places.len() > NAMED {
+            group.places.pop_last();
         }
     }
 
     /// Adds what another has counted.
     pub(super) fn merge(&mut self, other: Tally) {
-        self.null_key_places(other.nameless.into_iter());
         self.broken.extend(other.broken);
-        for ((why, field, message), (count, keys)) in other.groups {
-            self.add(why, field.clone(), &message, count, None);
-            keys.into_iter().for_each(|key| self.add(why, field.clone(), &message, 0, Some(key)));
+        for ((why, field, message), group) in other.groups {
+            self.add(why, field, &message, group);
         }
     }
 
@@ -110,24 +128,21 @@ impl Tally {
             return Err(DiffError::Template { field, message });
         }
         let before = |part: usize| lengths.range(..part).map(|(_, rows)| rows).sum::<u64>();
-        let nameless = self.nameless.iter().map(|(part, at)| format!("row {}", before(*part) + at + 1));
-        let mut nameless = Some(nameless.collect::<Vec<_>>());
         let entries = self.groups.into_iter();
-        let invalid = entries.map(|((why, field, message), (count, keys))| {
+        let invalid = entries.map(|((why, field, message), group)| {
             let reason = match why {
                 Why::NullKey => "null_key",
                 Why::DuplicateKey => "duplicate_key",
                 Why::NullMatch => Reason::NullMatch.word(),
                 Why::Unmappable => Reason::Unmappable.word(),
             };
-            let mut keys: Vec<String> = keys.into_iter().collect();
-            if why == Why::NullKey {
-                keys.extend(nameless.take().unwrap_or_default());
-            }
-            Invalid { reason: reason.to_owned(), field, message: Some(message), count, keys }
+            let places = group.places.into_iter().map(|(part, at)| format!("row {}", before(part) + at + 1));
+            let keys = group.keys.into_iter().chain(places).collect();
+            Invalid { reason: reason.to_owned(), field, message: Some(message), count: group.count, keys }
         });
         Ok(invalid.collect())
     }
 }
 
+const NULL_KEY: &str = "a column of the primary key is null";
 const DUPLICATE: &str = "several rows have the same primary key";

@@ -17,6 +17,7 @@ mod doubt;
 mod drift;
 mod error;
 mod fingerprints;
+mod flaws;
 mod hash;
 mod index;
 mod invalid;

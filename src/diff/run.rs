@@ -1,6 +1,7 @@
 //! The diff as a whole: scan, settle, list what was removed.
 
 use super::doubt::Doubt;
+use super::flaws::Flaws;
 use super::hash::Hasher;
 use super::layout::same_key;
 use super::mappings::{Sents, current};
@@ -47,12 +48,14 @@ pub fn diff(
     let doubt = doubt.as_ref();
     let threads = options.threads.max(1);
 
+    let flaws = Flaws::new(layout, mapping.spec());
     let scan = Scan {
         layout,
         hasher: Hasher::new(layout, key),
         snapshot,
         doubt,
         mapping,
+        flaws: &flaws,
         sents,
         held,
         everything: options.full_refresh,
@@ -73,7 +76,8 @@ pub fn diff(
     let old = merge_all(std::mem::take(&mut scanned.old))?;
     let duplicates = &scanned.duplicates;
     let digest = mapping.spec().digest();
-    let settle = Settle { layout, mapping, snapshot, sents, doubt, held, digest, duplicates, options };
+    let flaws = &flaws;
+    let settle = Settle { layout, mapping, flaws, snapshot, sents, doubt, held, digest, duplicates, options };
     let mut units = Units::new(candidates, old);
     // While some units are worked on, the changes of those before are taken and the next ones are read.
     let mut ready: Vec<Settled> = Vec::new();

@@ -10,6 +10,7 @@ use arrow_select::take::take;
 
 use super::doubt::Doubt;
 use super::drift::Drift;
+use super::flaws::{Flawed, Flaws, is_flaw};
 use super::hash::{Folded, Hasher};
 use super::index::{ABSENT, ENTRY_BYTES, Index, Mark, SETTLED};
 use super::invalid::{Place, Tally};
@@ -22,7 +23,7 @@ use super::runs::{Gauge, ROWS, Run, RunWriter, sort_numbers};
 use super::snapshot::{Layout, Snapshot, hash_array, hash_field, hashes};
 use super::{DiffError, Hash, Held, old, threads};
 use crate::mapping::Mapping;
-use crate::sources::BatchStream;
+use crate::sources::{Batch, BatchStream};
 
 /// Columns of a candidate before the used ones: order, key hash, row hash, position, mapping, sameness.
 pub(super) const HEAD: usize = 6;
@@ -45,6 +46,8 @@ pub(super) struct Scan<'a> {
     pub doubt: Option<&'a Doubt<'a>>,
     /// The mapping in force, for naming keys.
     pub mapping: &'a Mapping,
+    /// Takes what is found to be unreadable.
+    pub flaws: &'a Flaws<'a>,
     /// The mappings the rows of the snapshot were sent with.
     pub sents: &'a Sents,
     pub held: &'a Held,
@@ -103,6 +106,8 @@ struct Hashed<'a> {
     keys: &'a [Hash],
     rows: &'a [Hash],
     null_keys: &'a [usize],
+    /// Whether a row has a flaw; its hash says so.
+    flawed: bool,
 }
 
 /// What becomes of rows sent with one mapping that are the same.
@@ -217,22 +222,42 @@ impl Scan<'_> {
             let mut at = start;
             for batch in stream {
                 let batch = batch.map_err(DiffError::Source)?;
+                let Batch { rows: batch, flaws } = batch;
                 let columns = self.layout.columns(&batch)?;
-                let hashes = self.hasher.hash(&columns, batch.num_rows(), &mut folded)?;
+                let mut hashes = self.hasher.hash(&columns, batch.num_rows(), &mut folded)?;
+                let flaws = self.flaws.used(&flaws, batch.schema_ref());
+                for flawed in &flaws {
+                    if let Some(hash) = hashes.row.get_mut(flawed.row) {
+                        *hash = self.flaws.hash(flawed);
+                    }
+                }
                 order.clear();
                 order.extend(at..at + batch.num_rows() as u64);
-                let tally = self.null_keys(&columns, &hashes.null_keys, (part, at - start))?;
+                let tally = self.null_keys(&columns, &hashes.null_keys, &flaws, (part, at - start))?;
                 at += batch.num_rows() as u64;
-                let (keys, rows, null_keys) = (&hashes.key, &hashes.row, &hashes.null_keys);
-                with(&Hashed { columns: &columns, order: &order, keys, rows, null_keys }, tally)?;
+                let (keys, rows, null_keys, flawed) = (&hashes.key, &hashes.row, &hashes.null_keys, !flaws.is_empty());
+                with(&Hashed { columns: &columns, order: &order, keys, rows, null_keys, flawed }, tally)?;
             }
             lengths.insert(part, at - start);
         }
         Ok(lengths)
     }
 
-    fn null_keys(&self, columns: &[ArrayRef], rows: &[usize], (part, at): Place) -> Result<Tally, DiffError> {
+    /// Counts the rows without a key. Those whose key has a flaw are among `rows`: there is a null in its place.
+    fn null_keys(
+        &self,
+        columns: &[ArrayRef],
+        rows: &[usize],
+        flaws: &[Flawed],
+        (part, at): Place,
+    ) -> Result<Tally, DiffError> {
         let mut tally = Tally::default();
+        let flawed: Vec<&Flawed> = flaws.iter().filter(|flawed| self.flaws.is_in_key(flawed)).collect();
+        for flawed in &flawed {
+            tally.unreadable_key(&self.flaws.told_of_key(flawed), (part, at + flawed.row as u64));
+        }
+        let is_null = |row: &&usize| flawed.binary_search_by_key(*row, |flawed| flawed.row).is_err();
+        let rows: Vec<usize> = rows.iter().filter(is_null).copied().collect();
         tally.null_keys(rows.len() as u64);
         if self.layout.key.len() <= 1 {
             tally.null_key_places(rows.iter().map(|row| (part, at + *row as u64)));
@@ -262,7 +287,7 @@ impl Scan<'_> {
         // Nearly always all rows were sent with the mapping in force: those with the same hash are then the same.
         let current = |number| !self.everything && self.sents.get(number).is_some_and(|sent| sent.same);
         let plain = index.filter(|index| self.drift.is_none() && index.only_number().is_some_and(current));
-        let plain = plain.filter(|_| hashed.null_keys.is_empty());
+        let plain = plain.filter(|_| hashed.null_keys.is_empty() && !hashed.flawed);
         for row in 0..hashed.keys.len() {
             // Block by block: what was looked up is still in the cache when it is marked.
             if row % LOOKED_UP == 0 {
@@ -281,7 +306,8 @@ impl Scan<'_> {
             match (index, found.get(row % LOOKED_UP)) {
                 (Some(index), Some(&at)) if at != ABSENT => {
                     let at = at as usize;
-                    let same = index.same(at, row_hash);
+                    let broken = hashed.flawed && is_flaw(row_hash);
+                    let same = !broken && index.same(at, row_hash);
                     let number = index.number(at);
                     let known = match fates.iter().position(|(n, ..)| *n == number) {
                         Some(known) => known,
@@ -307,7 +333,7 @@ impl Scan<'_> {
                     candidate = Candidate { position: index.position(at), number, same, ..candidate };
                     let old =
                         sent.is_some_and(|sent| sent.then.is_some() && (!same || !sent.same && sent.now.is_none()));
-                    if first && old {
+                    if first && old && !broken {
                         lane.fetch.push((candidate.position, hashed.order[row]));
                     }
                 }
@@ -400,7 +426,8 @@ impl Scan<'_> {
         let column = |i: usize| -> Vec<Hash> { hashes(batch.column(i)).into_iter().flatten().collect() };
         let (keys, rows) = (column(1), column(2));
         let columns = &batch.columns()[3..];
-        self.classify(index, &Hashed { columns, order: &order, keys: &keys, rows: &rows, null_keys: &[] }, lane)
+        let flawed = rows.iter().any(|row| is_flaw(*row));
+        self.classify(index, &Hashed { columns, order: &order, keys: &keys, rows: &rows, null_keys: &[], flawed }, lane)
     }
 
     /// Counts what all lanes found in one slice, and fetches old values.

@@ -9,6 +9,7 @@ use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 
 use super::doubt::Doubt;
+use super::flaws::Flaws;
 use super::invalid::Tally;
 use super::mappings::{Sent, Sents, same_positions};
 use super::runs::{Merged, sort_numbers};
@@ -24,6 +25,7 @@ use crate::mapping::{Bound, Mapping, Named, Record, named};
 pub(super) struct Settle<'a> {
     pub layout: &'a Layout,
     pub mapping: &'a Mapping,
+    pub flaws: &'a Flaws<'a>,
     pub snapshot: Option<&'a Snapshot>,
     pub sents: &'a Sents,
     pub doubt: Option<&'a Doubt<'a>>,
@@ -200,6 +202,10 @@ impl Settle<'_> {
     fn decide(&self, row: &Row, bounds: &Bounds<'_>, invalid: &mut Tally) -> Verdict {
         if self.duplicates.contains(&row.key) {
             invalid.duplicate_sample(bounds.now.key_text(row.row));
+            return Verdict::Nothing;
+        }
+        if let Some(told) = self.flaws.told(row.hash) {
+            invalid.unreadable(told, bounds.now.key_text(row.row));
             return Verdict::Nothing;
         }
         let doubted = self.doubt.is_some_and(|doubt| doubt.contains(row.key));

@@ -3,6 +3,7 @@
 mod cases;
 mod drift;
 mod encodings;
+mod flaws;
 mod keeping;
 mod laws;
 mod mapped;
@@ -19,7 +20,7 @@ use serde_json::json;
 use super::snapshot::{Layout, Meta, Snapshot};
 use super::*;
 use crate::mapping::{Mapping, MappingSpec};
-use crate::sources::BatchStream;
+use crate::sources::{BatchStream, flawless};
 
 pub const KEY: HashKey = HashKey(*b"0123456789abcdef");
 
@@ -43,7 +44,7 @@ pub fn batch(rows: &[Row]) -> RecordBatch {
 
 /// Batches as parts of a model.
 pub fn parts(batches: Vec<RecordBatch>) -> Vec<BatchStream> {
-    let part = |b: RecordBatch| -> BatchStream { Box::new(RecordBatchIterator::new([Ok(b.clone())], b.schema())) };
+    let part = |b: RecordBatch| flawless(RecordBatchIterator::new([Ok(b.clone())], b.schema()));
     batches.into_iter().map(part).collect()
 }
 
@@ -221,5 +222,5 @@ pub fn broken(rows: &[Row]) -> BatchStream {
     let good = batch(rows);
     let schema = good.schema();
     let error = ArrowError::ExternalError(Box::new(crate::diagnostic::Error::failed("connection lost")));
-    Box::new(RecordBatchIterator::new(vec![Ok(good), Err(error)], schema))
+    flawless(RecordBatchIterator::new(vec![Ok(good), Err(error)], schema))
 }

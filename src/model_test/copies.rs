@@ -3,6 +3,7 @@
 //! Each model is streamed into a Parquet file of its own, only the columns that are needed, and the embedded SQLite runs
 //! the statements over the files. Nothing is held in memory.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use super::{Circumstances, Subject};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::source::SourceType;
 use crate::secret::Connection;
-use crate::sources::{self, Query, Source};
+use crate::sources::{self, Batch, Query, Source, Unreadable};
 
 /// What the copy of a model is called in SQL: a plain word, whatever the model is called.
 pub fn copy_name(model: &str) -> String {
@@ -38,8 +39,8 @@ impl Copies {
         Ok(Self { source: sources::open(SourceType::Files, &connection)?, folder })
     }
 
-    /// Copies these columns of a model, or all; gives the query that reads the copy.
-    pub(super) fn add(&self, model: &Subject<'_>, columns: Option<&[String]>) -> Result<Query> {
+    /// Copies these columns of a model, or all.
+    pub(super) fn add(&self, model: &Subject<'_>, columns: Option<&[String]>) -> Result<Copy> {
         let name = copy_name(model.name);
         let path = self.folder.path().join(format!("{name}.parquet"));
         let unwritten = |e: &dyn std::fmt::Display| Error::failed(format!("cannot write `{}`: {e}", path.display()));
@@ -48,12 +49,38 @@ impl Copies {
         let schema = cut(&schema, columns)?;
         let file = File::create(&path).map_err(|e| unwritten(&e))?;
         let mut writer = ArrowWriter::try_new(file, schema.clone(), None).map_err(|e| unwritten(&e))?;
+        let mut unreadable = BTreeMap::new();
         for batch in streams.into_iter().flatten() {
-            let batch = batch.map_err(sources::failure)?;
+            let Batch { rows: batch, flaws } = batch.map_err(sources::failure)?;
+            for flaw in flaws {
+                if let Some(column) = batch.schema_ref().fields().get(flaw.column) {
+                    unreadable.entry(column.name().clone()).or_insert(flaw.why);
+                }
+            }
             writer.write(&fit(&batch, &schema)?).map_err(|e| unwritten(&e))?;
         }
         writer.close().map_err(|e| unwritten(&e))?;
-        Ok(Query::Table { name, columns: None, filter: None })
+        Ok(Copy { query: Query::Table { name, columns: None, filter: None }, unreadable })
+    }
+}
+
+/// A copied model.
+pub(super) struct Copy {
+    /// What reads it.
+    pub query: Query,
+    /// The columns with values that could not be copied, and why: there are nulls in their place.
+    unreadable: BTreeMap<String, Unreadable>,
+}
+
+impl Copy {
+    /// Whether all values of these columns are there, or of all columns.
+    ///
+    /// # Errors
+    /// One is not: a test would take it for null.
+    pub(super) fn holds(&self, model: &str, columns: Option<&[&str]>) -> Result<()> {
+        let needed = |column: &str| columns.is_none_or(|columns| columns.contains(&column));
+        let Some((column, why)) = self.unreadable.iter().find(|(column, _)| needed(column)) else { return Ok(()) };
+        Err(Error::failed(format!("model `{model}` cannot be copied for the test: {}", why.told(column))))
     }
 }
 

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
 
 use super::copies::Copies;
 use super::sql::{Sql, count_of, keys_of};
 use super::{Check, Circumstances, Failure, Outcome, Sample, Subject, Test, words};
 use crate::diagnostic::{Error, Result};
-use crate::mapping::{self, column::Column};
-use crate::sources::{self, Dialect, Query, Source};
+use crate::mapping::{self, Value, column::Column};
+use crate::sources::{self, Batch, Dialect, Query, Source};
 
 /// Runs the tests of a model, and gives an outcome for each of them, in their order. `other` gives the models that tests
 /// read beside it.
@@ -42,12 +42,18 @@ pub fn run<'a>(
     }
     if !far.is_empty() {
         let copies = Copies::new(circumstances).map_err(Failure::Model)?;
-        let query = copies.add(model, columns(model, tests, &far).as_deref()).map_err(Failure::Model)?;
+        let own = copies.add(model, columns(model, tests, &far).as_deref()).map_err(Failure::Model)?;
+        for (at, test) in far.iter().filter_map(|at| Some((*at, tests.get(*at)?))) {
+            let columns = test.columns();
+            own.holds(model.name, (!is_open(test, model)).then_some(&columns)).map_err(|e| Failure::Test(at, e))?;
+        }
+        let query = own.query;
         let mut others: BTreeMap<String, Query> = BTreeMap::from([(model.name.to_owned(), query.clone())]);
         for (name, (at, needed)) in reached(tests, &far) {
             let Some(subject) = other(name).filter(|_| !others.contains_key(name)) else { continue };
             let copied = copies.add(&subject, needed.as_deref()).map_err(|e| Failure::Test(at, e))?;
-            others.insert(name.to_owned(), copied);
+            copied.holds(name, None).map_err(|e| Failure::Test(at, e))?;
+            others.insert(name.to_owned(), copied.query);
         }
         let schema = copies.source.schema(&query).map_err(Failure::Model)?;
         let place = Place { source: &*copies.source, query: &query, schema: &schema, copied: true };
@@ -60,9 +66,7 @@ pub fn run<'a>(
 fn columns(model: &Subject<'_>, tests: &[Test], far: &[usize]) -> Option<Vec<String>> {
     let mut names = model.primary_key.to_vec();
     for test in far.iter().filter_map(|at| tests.get(*at)) {
-        let is_open = matches!(test.check, Check::NoRows(_)) || test.filter.is_some();
-        // A relationship with itself needs the other column, too.
-        if is_open || test.models().contains(&model.name) {
+        if is_open(test, model) {
             return None;
         }
         names.extend(test.columns().into_iter().map(str::to_owned));
@@ -71,6 +75,11 @@ fn columns(model: &Subject<'_>, tests: &[Test], far: &[usize]) -> Option<Vec<Str
     names.sort();
     names.dedup();
     Some(names)
+}
+
+/// Whether a test may read any column of its model. A relationship with itself needs the other column, too.
+fn is_open(test: &Test, model: &Subject<'_>) -> bool {
+    matches!(test.check, Check::NoRows(_)) || test.filter.is_some() || test.models().contains(&model.name)
 }
 
 /// The other models that tests read, with the first test that does, and the columns they need; all where it is `None`.
@@ -167,7 +176,7 @@ impl Place<'_> {
     fn one(&self, sql: String) -> Result<Vec<Option<i64>>> {
         for batch in self.batches(sql)? {
             let batch = batch?;
-            if batch.num_rows() == 0 {
+            if batch.rows.num_rows() == 0 {
                 continue;
             }
             let number = |column: &arrow_array::ArrayRef| {
@@ -175,12 +184,12 @@ impl Place<'_> {
                 let column = column.as_primitive::<Int64Type>();
                 Ok(column.is_valid(0).then(|| column.value(0)))
             };
-            return batch.columns().iter().map(number).collect();
+            return batch.whole()?.columns().iter().map(number).collect();
         }
         Err(Error::failed("the statement gave no row"))
     }
 
-    fn batches(&self, sql: String) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
+    fn batches(&self, sql: String) -> Result<impl Iterator<Item = Result<Batch>>> {
         let streams = self.source.read(&Query::Sql(sql), None)?;
         Ok(streams.into_iter().flatten().map(|batch| batch.map_err(sources::failure)))
     }
@@ -189,13 +198,18 @@ impl Place<'_> {
     fn samples(&self, sql: String, keys: &[String]) -> Result<Vec<Sample>> {
         let mut samples = Vec::new();
         for batch in self.batches(sql)? {
-            let batch = batch?;
+            let Batch { rows: batch, flaws } = batch?;
             let schema = batch.schema();
             let columns = batch.columns().iter().zip(schema.fields());
             let columns = columns.map(|(array, field)| Column::new(array, Some(field)).map_err(Error::failed));
             let columns = columns.collect::<Result<Vec<_>>>()?;
             for row in 0..batch.num_rows() {
-                let values = columns.iter().map(|column| column.at(row).map_err(Error::failed));
+                // What cannot be read must not look like null.
+                let found = |at: usize| flaws.iter().find(|flaw| (flaw.row, flaw.column) == (row, at));
+                let values = columns.iter().enumerate().map(|(at, column)| match found(at) {
+                    Some(flaw) => Ok(Value::Text(format!("({})", flaw.why.what()).into())),
+                    None => column.at(row).map_err(Error::failed),
+                });
                 let mut values = values.collect::<Result<Vec<_>>>()?;
                 let rest = values.split_off(keys.len().min(values.len()));
                 let value = match rest.as_slice() {

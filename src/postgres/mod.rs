@@ -138,12 +138,21 @@ impl Server {
     /// # Errors
     /// What kept from connecting: the server is named, and no secret is in it.
     pub async fn connect(&self) -> Result<Client, Failure> {
+        self.connect_to_any().await.map(|(client, _)| client)
+    }
+
+    /// The same, and whether the text of the database may be any bytes: the encoding `SQL_ASCII` checks nothing.
+    ///
+    /// # Errors
+    /// As [`Server::connect`].
+    pub async fn connect_to_any(&self) -> Result<(Client, bool), Failure> {
         let limit = self.config.get_connect_timeout().copied().unwrap_or(TIMEOUT);
         let failure = match tokio::time::timeout(limit, self.config.connect(self.tls.clone())).await {
             Ok(Ok((client, connection))) => {
+                let any_bytes = connection.parameter("server_encoding") == Some("SQL_ASCII");
                 // What goes wrong in the task reaches the client as a closed connection, which is where it is told.
                 tokio::spawn(connection);
-                return Ok(client);
+                return Ok((client, any_bytes));
             }
             Ok(Err(error)) => failure::failure(&error),
             Err(_) => Failure::timeout(limit),

@@ -3,11 +3,10 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use super::BatchStream;
 use super::columns::Rows;
+use super::{Batch, BatchReader, BatchStream};
 use crate::diagnostic::{Error, Result};
 
 /// Batches in flight between the reading thread and whoever takes them.
@@ -15,7 +14,7 @@ const IN_FLIGHT: usize = 2;
 
 enum Item {
     Schema(SchemaRef),
-    Batch(RecordBatch),
+    Batch(Batch),
     Failed(Error),
     /// The read is complete. Without it a stream never ends well: a thread that dies must not look like a last row.
     End,
@@ -31,7 +30,7 @@ impl Out {
     }
 
     /// Hands a batch over, waiting until there is room. False when nobody listens any more: stop reading.
-    pub(super) fn batch(&self, batch: RecordBatch) -> bool {
+    pub(super) fn batch(&self, batch: Batch) -> bool {
         self.0.send(Item::Batch(batch)).is_ok()
     }
 
@@ -89,7 +88,7 @@ struct Stream {
 }
 
 impl Iterator for Stream {
-    type Item = Result<RecordBatch, ArrowError>;
+    type Item = Result<Batch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {
@@ -112,7 +111,7 @@ impl Iterator for Stream {
     }
 }
 
-impl RecordBatchReader for Stream {
+impl BatchReader for Stream {
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }

@@ -12,7 +12,7 @@ use arrow_array::{ArrayRef, ListArray, NullArray, RecordBatch, RecordBatchOption
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, SchemaRef, TimeUnit};
 
-use super::{BATCH_ROWS, TYPE_DECIMAL, TYPE_JSON, TYPE_KEY};
+use super::{BATCH_ROWS, Batch, Flaw, TYPE_DECIMAL, TYPE_JSON, TYPE_KEY, Unreadable};
 
 /// Bytes of text after which a batch is handed on though it is not full: wide rows must not fill the memory.
 const BATCH_BYTES: usize = 32 << 20;
@@ -201,32 +201,50 @@ pub(super) struct Rows {
     schema: SchemaRef,
     /// One per field of the schema.
     pub(super) columns: Vec<Column>,
-    rows: usize,
+    pub(super) flaws: Flaws,
     bytes: usize,
+}
+
+/// The values that could not be read, of a batch under construction.
+#[derive(Default)]
+pub(super) struct Flaws {
+    /// The row that is being built.
+    row: usize,
+    found: Vec<Flaw>,
+}
+
+impl Flaws {
+    /// Notes that a value of the row that is being built could not be read; the column has got a null in its place.
+    #[cold]
+    pub(super) fn add(&mut self, column: usize, why: Unreadable) {
+        self.found.push(Flaw { row: self.row, column, why });
+    }
 }
 
 impl Rows {
     /// An empty batch.
     pub(super) fn new(schema: SchemaRef) -> Result<Self, ArrowError> {
         let columns = schema.fields().iter().map(|f| Column::new(f)).collect::<Result<_, _>>()?;
-        Ok(Self { schema, columns, rows: 0, bytes: 0 })
+        Ok(Self { schema, columns, flaws: Flaws::default(), bytes: 0 })
     }
 
     /// Ends a row that took about `bytes` bytes; true when the batch is to be handed on.
     pub(super) fn end_row(&mut self, bytes: usize) -> bool {
-        self.rows += 1;
+        self.flaws.row += 1;
         self.bytes += bytes;
-        self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+        self.flaws.row >= BATCH_ROWS || self.bytes >= BATCH_BYTES
     }
 
     /// The batch so far, and an empty one in its place; `None` when there is no row.
-    pub(super) fn take(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
-        if self.rows == 0 {
+    pub(super) fn take(&mut self) -> Result<Option<Batch>, ArrowError> {
+        let Flaws { row: rows, found: flaws } = std::mem::take(&mut self.flaws);
+        if rows == 0 {
             return Ok(None);
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let arrays = self.columns.iter_mut().map(Column::finish).collect::<Result<Vec<_>, _>>()?;
-        (self.rows, self.bytes) = (0, 0);
-        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options).map(Some)
+        self.bytes = 0;
+        let rows = RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?;
+        Ok(Some(Batch { rows, flaws }))
     }
 }

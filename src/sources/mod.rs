@@ -1,8 +1,10 @@
-//! 4 · Reading: every source yields Arrow record batches, streamed; none holds a model in memory.
+//! 4 · Reading: every source yields Arrow record batches, streamed; none holds a model in memory. A value that no Arrow
+//! type holds is told beside them ([`Batch`]).
 //!
 //! A source knows neither project nor plan. It is opened from a rendered connection and asked for a [`Query`].
 
 mod adbc;
+mod batch;
 mod bigquery;
 mod channel;
 mod columns;
@@ -22,7 +24,6 @@ mod wanted;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::RecordBatchReader;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use crate::diagnostic::{Error, Result};
@@ -31,6 +32,7 @@ use crate::manifest::source::SourceType;
 use crate::mysql::Server as MysqlServer;
 use crate::postgres::Server;
 use crate::secret::Connection;
+pub use batch::{Batch, BatchReader, BatchStream, Flaw, Unreadable, flawless};
 pub use dialect::Dialect;
 use postgres::Flavour;
 use spelling::Spelling;
@@ -76,10 +78,6 @@ pub fn with_unknown(schema: SchemaRef, named: impl FnOnce() -> Vec<String>) -> S
     let fields = names.into_iter().map(|name| Field::new(name, DataType::Null, true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
-
-/// A stream of record batches of one schema. An error in it means that the read is not complete: nothing may be
-/// concluded from rows that did not come.
-pub type BatchStream = Box<dyn RecordBatchReader + Send>;
 
 /// What a model asks of its source.
 #[derive(Debug, Clone, PartialEq)]

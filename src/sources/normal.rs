@@ -22,8 +22,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, DurationMicrosecondType, IntervalDayTimeType, IntervalMonthDayNanoType, IntervalYearMonthType,
-    TimestampMicrosecondType,
+    DurationMicrosecondType, IntervalDayTimeType, IntervalMonthDayNanoType, IntervalYearMonthType,
 };
 use arrow_array::{
     Array, ArrayRef, Decimal128Array, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait, RecordBatch,
@@ -33,8 +32,10 @@ use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, IntervalUnit, 
 
 use super::interval::interval;
 use super::spelling::Spelling;
-use super::{TYPE_DECIMAL, TYPE_JSON, TYPE_KEY};
+use super::{Batch, Flaw, TYPE_DECIMAL, TYPE_JSON, TYPE_KEY};
 use crate::diagnostic::{Error, Result};
+
+mod flaws;
 
 /// What is known of the system the data come from.
 #[derive(Debug, Clone, Copy)]
@@ -93,37 +94,24 @@ impl Normal {
         self.schema.clone()
     }
 
-    /// Converts a batch; `before` rows of the result came before it.
+    /// Converts a batch. What no type holds is a flaw of its row.
     ///
     /// # Errors
-    /// Data that are not what the driver says they are, or infinite dates: with the column, and the row where it is one.
-    pub(super) fn batch(&self, batch: &RecordBatch, before: usize) -> Result<RecordBatch> {
+    /// Data that are not what the driver says they are, with the column.
+    pub(super) fn batch(&self, batch: &RecordBatch) -> Result<Batch> {
         let mut columns = Vec::with_capacity(self.from.len());
-        for ((at, from), to) in self.from.iter().zip(self.schema.fields()) {
+        let mut all = Vec::new();
+        for (place, ((at, from), to)) in self.from.iter().zip(self.schema.fields()).enumerate() {
             let array = batch.columns().get(*at).ok_or_else(|| broken(to.name(), "the column is missing"))?;
-            array.to_data().validate_full().map_err(|e| match e.to_string().to_lowercase().contains("utf8") {
-                true => Error::failed_help(
-                    format!("column `{}`: the driver gave text that is not UTF-8", to.name()),
-                    "correct the data, or read the column as bytes",
-                ),
-                false => broken(to.name(), &e.to_string()),
-            })?;
-            if self.rules.infinite
-                && let Some(row) = infinite(array)
-            {
-                return Err(Error::failed_help(
-                    format!(
-                        "column `{}`, row {} of the result: an infinite date cannot be read",
-                        to.name(),
-                        before + row + 1
-                    ),
-                    format!("say what it means: `nullif({0}, 'infinity') as {0}`", to.name()),
-                ));
-            }
-            columns.push(convert(array, from, to).map_err(|e| broken(to.name(), &e.to_string()))?);
+            let mut found = flaws::Found::new();
+            columns.push(
+                flaws::column(array, from, to, self.rules, 0, &mut found).map_err(|what| broken(to.name(), &what))?,
+            );
+            all.extend(found.into_iter().map(|(row, why)| Flaw { row, column: place, why }));
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(super::failure)
+        let rows = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
+        Ok(Batch { rows: rows.map_err(super::failure)?, flaws: all })
     }
 }
 
@@ -132,22 +120,6 @@ fn broken(column: &str, what: &str) -> Error {
         format!("column `{column}`: the driver gave data that cannot be read: {what}"),
         "try another version of the driver, and cast the column in the SQL",
     )
-}
-
-/// The first row whose date or timestamp stands for infinity, as DuckDB has it.
-fn infinite(array: &ArrayRef) -> Option<usize> {
-    let end = |wide: i64, largest: i64| wide == largest || wide == -largest;
-    match array.data_type() {
-        DataType::Date32 => {
-            let days = array.as_primitive::<Date32Type>();
-            days.iter().position(|d| d.is_some_and(|d| end(d.into(), i32::MAX.into())))
-        }
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            let micros = array.as_primitive::<TimestampMicrosecondType>();
-            micros.iter().position(|m| m.is_some_and(|m| end(m, i64::MAX)))
-        }
-        _ => None,
-    }
 }
 
 /// What the text or bytes of a field are, beyond their type.
@@ -317,7 +289,7 @@ fn hugeint(array: &ArrayRef, extension: Extension) -> Result<ArrayRef, ArrowErro
     };
     let values = array.as_fixed_size_binary().iter().map(|bytes| match bytes {
         None => Ok(None),
-        Some(bytes) => number(bytes).map(Some).ok_or_else(|| ArrowError::CastError("a number of 39 digits".into())),
+        Some(bytes) => number(bytes).map(Some).ok_or_else(|| ArrowError::ExternalError("a number of 39 digits".into())),
     });
     let values = values.collect::<Result<Vec<_>, _>>()?;
     Ok(Arc::new(Decimal128Array::from(values).with_precision_and_scale(38, 0)?))

@@ -17,7 +17,7 @@ use crate::manifest::test::{Case, Operation, State};
 use crate::mapping::{self, Mapping, Value};
 use crate::plan::collect::{self, Rules};
 use crate::project::{Project, ResolvedModel, ResolvedSync, ResolvedTest};
-use crate::sources::BatchStream;
+use crate::sources::flawless;
 
 /// What `run.started_at` is in templates: the same every time.
 pub const STARTED_AT: &str = "2026-01-01T00:00:00Z";
@@ -161,7 +161,7 @@ impl Trial<'_> {
             queried: None,
             drift: None,
         };
-        let part: BatchStream = Box::new(RecordBatchIterator::new([Ok(rows.clone())], rows.schema()));
+        let part = flawless(RecordBatchIterator::new([Ok(rows.clone())], rows.schema()));
         let mut changes = Vec::new();
         let mut sink = |batch| {
             changes.push(batch);

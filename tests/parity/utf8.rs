@@ -1,5 +1,6 @@
-//! Text that is not UTF-8, in every system that can hold it: the read fails, names the column and says what to do; what
-//! could be read of it is never sent. DuckDB and Snowflake take no such text, and neither does a PostgreSQL of encoding
+//! Text that is not UTF-8, in every system that can hold it. A file that has some is of another encoding than it says: the
+//! read fails. In a system that takes any bytes for text it costs its row. Either way the column is named, it is said what
+//! to do, and what could be read of the text is never sent. DuckDB and Snowflake take no such text, and neither does a PostgreSQL of encoding
 //! UTF-8.
 
 use std::fs;
@@ -19,7 +20,8 @@ const NAME: &[u8] = b"Zo\xeb";
 /// The system; what makes the table `people` of it, false where it is not installed; what is said, what is advised.
 type Case = (&'static str, fn(&Project) -> bool, &'static str, &'static str);
 
-const CASES: &[Case] = &[
+/// One row each.
+const FILES: &[Case] = &[
     (
         "CSV",
         |project| {
@@ -60,15 +62,22 @@ const CASES: &[Case] = &[
         "line 1",
         "UTF-8",
     ),
+];
+
+/// Two rows each, the second one as it should be.
+const SYSTEMS: &[Case] = &[
     (
         "SQLite",
         |project| {
             let create = "create table people (id integer, name text)";
-            project.sql("data/shop.db", &format!("{create}; insert into people values (1, cast(x'5a6feb' as text))"));
+            project.sql(
+                "data/shop.db",
+                &format!("{create}; insert into people values (1, cast(x'5a6feb' as text)), (2, 'Zoë')"),
+            );
             project.write("sources/shop.yaml", "name: shop\ntype: sqlite\nconnection: { path: data/shop.db }\n");
             true
         },
-        "column `name`, row 1 of the result: the text is not UTF-8",
+        "column `name` holds text that is not UTF-8",
         "take its bytes: `cast(name as blob) as name`",
     ),
     (
@@ -77,28 +86,30 @@ const CASES: &[Case] = &[
             let Some(server) = crate::postgres::server() else { return false };
             let create = "create database not_utf8 encoding 'SQL_ASCII' template template0";
             server.run("postgres", create);
-            server
-                .run("not_utf8", "create table people (id int, name text); insert into people values (1, E'Zo\\xeb')");
+            server.run(
+                "not_utf8",
+                "create table people (id int, name text); insert into people values (1, E'Zo\\xeb'), (2, 'Zoë')",
+            );
             project.write("password", &server.password);
             project.write("sources/shop.yaml", &crate::databases::postgres_yaml(server, "shop", "not_utf8"));
             true
         },
-        "the result has text that is not UTF-8",
-        "take the bytes of its column: `convert_to(name, 'SQL_ASCII') as name`",
+        "column `name` holds text that is not UTF-8",
+        "take its bytes: `convert_to(name, 'SQL_ASCII') as name`",
     ),
     (
         "Spark",
         |project| {
             let Some(server) = crate::spark::server() else { return false };
-            let table =
-                "drop view if exists people;\ncreate view people as select 1 as id, cast(X'5a6feb' as string) as name";
+            let table = "drop view if exists people;\ncreate view people as select 1 as id, cast(X'5a6feb' as string) as name \
+                         union all select 2, 'Zoë'";
             server.run(table);
             let connection = server.connection();
             project.write("sources/shop.yaml", &format!("name: shop\ntype: spark\nconnection: {connection}\n"));
             true
         },
-        "column `name`: the driver gave text that is not UTF-8",
-        "correct the data, or read the column as bytes",
+        "column `name` holds text that is not UTF-8",
+        "correct the value, or read the column as bytes",
     ),
 ];
 
@@ -123,24 +134,41 @@ fn parquet(project: &Project) {
     writer.close().unwrap();
 }
 
+/// A project that sends the people of a system; `None` where it is not installed.
+fn project(fill: fn(&Project) -> bool) -> Option<Project> {
+    let project = Project::people("upsert", "fields: { name: name }\n");
+    let manifest = "name: people\nsource: shop\ntable: { name: people }\nprimary_key: [id]\n";
+    project.write("models/people.yaml", manifest);
+    project.edit("syncs/people.yaml", "match: { email: email }", "match: { id: id }");
+    fs::remove_file(project.path("sources/files.yaml")).unwrap();
+    project.write("sources/shop.yaml", "name: shop\ntype: files\nconnection: { path: data }\n");
+    project.write("data/.keep", "");
+    fill(&project).then_some(project)
+}
+
+fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
-fn text_that_is_not_utf8_ends_the_read_with_its_column() {
-    for (name, fill, said, advised) in CASES {
-        let project = Project::people("upsert", "fields: { name: name }\n");
-        let manifest = "name: people\nsource: shop\ntable: { name: people }\nprimary_key: [id]\n";
-        project.write("models/people.yaml", manifest);
-        project.edit("syncs/people.yaml", "match: { email: email }", "match: { id: id }");
-        fs::remove_file(project.path("sources/files.yaml")).unwrap();
-        project.write("sources/shop.yaml", "name: shop\ntype: files\nconnection: { path: data }\n");
-        project.write("data/.keep", "");
-        if !fill(&project) {
-            continue;
-        }
+fn a_file_that_is_not_utf8_ends_the_read() {
+    for (name, fill, said, advised) in FILES {
+        let Some(project) = project(*fill) else { continue };
         let ran = project.apply(&[]).code(1);
-        let all = format!("{}\n{}", ran.stdout, ran.stderr);
-        let flat = all.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(flat.contains(said) && flat.contains(advised), "{name}: {all}");
-        assert!(flat.contains("sync `people`: source `shop` (sources/shop.yaml)"), "{name}: {}", ran.stderr);
+        let all = flat(&format!("{}\n{}", ran.stdout, ran.stderr));
+        assert!(all.contains(said) && all.contains(advised), "{name}: {all}");
+        assert!(all.contains("sync `people`: source `shop` (sources/shop.yaml)"), "{name}: {}", ran.stderr);
         assert!(!project.path("out/crm.db").exists(), "{name}: something was sent");
+    }
+}
+
+#[test]
+fn a_value_that_is_not_utf8_costs_its_row() {
+    for (name, fill, said, advised) in SYSTEMS {
+        let Some(project) = project(*fill) else { continue };
+        let ran = project.apply(&[]).code(0);
+        let all = flat(&format!("{}\n{}", ran.stdout, ran.stderr));
+        assert!(all.contains(said) && all.contains(advised), "{name}: {all}");
+        assert_eq!(project.rows("out/crm.db", "select id, name from people"), ["2|Zoë"], "{name}");
     }
 }

@@ -239,7 +239,7 @@ fn only_the_columns_asked_for_are_read() {
         assert_eq!(shown(&streams[0].schema()), ["c Int64"], "{name}");
         // No column at all still counts rows.
         let none = source.read(&query, Some(&[])).unwrap();
-        assert_eq!(none.into_iter().flatten().map(|b| b.unwrap().num_rows()).sum::<usize>(), 1, "{name}");
+        assert_eq!(none.into_iter().flatten().map(|b| b.unwrap().rows.num_rows()).sum::<usize>(), 1, "{name}");
         let filtered = Query::Table { name: name.into(), columns: None, filter: Some("a > 1".into()) };
         assert_eq!(rows(&*source, &filtered), Vec::<String>::new(), "{name}");
     }

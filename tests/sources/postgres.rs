@@ -82,22 +82,79 @@ fn statements_of_every_kind() {
     }
 }
 
+/// Each value stands between two that can be read, by `copy` and where there is none.
 #[test]
-fn values_without_an_arrow_form_say_what_to_do() {
+fn values_without_an_arrow_form_cost_their_row_and_no_more() {
     let Some(server) = server() else { return };
     let source = source(server, "postgres");
+    let infinite = "say what it means: `nullif(x, 'infinity') as x`";
+    let minus = "say what it means: `nullif(x, '-infinity') as x`";
+    let text = "cast it in the SQL: `x::text as x`";
+    let json = "take it as JSON: `to_json(x) as x`";
+    let not_a_number = "say what it means: `nullif(x, 'NaN') as x`";
     let cases = [
-        ("date 'infinity'", "nullif(x, 'infinity')"),
-        ("timestamptz '-infinity'", "nullif(x, 'infinity')"),
-        ("'NaN'::numeric", "nullif(x, 'NaN')"),
-        ("'NaN'::numeric(4, 2)", "nullif(x, 'NaN')"),
-        ("array[[1, 2], [3, 4]]", "to_json(x)"),
-        ("time '24:00'", "x::text"),
+        ("date", "infinity", "2026-01-01", "an infinite date", infinite),
+        ("date", "-infinity", "2026-01-01", "an infinite date before all others", minus),
+        ("timestamp", "infinity", "2026-01-01 00:00:00", "an infinite date", infinite),
+        ("timestamptz", "-infinity", "2026-01-01 00:00:00Z", "an infinite date before all others", minus),
+        (
+            "timestamp",
+            "294276-12-31",
+            "2026-01-01 00:00:00",
+            "a date after all that can be read",
+            "say what it means: `case when x < '9999-12-31' then x end as x`",
+        ),
+        ("numeric", "NaN", "1.5", "`NaN`, which is no decimal", not_a_number),
+        ("numeric(4, 2)", "NaN", "1.5", "`NaN`, which is no decimal", not_a_number),
+        ("numeric", "infinity", "1.5", "infinity, which is no decimal", infinite),
+        ("numeric", "-infinity", "1.5", "minus infinity, which is no decimal", minus),
+        ("int[]", "{{1,2},{3,4}}", "{7}", "an array of several dimensions", json),
+        ("date[]", "{2026-01-01,infinity,2026-01-02}", "{2026-01-01}", "an array with an infinite date", json),
+        ("numeric[]", "{1,NaN,3}", "{1}", "an array with `NaN` or infinity, which are no decimals", json),
+        ("time[]", "{24:00,10:00}", "{10:00:00}", "an array with a value that cannot be read", json),
+        ("time", "24:00", "10:00:00", "the time `24:00:00`", text),
     ];
-    for (expression, help) in cases {
-        let got = error(&*source, &sql(&format!("select {expression} as x")));
-        assert!(got.0.contains("column `x`, row 1") && got.1.contains(help), "{expression}: {got:?}");
+    for (kind, value, good, what, help) in cases {
+        let select = format!(
+            "select id, x::{kind} as x from (values (1, '{good}'), (2, '{value}'), (3, null), (4, '{good}')) t (id, x)"
+        );
+        let (batches, flaws) = flawed(&*source, &sql(&format!("{select} order by id")));
+        assert_eq!(flaws, [format!("2: column `x` holds {what}; {help}")], "{kind} {value}");
+        let valid: Vec<bool> = (0..4).map(|row| batches[0].column(1).is_valid(row)).collect();
+        assert_eq!(valid, [true, false, false, true], "{kind} {value}");
+        let column = without_zone_names(batches[0].column(1));
+        let same = ArrayFormatter::try_new(column.as_ref(), &FormatOptions::new()).unwrap();
+        assert_eq!(
+            same.value(0).to_string(),
+            same.value(3).to_string(),
+            "{kind} {value}: what is behind it is not moved"
+        );
+        // A column that is not looked at spoils nothing.
+        let hint = ["id".to_owned()];
+        let streams = source.read(&sql(&select), Some(&hint)).unwrap();
+        let ids: usize = streams.into_iter().flatten().map(|b| b.unwrap().whole().unwrap().num_rows()).sum();
+        assert_eq!(ids, 4, "{kind} {value}");
     }
+}
+
+#[test]
+fn any_bytes_are_text_in_a_database_of_no_encoding() {
+    let Some(server) = server() else { return };
+    server.run("postgres", "create database no_encoding encoding 'SQL_ASCII' template template0");
+    server.run(
+        "no_encoding",
+        "create table t (id int, x text, tags text[]); \
+         insert into t values (1, 'Zoë', '{a}'), (2, E'Zo\\xeb', '{b}'), (3, null, array['c', E'\\xff'])",
+    );
+    let (batches, flaws) = flawed(&*source(server, "no_encoding"), &table("t"));
+    let expected = [
+        "2: column `x` holds text that is not UTF-8; correct the value, or take its bytes: \
+         `convert_to(x, 'SQL_ASCII') as x`",
+        "3: column `tags` holds an array with text that is not UTF-8; correct the value, or leave it out: \
+         `array_remove(tags, …) as tags`",
+    ];
+    assert_eq!(flaws, expected);
+    assert_eq!(batches[0].column(1).as_string::<i32>().value(0), "Zoë");
 }
 
 #[test]

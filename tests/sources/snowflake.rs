@@ -45,7 +45,7 @@ fn names_are_as_people_write_them() {
         ["ann@x.io|1", "bob@x.io|1",]
     );
     let streams = source.read(&some(None, None), Some(&["email".to_owned()])).unwrap();
-    let batches: Vec<RecordBatch> = streams.into_iter().flatten().map(|b| b.unwrap()).collect();
+    let batches: Vec<RecordBatch> = streams.into_iter().flatten().map(|b| b.unwrap().rows).collect();
     assert_eq!((batches[0].num_columns(), count(&batches)), (1, 2));
 }
 

@@ -46,7 +46,7 @@ fn types_values_and_refusals() {
     );
     let query = Query::Table { name: "wide".into(), columns: None, filter: Some("m < 6".into()) };
     let streams = source.read(&query, Some(&["id".to_owned(), "name".to_owned()])).unwrap();
-    let batches: Vec<RecordBatch> = streams.into_iter().flatten().map(|b| b.unwrap()).collect();
+    let batches: Vec<RecordBatch> = streams.into_iter().flatten().map(|b| b.unwrap().rows).collect();
     assert_eq!((batches[0].num_columns(), count(&batches)), (2, 171_429));
     assert_eq!(server.executors(), 2, "both executors had work to do");
 }

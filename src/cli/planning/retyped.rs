@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow_array::{Array, RecordBatch, RecordBatchReader};
+use arrow_array::Array;
 use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::diagnostic::Result;
@@ -14,7 +14,7 @@ use crate::manifest::document::escape;
 use crate::mapping::{Used, columns_of};
 use crate::plan::{Notice, SyncPlan};
 use crate::project::{ResolvedModel, ResolvedSync};
-use crate::sources::BatchStream;
+use crate::sources::{Batch, BatchReader, BatchStream};
 use crate::state::SyncView;
 
 /// Stable code of these refusals and warnings.
@@ -150,13 +150,13 @@ struct Looked {
 }
 
 impl Iterator for Looked {
-    type Item = std::result::Result<RecordBatch, ArrowError>;
+    type Item = std::result::Result<Batch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.rows.next()?;
         if let Ok(batch) = &batch {
             for (name, seen) in &self.columns {
-                let values = batch.column_by_name(name).filter(|_| !seen.load(Ordering::Relaxed));
+                let values = batch.rows.column_by_name(name).filter(|_| !seen.load(Ordering::Relaxed));
                 if values.is_some_and(|values| values.logical_null_count() < values.len()) {
                     seen.store(true, Ordering::Relaxed);
                 }
@@ -166,7 +166,7 @@ impl Iterator for Looked {
     }
 }
 
-impl RecordBatchReader for Looked {
+impl BatchReader for Looked {
     fn schema(&self) -> SchemaRef {
         self.rows.schema()
     }

@@ -166,13 +166,11 @@ impl Inner {
         if !out.schema(normal.schema()) {
             return Ok(());
         }
-        let mut number = 0;
         for batch in reader {
             let batch = batch.map_err(|e| self.fault(explain::stream(&e)))?;
             for start in (0..batch.num_rows()).step_by(BATCH_ROWS) {
                 let part = batch.slice(start, BATCH_ROWS.min(batch.num_rows() - start));
-                let converted = normal.batch(&part, number).map_err(|e| e.context(self.target.name.clone()))?;
-                number += part.num_rows();
+                let converted = normal.batch(&part).map_err(|e| e.context(self.target.name.clone()))?;
                 if !out.batch(converted) {
                     return Ok(());
                 }

@@ -153,7 +153,7 @@ mod tests {
         rows.end_row(1);
         let batch = rows.take().unwrap().unwrap();
         // Instants of a zone cannot be shown without a library of zones.
-        Ok(array_value_to_string(batch.column(0), 0).unwrap_or_else(|_| format!("{:?}", batch.column(0))))
+        Ok(array_value_to_string(batch.rows.column(0), 0).unwrap_or_else(|_| format!("{:?}", batch.rows.column(0))))
     }
 
     fn plain(kind: &str, value: &str) -> Result<String, String> {

@@ -11,7 +11,7 @@ use arrow_ipc::reader::StreamReader;
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 
 use crate::diagnostic::{Error, Result};
-use crate::sources::{BATCH_ROWS, BatchStream, stream_error};
+use crate::sources::{BATCH_ROWS, BatchStream, flawless, stream_error};
 
 /// What begins each message.
 const CONTINUES: u32 = 0xFFFF_FFFF;
@@ -66,7 +66,7 @@ impl Batches {
         let reader = guarded(|| StreamReader::try_new(file, Some(columns.to_vec())));
         let reader = reader.map_err(super::super::failure)?;
         let schema = Arc::new(self.schema.project(columns).map_err(super::super::failure)?);
-        Ok(Box::new(Cut { reader, schema, rest: None }))
+        Ok(flawless(Cut { reader, schema, rest: None }))
     }
 }
 

@@ -12,12 +12,11 @@ pub(super) mod print;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use serde_json::json;
 
 use super::files::{Printed, positions};
-use super::{BatchStream, Query, Source};
+use super::{Batch, BatchReader, BatchStream, Query, Source};
 use crate::diagnostic::{Error, Result};
 use crate::manifest::program::{CommandSource, PrintFormat};
 use crate::process::Program;
@@ -174,14 +173,14 @@ impl<T: Send + Sync + 'static> Held<T> {
 }
 
 impl<T> Iterator for Held<T> {
-    type Item = Result<RecordBatch, ArrowError>;
+    type Item = Result<Batch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.stream.next()
     }
 }
 
-impl<T> RecordBatchReader for Held<T> {
+impl<T> BatchReader for Held<T> {
     fn schema(&self) -> SchemaRef {
         self.stream.schema()
     }

@@ -11,7 +11,6 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use indexmap::IndexMap;
 
@@ -21,7 +20,7 @@ use super::stamp::Stamp;
 use super::table::{Mark, check_names, runs};
 use crate::diagnostic::Result;
 use crate::sources::columns::Rows;
-use crate::sources::{BATCH_ROWS, BatchStream, unknown_schema};
+use crate::sources::{BATCH_ROWS, Batch, BatchStream, unknown_schema};
 
 /// A JSON lines file that was read through once.
 pub(super) struct JsonFile {
@@ -180,7 +179,7 @@ impl Run {
 }
 
 impl Batches for Run {
-    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+    fn batch(&mut self) -> Result<Option<Batch>> {
         while self.left > 0 {
             let Some((_, line)) = self.lines.advance()? else { return Err(self.lines.stamp.changed()) };
             self.left -= 1;

@@ -20,7 +20,7 @@ use super::stamp::Stamp;
 use super::table::check_names;
 use crate::diagnostic::{Error, Result};
 use crate::sources::normal::intervals;
-use crate::sources::{BatchStream, TYPE_JSON, TYPE_KEY};
+use crate::sources::{Batch, BatchStream, TYPE_JSON, TYPE_KEY};
 
 /// A Parquet file whose footer was read.
 pub(super) struct ParquetFile {
@@ -239,7 +239,7 @@ struct Groups {
 }
 
 impl Batches for Groups {
-    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+    fn batch(&mut self) -> Result<Option<Batch>> {
         let reader = &mut self.reader;
         let Some(batch) = guarded(&self.stamp, || Ok(reader.next()))? else {
             self.stamp.check()?;
@@ -251,7 +251,7 @@ impl Batches for Groups {
         let columns: std::result::Result<Vec<_>, _> = batch.columns().iter().map(shown).collect();
         let columns = columns.map_err(|e| self.stamp.fault(e, BROKEN))?;
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
-            .map(Some)
+            .map(|rows| Some(rows.into()))
             .map_err(|e| self.stamp.fault(e, BROKEN))
     }
 }
@@ -288,7 +288,7 @@ mod tests {
                 assert_eq!(*stream.schema().field(0).data_type(), DataType::Utf8View);
                 assert_eq!(*stream.schema().field(1).data_type(), plan);
                 for batch in stream {
-                    let batch = batch.unwrap();
+                    let batch = batch.unwrap().whole().unwrap();
                     let plans = arrow_cast::cast(batch.column(1), &DataType::Utf8).unwrap();
                     let plans = plans.as_any().downcast_ref::<StringArray>().unwrap();
                     rows.extend(plans.iter().flatten().map(str::to_owned));

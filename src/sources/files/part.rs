@@ -1,15 +1,14 @@
 //! The rows of a part of a table as a stream.
 
-use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::diagnostic::Result;
-use crate::sources::{BatchStream, stream_error};
+use crate::sources::{Batch, BatchReader, BatchStream, stream_error};
 
 /// Rows of one file, read one batch after the other.
 pub(super) trait Batches {
     /// The next rows; `None` after the last.
-    fn batch(&mut self) -> Result<Option<RecordBatch>>;
+    fn batch(&mut self) -> Result<Option<Batch>>;
 }
 
 /// A stream of these rows. Its file is opened when the first batch is asked for: a folder may hold more files than may
@@ -38,7 +37,7 @@ impl<B: Batches + Send + 'static> Part<B> {
 }
 
 impl<B: Batches> Part<B> {
-    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+    fn batch(&mut self) -> Result<Option<Batch>> {
         let mut batches = match std::mem::replace(&mut self.state, State::Done) {
             State::Done => return Ok(None),
             State::Open(batches) => batches,
@@ -53,14 +52,14 @@ impl<B: Batches> Part<B> {
 }
 
 impl<B: Batches> Iterator for Part<B> {
-    type Item = Result<RecordBatch, ArrowError>;
+    type Item = Result<Batch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.batch().map_err(stream_error).transpose()
     }
 }
 
-impl<B: Batches> RecordBatchReader for Part<B> {
+impl<B: Batches> BatchReader for Part<B> {
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }

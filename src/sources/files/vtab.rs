@@ -186,7 +186,8 @@ impl Cursor<'_> {
             match stream.next() {
                 None => drop(self.streams.pop_front()),
                 Some(batch) => {
-                    let batch = batch.map_err(failure)?;
+                    // What SQL is given must be all there is.
+                    let batch = batch.map_err(failure)?.whole()?;
                     let (full, taken) = (self.shared.table.schema.fields(), batch.columns());
                     for (at, array) in self.read.iter().zip(taken) {
                         if let (Some(slot), Some(field)) = (self.cells.get_mut(*at), full.get(*at)) {

@@ -3,42 +3,35 @@
 use jiff::civil;
 use mysql_async::Value;
 
+use crate::sources::Unreadable;
+use crate::sources::batch::Fault;
 use crate::sources::columns::Column;
 use crate::sources::text;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
-/// A value that no Arrow type holds.
-#[derive(Debug, PartialEq)]
-pub(super) struct Fault {
-    pub(super) what: &'static str,
-    /// What to write in the SQL; `COLUMN` stands for the column's name.
-    pub(super) help: &'static str,
-}
-
-const OTHER: Fault = Fault {
-    what: "the value has another form than MySQL documents for the column's type",
-    help: "cast it: `cast(COLUMN as char) as COLUMN`",
-};
-const ZERO_DATE: Fault = Fault {
-    what: "a zero date, or one the calendar does not have, cannot be read",
-    help: "say what it means: `nullif(COLUMN, 0) as COLUMN` where all of it is zeros",
-};
-const NO_TIME: Fault = Fault {
-    what: "a time below zero or of 24 hours and more is no time of day",
-    help: "take it as text, `cast(COLUMN as char) as COLUMN`, or as seconds, `time_to_sec(COLUMN) as COLUMN`",
-};
-const NO_TRUTH: Fault = Fault {
-    what: "a `tinyint(1)` that is neither 0 nor 1 is no boolean",
-    help: "take it as a number: `cast(COLUMN as signed) as COLUMN`",
-};
-const TOO_LONG: Fault =
-    Fault { what: "the decimal has too many digits", help: "cast it: `cast(COLUMN as char) as COLUMN`" };
+const OTHER: Fault = Fault::Malformed;
+const ZERO_DATE: Fault = Fault::Unreadable(Unreadable::new(
+    "a zero date, or one the calendar does not have",
+    "say what it means: `nullif(COLUMN, 0) as COLUMN` where all of it is zeros",
+));
+const NO_TIME: Fault = Fault::Unreadable(Unreadable::new(
+    "a time below zero or of 24 hours and more, which is no time of day",
+    "take it as text, `cast(COLUMN as char) as COLUMN`, or as seconds, `time_to_sec(COLUMN) as COLUMN`",
+));
+const NO_TRUTH: Fault = Fault::Unreadable(Unreadable::new(
+    "a `tinyint(1)` that is neither 0 nor 1, which is no boolean",
+    "take it as a number: `cast(COLUMN as signed) as COLUMN`",
+));
+const TOO_LONG: Fault = Fault::Unreadable(Unreadable::new(
+    "a decimal of too many digits",
+    "cast it in the SQL: `cast(COLUMN as char) as COLUMN`",
+));
 /// In a column that was filled when the server was told another character set than the bytes had.
-const NOT_UTF8: Fault = Fault {
-    what: "the text is not UTF-8",
-    help: "correct the value, or take its bytes: `cast(COLUMN as binary) as COLUMN`",
-};
+const NOT_UTF8: Fault = Fault::Unreadable(Unreadable::new(
+    "text that is not UTF-8",
+    "correct the value, or take its bytes: `cast(COLUMN as binary) as COLUMN`",
+));
 
 /// How many bytes a value took, as far as memory is concerned.
 pub(super) fn size(value: &Value) -> usize {
@@ -48,8 +41,13 @@ pub(super) fn size(value: &Value) -> usize {
     }
 }
 
-/// Appends a value.
+/// Appends a value; null where it cannot be read, so that all columns stay of one length.
 pub(super) fn push(column: &mut Column, value: Value) -> Result<(), Fault> {
+    append(column, value).inspect_err(|_| column.push_null())
+}
+
+/// Appends a value, or nothing.
+fn append(column: &mut Column, value: Value) -> Result<(), Fault> {
     match (column, value) {
         (column, Value::NULL) => column.push_null(),
         (Column::Boolean(b), Value::Int(n)) => b.append_value(match n {
@@ -113,9 +111,9 @@ fn clock(hour: u8, minute: u8, second: u8, micros: u32) -> Option<i64> {
     there.then_some(seconds * 1_000_000 + i64::from(micros))
 }
 
-/// What to write in the SQL for a column of a type that nothing here can hold.
+/// What to write in the SQL for a column that nothing here can hold.
 pub(super) fn unreadable(name: &str) -> String {
-    OTHER.help.replace("COLUMN", name)
+    format!("cast it: `cast({name} as char) as {name}`")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use mysql_async::{Column, Conn, Row, Statement};
 use super::{decode, explain, json, types};
 use crate::diagnostic::{Error, Result};
 use crate::mysql::Server;
+use crate::sources::batch::Fault;
 use crate::sources::columns::Rows;
 use crate::sources::wanted::{self, Wanted};
 use crate::sources::{broken_off, channel};
@@ -63,16 +64,22 @@ impl Read<'_> {
             number += 1;
             let mut values = row.unwrap_raw();
             let mut size = 0;
-            for (place, column) in places.iter().zip(batch.columns.iter_mut()) {
+            let Rows { columns, flaws, .. } = &mut batch;
+            for ((at, place), column) in places.iter().enumerate().zip(columns.iter_mut()) {
                 let Some(value) = values.get_mut(place.at).and_then(Option::take) else {
                     return Err(broken_off("a row has not all columns").context(server.name()));
                 };
                 size += decode::size(&value);
-                decode::push(column, value).map_err(|fault| {
-                    let name = &place.name;
-                    let message = format!("column `{name}`, row {number} of the result: {}", fault.what);
-                    Error::failed_help(message, fault.help.replace("COLUMN", name)).context(server.name())
-                })?;
+                match decode::push(column, value) {
+                    Ok(()) => {}
+                    Err(Fault::Unreadable(why)) => flaws.add(at, why),
+                    Err(Fault::Malformed) => {
+                        let name = &place.name;
+                        let what = "the value has another form than MySQL documents for the column's type";
+                        let message = format!("column `{name}`, row {number} of the result: {what}");
+                        return Err(Error::failed_help(message, decode::unreadable(name)).context(server.name()));
+                    }
+                }
             }
             if batch.end_row(size) && !out.rows(&mut batch)? {
                 return Ok(());

@@ -21,7 +21,7 @@
 //! whole numbers, and so is `true`.
 //!
 //! No Arrow type holds zero dates, times below zero or from 24 hours on, or a `tinyint(1)` that is neither 0 nor 1: such a
-//! value fails the read, naming column and row, and the message says how to turn it into something else in the SQL.
+//! value is a flaw of its row, told with what to write in the SQL.
 
 use arrow_schema::{DataType, Field, TimeUnit};
 use mysql_async::Column;

@@ -17,12 +17,20 @@ fn said(extension: &str, metadata: &str) -> HashMap<String, String> {
         .into()
 }
 
+fn none() -> HashMap<String, String> {
+    HashMap::new()
+}
+
+fn opaque(name: &str) -> HashMap<String, String> {
+    said("arrow.opaque", &format!("{{\"type_name\": \"{name}\", \"vendor_name\": \"v\"}}"))
+}
+
 /// Type, mark and values of a column once it is normal.
 fn one(array: ArrayRef, metadata: HashMap<String, String>) -> Result<(String, Vec<String>)> {
     let field = Field::new("x", array.data_type().clone(), true).with_metadata(metadata);
     let schema = Arc::new(Schema::new(vec![field]));
     let normal = Normal::new(&schema, RULES, None)?;
-    let batch = normal.batch(&RecordBatch::try_new(schema, vec![array]).unwrap(), 0)?;
+    let batch = normal.batch(&RecordBatch::try_new(schema, vec![array]).unwrap())?.whole()?;
     let schema = normal.schema();
     let field = schema.field(0);
     let mark = field.metadata().get(TYPE_KEY).map(|mark| format!(" {mark}")).unwrap_or_default();
@@ -44,10 +52,8 @@ type Case = (ArrayRef, HashMap<String, String>, &'static str, &'static [&'static
 fn what_drivers_give_and_what_it_becomes() {
     let text = |values: &[&str]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
     let json = || said("arrow.json", "");
-    let opaque = |name: &str| said("arrow.opaque", &format!("{{\"type_name\": \"{name}\", \"vendor_name\": \"v\"}}"));
     let variant = HashMap::from([("logicalType".to_owned(), "VARIANT".to_owned())]);
     let described = |kind: &str| HashMap::from([("SNOWFLAKE_TYPE".to_owned(), kind.to_owned())]);
-    let none = HashMap::new;
     let uuid = [0x6f, 0x96, 0x19, 0xff, 0x8b, 0x86, 0xd0, 0x11, 0xb4, 0x2d, 0, 0xc0, 0x4f, 0xc9, 0x64, 0xff];
     let zoned = TimestampMicrosecondArray::from(vec![0]).with_timezone("Europe/Berlin");
     let items = Arc::new(Field::new("item", DataType::Utf8, true).with_metadata(json()));
@@ -109,20 +115,72 @@ fn what_drivers_give_and_what_it_becomes() {
     }
 }
 
-#[test]
-fn what_cannot_be_read_says_what_to_do() {
-    let date = |days| -> ArrayRef { Arc::new(Date32Array::from(vec![Some(0), None, Some(days)])) };
-    for days in [i32::MAX, -i32::MAX] {
-        let error = one(date(days), HashMap::new()).unwrap_err();
-        assert_eq!(error.to_string(), "column `x`, row 3 of the result: an infinite date cannot be read");
-        assert_eq!(error.help(), Some("say what it means: `nullif(x, 'infinity') as x`"));
-    }
-    // What a driver of another language could hand over: bytes under the name of text.
-    let data = BinaryArray::from(vec![&b"\xff\xfe"[..]]).to_data().into_builder().data_type(DataType::Utf8);
+/// What is said of the rows of a column, each with its number from 0, and which rows hold a value.
+fn flaws(array: ArrayRef, metadata: HashMap<String, String>) -> Result<(Vec<String>, Vec<usize>)> {
+    let field = Field::new("x", array.data_type().clone(), true).with_metadata(metadata);
+    let schema = Arc::new(Schema::new(vec![field]));
+    let normal = Normal::new(&schema, RULES, None)?;
+    let Batch { rows, flaws } = normal.batch(&RecordBatch::try_new(schema, vec![array]).unwrap())?;
+    assert!(flaws.iter().all(|flaw| rows.column(flaw.column).is_null(flaw.row)));
+    let told = flaws.iter().map(|flaw| format!("{} {}; {}", flaw.row, flaw.why.what(), flaw.why.help("x")));
+    Ok((told.collect(), (0..rows.num_rows()).filter(|row| rows.column(0).is_valid(*row)).collect()))
+}
+
+/// Bytes under the name of text, as a driver of another language could hand them over.
+fn hostile(values: &[&[u8]]) -> ArrayRef {
+    let data = BinaryArray::from(values.to_vec()).to_data().into_builder().data_type(DataType::Utf8);
     // SAFETY: the array is only looked at by the check for UTF-8, which is what is tested.
-    let hostile = unsafe { data.build_unchecked() };
-    let error = one(Arc::new(StringArray::from(hostile)), HashMap::new()).unwrap_err();
-    assert_eq!(error.to_string(), "column `x`: the driver gave text that is not UTF-8");
+    Arc::new(StringArray::from(unsafe { data.build_unchecked() }))
+}
+
+/// An array, what the driver notes beside it; what is said of its rows, and which rows hold a value.
+type FlawCase = (ArrayRef, HashMap<String, String>, Vec<String>, Vec<usize>);
+
+#[test]
+fn what_cannot_be_read_is_a_flaw_of_its_row() {
+    let infinite = "an infinite date; say what it means: `nullif(x, 'infinity') as x`";
+    let minus = "an infinite date before all others; say what it means: `nullif(x, '-infinity') as x`";
+    let not_utf8 = "text that is not UTF-8; correct the value, or read the column as bytes";
+    let large = "a whole number of 39 digits; take it as text: `cast(x as varchar) as x`";
+    let long = [0, -5, i128::MAX, 7].map(i128::to_le_bytes);
+    let longest = u128::MAX.to_le_bytes();
+    let unsigned: Vec<&[u8; 16]> = vec![&long[0], &longest, &long[3]];
+    let cases: Vec<FlawCase> = vec![
+        (
+            Arc::new(Date32Array::from(vec![Some(i32::MAX), None, Some(0), Some(-i32::MAX)])),
+            none(),
+            vec![format!("0 {infinite}"), format!("3 {minus}")],
+            vec![2],
+        ),
+        (
+            Arc::new(TimestampMicrosecondArray::from(vec![Some(1), Some(i64::MAX), None, Some(-i64::MAX)])),
+            none(),
+            vec![format!("1 {infinite}"), format!("3 {minus}")],
+            vec![0],
+        ),
+        // Nothing in the place of a null is a value.
+        (Arc::new(Date32Array::new(vec![i32::MAX, 0].into(), Some(vec![false, true].into()))), none(), vec![], vec![1]),
+        (
+            hostile(&[b"a", b"\xff\xfe", "ü".as_bytes(), b"\xc3", b"b"]),
+            none(),
+            vec![format!("1 {not_utf8}"), format!("3 {not_utf8}")],
+            vec![0, 2, 4],
+        ),
+        (hostile(&[b"\xff"]), none(), vec![format!("0 {not_utf8}")], vec![]),
+        // Half a sign at the end of one value and half at the begin of the next make no sign.
+        (hostile(&[b"\xc3", b"\xa4"]), none(), vec![format!("0 {not_utf8}"), format!("1 {not_utf8}")], vec![]),
+        (bytes(&unsigned), opaque("uhugeint"), vec![format!("1 {large}")], vec![0, 2]),
+    ];
+    for (array, metadata, told, valid) in cases {
+        let kind = array.data_type().clone();
+        assert_eq!(flaws(array, metadata).unwrap(), (told, valid), "{kind}");
+    }
+    // What a list holds is not told apart by row.
+    let items = hostile(&[b"\xff"]);
+    let field = Arc::new(Field::new("item", DataType::Utf8, true));
+    let list = ListArray::new(field, OffsetBuffer::from_lengths([1]), items, None);
+    let error = flaws(Arc::new(list), none()).unwrap_err().to_string();
+    assert!(error.starts_with("column `x`: the driver gave data that cannot be read"), "{error}");
 }
 
 #[test]

@@ -2,6 +2,10 @@
 
 use tokio_postgres::types::{FromSql, Type};
 
+use super::fault::{
+    CUT, FAR, Fault, INFINITE, INFINITE_NUMBER, MATRIX, MIDNIGHT, MINUS_INFINITE, MINUS_INFINITE_NUMBER, NOT_A_NUMBER,
+    NOT_UTF8, ODD_DATE, TOO_LONG, in_array,
+};
 use super::types::Wire;
 use crate::sources::columns::{Column, ListColumn};
 use crate::sources::text;
@@ -39,38 +43,6 @@ impl<'a> FromSql<'a> for Raw<'a> {
     }
 }
 
-/// A value that no Arrow type holds.
-#[derive(Debug, PartialEq)]
-pub(super) struct Fault {
-    pub(super) what: &'static str,
-    /// What to write in the SQL; `COLUMN` stands for the column's name.
-    pub(super) help: &'static str,
-}
-
-const CUT: Fault =
-    Fault { what: "the value has another form than PostgreSQL documents", help: "cast it: `COLUMN::text as COLUMN`" };
-const INFINITE: Fault = Fault {
-    what: "an infinite date cannot be read",
-    help: "say what it means: `nullif(COLUMN, 'infinity') as COLUMN`",
-};
-const ODD_DATE: Fault = Fault {
-    what: "an infinite date, or one before the year 1 or after 9999, cannot be read",
-    help: "say what it means: `case when COLUMN < '9999-12-31' then COLUMN end as COLUMN`",
-};
-const NOT_A_NUMBER: Fault =
-    Fault { what: "`NaN` or infinity is no decimal", help: "say what it means: `nullif(COLUMN, 'NaN') as COLUMN`" };
-const TOO_LONG: Fault = Fault { what: "the decimal has too many digits", help: "cast it: `COLUMN::text as COLUMN`" };
-const MATRIX: Fault = Fault {
-    what: "an array of several dimensions cannot be read",
-    help: "take it as JSON: `to_json(COLUMN) as COLUMN`",
-};
-/// In a database of encoding `SQL_ASCII`, which takes any bytes for text.
-const NOT_UTF8: Fault = Fault {
-    what: "the text is not UTF-8",
-    help: "correct the value, or take its bytes: `convert_to(COLUMN, 'SQL_ASCII') as COLUMN`",
-};
-const MIDNIGHT: Fault = Fault { what: "the time `24:00:00` cannot be read", help: "cast it: `COLUMN::text as COLUMN`" };
-
 fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Fault> {
     bytes.try_into().map_err(|_| CUT)
 }
@@ -79,8 +51,16 @@ fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
     str::from_utf8(bytes).map_err(|_| NOT_UTF8)
 }
 
-/// Appends a value.
+/// Appends a value; null where it cannot be read, so that all columns stay of one length.
 pub(super) fn push(column: &mut Column, wire: &Wire, bytes: &[u8]) -> Result<(), Fault> {
+    match (column, wire) {
+        (Column::List(list), Wire::List(item)) => push_list(list, item, bytes),
+        (column, wire) => push_plain(column, wire, bytes).inspect_err(|_| column.push_null()),
+    }
+}
+
+/// Appends a value that holds no others, or nothing.
+fn push_plain(column: &mut Column, wire: &Wire, bytes: &[u8]) -> Result<(), Fault> {
     match (column, wire) {
         (column, Wire::Written) => written(column, bytes)?,
         (Column::Binary(b), Wire::Hex) => b.append_value(hex::decode(bytes).map_err(|_| CUT)?),
@@ -103,18 +83,19 @@ pub(super) fn push(column: &mut Column, wire: &Wire, bytes: &[u8]) -> Result<(),
         (Column::Text(b, _), _) => b.append_value(utf8(bytes)?),
         (Column::Binary(b), _) => b.append_value(bytes),
         (Column::Date(b), _) => match i32::from_be_bytes(fixed(bytes)?) {
-            i32::MIN | i32::MAX => return Err(INFINITE),
-            days => b.append_value(days.checked_add(EPOCH_DAYS).ok_or(CUT)?),
+            i32::MAX => return Err(INFINITE),
+            i32::MIN => return Err(MINUS_INFINITE),
+            days => b.append_value(days.checked_add(EPOCH_DAYS).ok_or(FAR)?),
         },
         (Column::Timestamp(b, _), _) => match i64::from_be_bytes(fixed(bytes)?) {
-            i64::MIN | i64::MAX => return Err(INFINITE),
-            micros => b.append_value(micros.checked_add(EPOCH_MICROS).ok_or(CUT)?),
+            i64::MAX => return Err(INFINITE),
+            i64::MIN => return Err(MINUS_INFINITE),
+            micros => b.append_value(micros.checked_add(EPOCH_MICROS).ok_or(FAR)?),
         },
         (Column::Time(b), _) => match i64::from_be_bytes(fixed(bytes)?) {
             micros @ 0..DAY_MICROS => b.append_value(micros),
             _ => return Err(MIDNIGHT),
         },
-        (Column::List(list), Wire::List(item)) => push_list(list, item, bytes)?,
         _ => return Err(CUT),
     }
     Ok(())
@@ -140,7 +121,14 @@ fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], Fault> 
     Ok(first)
 }
 
-fn push_list(list: &mut ListColumn, wire: &Wire, mut bytes: &[u8]) -> Result<(), Fault> {
+/// Appends a list. Where one of its items cannot be read, neither can the list.
+fn push_list(list: &mut ListColumn, wire: &Wire, bytes: &[u8]) -> Result<(), Fault> {
+    let pushed = push_items(list, wire, bytes).map_err(in_array);
+    list.end(pushed.is_ok());
+    pushed
+}
+
+fn push_items(list: &mut ListColumn, wire: &Wire, mut bytes: &[u8]) -> Result<(), Fault> {
     let dimensions = i32::from_be_bytes(*take(&mut bytes)?);
     // A flag for nulls and the type of the items, both of which we know better.
     let _: &[u8; 8] = take(&mut bytes)?;
@@ -151,19 +139,22 @@ fn push_list(list: &mut ListColumn, wire: &Wire, mut bytes: &[u8]) -> Result<(),
         let length = i32::from_be_bytes(*take(&mut bytes)?);
         let _lower_bound: &[u8; 4] = take(&mut bytes)?;
         for _ in 0..length {
-            match usize::try_from(i32::from_be_bytes(*take(&mut bytes)?)) {
+            let pushed = match usize::try_from(i32::from_be_bytes(*take(&mut bytes)?)) {
                 Ok(size) => {
                     let (item, rest) = bytes.split_at_checked(size).ok_or(CUT)?;
                     bytes = rest;
-                    push(&mut list.items, wire, item)?;
+                    push(&mut list.items, wire, item)
                 }
                 // A negative size is null.
-                Err(_) => list.items.push_null(),
-            }
+                Err(_) => {
+                    list.items.push_null();
+                    Ok(())
+                }
+            };
             list.count();
+            pushed?;
         }
     }
-    list.end(true);
     Ok(())
 }
 
@@ -183,7 +174,10 @@ impl<'a> Numeric<'a> {
         let negative = match u16::from_be_bytes([s1, s2]) {
             0x0000 => false,
             0x4000 => true,
-            _ => return Err(NOT_A_NUMBER),
+            0xc000 => return Err(NOT_A_NUMBER),
+            0xd000 => return Err(INFINITE_NUMBER),
+            0xf000 => return Err(MINUS_INFINITE_NUMBER),
+            _ => return Err(CUT),
         };
         let weight = i16::from_be_bytes([w1, w2]).into();
         Ok(Self { weight, negative, scale: u16::from_be_bytes([d1, d2]).into(), groups })

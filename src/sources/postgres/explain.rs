@@ -16,7 +16,7 @@ pub(super) fn reading(error: &tokio_postgres::Error, sql: &str) -> Error {
     if shutdown.contains(&code) {
         return broken_off(db.message());
     }
-    // A database of encoding `SQL_ASCII` takes any bytes for text, and its server refuses to send them as UTF-8.
+    // Bytes that the server cannot make UTF-8 of: those of a database in `SQL_ASCII` are asked for as they are.
     if *code == SqlState::CHARACTER_NOT_IN_REPERTOIRE {
         return Error::failed_help(
             "the result has text that is not UTF-8",

@@ -8,6 +8,7 @@
 mod copy;
 mod decode;
 mod explain;
+mod fault;
 mod flavour;
 mod read;
 mod types;
@@ -50,7 +51,12 @@ impl Postgres {
         let name = self.server.name();
         channel::spawn(&name, move |out| {
             channel::wait(async {
-                let client = server.connect().await?;
+                let (client, any_bytes) = server.connect_to_any().await?;
+                if any_bytes {
+                    // Asked to send UTF-8, the server would end the read at the first text that is none.
+                    let raw = client.batch_execute("set client_encoding to 'SQL_ASCII'").await;
+                    raw.map_err(|e| explained(&server, &e, ""))?;
+                }
                 let read = Read { client, server: &server, flavour, sql };
                 read.run(hint.as_deref(), rows, out).await
             })

@@ -10,6 +10,7 @@ use tokio_postgres::{Client, Statement};
 use super::copy::{Copied, Malformed};
 use super::decode::{Raw, push};
 use super::explained;
+use super::fault::Fault;
 use super::flavour::{Flavour, Taken};
 use super::types::Wire;
 use crate::diagnostic::{Error, Result};
@@ -47,14 +48,19 @@ impl Taking<'_> {
         out: &channel::Out,
     ) -> Result<bool, E> {
         self.number += 1;
-        for ((at, wire), (place, column)) in self.wanted.iter().zip(self.batch.columns.iter_mut().enumerate()) {
-            match field(*at)? {
+        let Rows { columns, flaws, .. } = &mut self.batch;
+        for ((at, wire), (place, column)) in self.wanted.iter().zip(columns.iter_mut().enumerate()) {
+            match field(*at)?.map(|bytes| push(column, wire, bytes)) {
                 None => column.push_null(),
-                Some(bytes) => push(column, wire, bytes).map_err(|fault| {
+                Some(Ok(())) => {}
+                Some(Err(Fault::Unreadable(why))) => flaws.add(place, why),
+                Some(Err(Fault::Malformed)) => {
                     let (name, number) = (self.schema.field(place).name(), self.number);
-                    let message = format!("column `{name}`, row {number} of the result: {}", fault.what);
-                    Error::failed_help(message, fault.help.replace("COLUMN", name)).context(self.server.name())
-                })?,
+                    let what = "the value has another form than PostgreSQL documents";
+                    let message = format!("column `{name}`, row {number} of the result: {what}");
+                    let help = format!("cast it: `{name}::text as {name}`");
+                    return Err(Error::failed_help(message, help).context(self.server.name()).into());
+                }
             }
         }
         Ok(!self.batch.end_row(size) || out.rows(&mut self.batch)?)

@@ -16,8 +16,7 @@
 //! | anything else | text, as the server casts it |
 //!
 //! No Arrow type holds `infinity` among dates and timestamps, `NaN` and `Infinity` among numerics, or arrays of several
-//! dimensions: such a value fails the read, naming column and row, and the message says how to turn it into something
-//! else in the SQL. `NaN` among floats stays what it is.
+//! dimensions: such a value is a flaw of its row, told with what to write in the SQL. `NaN` among floats stays what it is.
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use super::types::{Seen, push};
 use crate::diagnostic::{Error, Result};
 use crate::sources::channel::Out;
 use crate::sources::columns::Rows;
-use crate::sources::{TYPE_DECIMAL, TYPE_JSON, TYPE_KEY};
+use crate::sources::{TYPE_DECIMAL, TYPE_JSON, TYPE_KEY, Unreadable};
 
 /// The error behind an error: what a virtual table found wrong, which SQLite would cut down to a line of text.
 #[derive(Clone, Default)]
@@ -155,11 +155,11 @@ impl<'c> Select<'c> {
         }
         let explain = |error| explain(error, &self.sql, &self.fault);
         let mut batch = Rows::new(schema.clone()).map_err(crate::sources::failure)?;
-        for (number, row) in (1..).zip(self.small.iter().flatten()) {
+        for row in self.small.iter().flatten() {
             let mut bytes = 0;
-            for ((at, column), field) in wanted.iter().zip(&mut batch.columns).zip(schema.fields()) {
-                let value = row.get(*at).map_or(ValueRef::Null, ValueRef::from);
-                bytes += push(column, value).ok_or_else(|| misfit(field, value, number))?;
+            for at in 0..wanted.len() {
+                let value = wanted.get(at).and_then(|at| row.get(*at)).map_or(ValueRef::Null, ValueRef::from);
+                bytes += put(&mut batch, at, &schema, value);
             }
             if batch.end_row(bytes) && !out.rows(&mut batch)? {
                 return Ok(());
@@ -169,13 +169,10 @@ impl<'c> Select<'c> {
             return out.rows(&mut batch).map(|_| ());
         }
         let mut rows = self.statement.raw_query();
-        let mut number = 0_u64;
         while let Some(row) = rows.next().map_err(explain)? {
-            number += 1;
             let mut bytes = 0;
-            for ((at, column), field) in wanted.iter().zip(&mut batch.columns).zip(schema.fields()) {
-                let value = row.get_ref(*at).map_err(explain)?;
-                bytes += push(column, value).ok_or_else(|| misfit(field, value, number))?;
+            for (place, at) in wanted.iter().enumerate() {
+                bytes += put(&mut batch, place, &schema, row.get_ref(*at).map_err(explain)?);
             }
             if batch.end_row(bytes) && !out.rows(&mut batch)? {
                 return Ok(());
@@ -185,11 +182,34 @@ impl<'c> Select<'c> {
     }
 }
 
-/// What the values of a column are, for people.
-fn words(field: &Field) -> &'static str {
-    match (field.data_type(), field.metadata().get(TYPE_KEY).map(String::as_str)) {
-        (_, Some(TYPE_DECIMAL)) | (DataType::Decimal128(..), _) => "decimals",
-        (_, Some(TYPE_JSON)) => "JSON",
+/// Appends the value of a column, or a null and what is wrong; gives its size in bytes.
+fn put(batch: &mut Rows, place: usize, schema: &Schema, value: ValueRef<'_>) -> usize {
+    let Some(column) = batch.columns.get_mut(place) else { return 0 };
+    push(column, value).unwrap_or_else(|| {
+        column.push_null();
+        batch.flaws.add(place, misfit(schema.field(place), value));
+        1
+    })
+}
+
+/// Why a value is none of its column.
+fn misfit(field: &Field, value: ValueRef<'_>) -> Unreadable {
+    if matches!(value, ValueRef::Text(text) if str::from_utf8(text).is_err()) {
+        let help = "correct the value, or take its bytes: `cast(COLUMN as blob) as COLUMN`";
+        return Unreadable::new("text that is not UTF-8", help);
+    }
+    let stored = match value {
+        ValueRef::Null => "null",
+        ValueRef::Integer(_) => "a whole number",
+        ValueRef::Real(_) => "a floating point number",
+        ValueRef::Text(_) => "text",
+        ValueRef::Blob(_) => "bytes",
+    };
+    let help = "correct the value, or take the column as it is stored: `cast(COLUMN as text) as COLUMN`";
+    Unreadable::new(stored, help).instead_of(match (field.data_type(), field.metadata().get(TYPE_KEY)) {
+        (_, Some(mark)) if mark == TYPE_DECIMAL => "decimals",
+        (_, Some(mark)) if mark == TYPE_JSON => "JSON",
+        (DataType::Decimal128(..), _) => "decimals",
         (DataType::Boolean, _) => "true or false",
         (DataType::Date32, _) => "dates, `2026-11-22`",
         (DataType::Time64(_), _) => "times of day, `10:00:00`",
@@ -199,28 +219,7 @@ fn words(field: &Field) -> &'static str {
         (kind, _) if kind.is_integer() => "whole numbers",
         (kind, _) if kind.is_floating() => "floating point numbers",
         _ => "text",
-    }
-}
-
-fn misfit(field: &Field, value: ValueRef<'_>, row: u64) -> Error {
-    let (name, kind) = (field.name(), words(field));
-    if matches!(value, ValueRef::Text(text) if str::from_utf8(text).is_err()) {
-        return Error::failed_help(
-            format!("column `{name}`, row {row} of the result: the text is not UTF-8"),
-            format!("correct the value, or take its bytes: `cast({name} as blob) as {name}`"),
-        );
-    }
-    let stored = match value {
-        ValueRef::Null => "null",
-        ValueRef::Integer(_) => "a whole number",
-        ValueRef::Real(_) => "a floating point number",
-        ValueRef::Text(_) => "text",
-        ValueRef::Blob(_) => "bytes",
-    };
-    Error::failed_help(
-        format!("column `{name}`, row {row} of the result: the value is {stored}, but the column holds {kind}"),
-        format!("correct the value, or take the column as it is stored: `cast({name} as text) as {name}`"),
-    )
+    })
 }
 
 /// The first keyword, after blanks and comments; lower case.

@@ -62,11 +62,11 @@ fn tables_and_statements() {
     assert_eq!(rows(&*source, &sql(&grouped)), ["ann@x.io|1", "bob@x.io|1"]);
     for query in [some(None, None), sql(&format!("select * from {dataset}.people"))] {
         let streams = source.read(&query, Some(&["email".to_owned()])).unwrap();
-        let batches: Vec<RecordBatch> = streams.into_iter().flatten().map(|b| b.unwrap()).collect();
+        let batches: Vec<RecordBatch> = streams.into_iter().flatten().map(|b| b.unwrap().rows).collect();
         assert_eq!((batches[0].num_columns(), count(&batches)), (1, 2), "{query:?}");
     }
     let counted = source.read(&sql(&format!("select * from {dataset}.people")), Some(&[])).unwrap();
-    let batches: Vec<RecordBatch> = counted.into_iter().flatten().map(|b| b.unwrap()).collect();
+    let batches: Vec<RecordBatch> = counted.into_iter().flatten().map(|b| b.unwrap().rows).collect();
     assert_eq!((batches[0].num_columns(), count(&batches)), (0, 2));
 }
 

@@ -21,7 +21,6 @@ mod pieces;
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use csv::{ByteRecord, Position, Reader};
 
@@ -32,8 +31,8 @@ use super::part::{Batches, Part};
 use super::stamp::Stamp;
 use super::table::{Mark, runs};
 use crate::diagnostic::{Error, Result};
-use crate::sources::BatchStream;
 use crate::sources::columns::Rows;
+use crate::sources::{Batch, BatchStream};
 
 /// A CSV file that was read through once.
 pub(super) struct CsvFile {
@@ -229,7 +228,7 @@ impl Run {
 }
 
 impl Batches for Run {
-    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+    fn batch(&mut self) -> Result<Option<Batch>> {
         while self.left > 0 {
             if !read(&mut self.reader, &mut self.record, &self.stamp)? || !self.push() {
                 return Err(self.stamp.changed());
