@@ -66,14 +66,22 @@ impl Server {
         connection
     }
 
-    /// Makes a database and fills it by SQL, one statement or several; gives its name.
-    pub fn database(&self, sql: &str) -> String {
+    /// Makes a database and fills it by SQL, one statement or several; gives a connection of the tests' own to it, and its
+    /// name.
+    pub async fn filled(&self, sql: &str) -> (Conn, String) {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.run("", &format!("create database {name} character set utf8mb4"));
+        let create = format!("create database {name} character set utf8mb4");
+        self.connect("").await.query_drop(create).await.unwrap();
+        let mut connection = self.connect(&name).await;
         if !sql.is_empty() {
-            self.run(&name, sql);
+            connection.query_drop(sql).await.unwrap();
         }
-        name
+        (connection, name)
+    }
+
+    /// [`Server::filled`] for tests that are not async.
+    pub fn database(&self, sql: &str) -> String {
+        block_on(self.filled(sql)).1
     }
 
     /// Runs SQL in a database, one statement or several.
@@ -107,6 +115,8 @@ impl Server {
     /// Starts the server again on its data; it ends with the first one's folder.
     pub fn start_again(&self) {
         let log = self.folder.join("again.log");
+        // What an earlier start said there must not count.
+        let _ = std::fs::remove_file(&log);
         let run = format!(
             "{} {} > '{}' 2>&1 < /dev/null &",
             as_user(),
