@@ -296,6 +296,25 @@ fn what_keeps_from_connecting() {
     }
 }
 
+/// The ways to log in that are not the usual one.
+#[test]
+fn users_log_in_by_ed25519() {
+    let Some(server) = crate::mysql::own() else { return };
+    if !std::path::Path::new("/usr/lib/mysql/plugin/auth_ed25519.so").is_file() {
+        eprintln!("SKIPPED: MariaDB's plugin auth_ed25519 is not installed");
+        return;
+    }
+    server.run(
+        "",
+        "install soname 'auth_ed25519'; create user modern@'%' identified via ed25519 using password('pw-of-it')",
+    );
+    let of =
+        |password: &str| json!({ "host": "127.0.0.1", "port": server.port, "user": "modern", "password": password });
+    assert_eq!(rows(&*open(SourceType::Mysql, of("pw-of-it")), &sql("select user() like 'modern@%' as x")), ["1"]);
+    let refused = open(SourceType::Mysql, of("another")).schema(&sql("select 1 as x")).expect_err("a wrong password");
+    assert!(refused.to_string().contains("Access denied"), "{refused}");
+}
+
 /// A server that is none, one that says nothing, and one that ends in the middle of a sentence.
 #[test]
 fn what_answers_and_is_no_server() {
@@ -363,6 +382,24 @@ fn tls_is_what_sslmode_says() {
             }
             (got, expected) => panic!("{host} {sslmode} {ca}: {got:?}, not {expected:?}"),
         }
+    }
+}
+
+#[test]
+fn a_server_without_tls_is_spoken_to_only_where_that_may_be() {
+    let Some(server) = crate::mysql::own_without_tls() else { return };
+    for (sslmode, said) in [
+        ("disable", None),
+        ("prefer", None),
+        ("require", Some("`sslmode: disable`")),
+        ("verify-full", Some("`sslmode: disable`")),
+    ] {
+        let mut connection = server.parts("mysql");
+        connection["sslmode"] = json!(sslmode);
+        let answered = open(SourceType::Mysql, connection).schema(&sql("select 1 as x"));
+        let help = answered.as_ref().err().map(|e| e.help().unwrap_or_default().to_owned());
+        assert_eq!(answered.is_err(), said.is_some(), "{sslmode}: {help:?}");
+        assert!(said.is_none_or(|said| help.as_ref().is_some_and(|help| help.contains(said))), "{sslmode}: {help:?}");
     }
 }
 
@@ -469,4 +506,21 @@ fn the_account_is_known() {
     assert_eq!(soon.role, "soon@%");
     assert!(soon.clock_ahead.abs() <= 2, "{}", soon.clock_ahead);
     assert_eq!(of("never").expires, None);
+}
+
+#[test]
+fn a_server_is_only_reached_where_the_policy_lets_it() {
+    let allowed = ["db.example.com".to_owned()];
+    let cases = [
+        (json!({ "host": "db.example.com", "user": "u" }), true),
+        (json!({ "host": "/run/mysqld/mysqld.sock", "user": "u" }), true),
+        (json!({ "host": "db.evil.com", "user": "u" }), false),
+        (json!({ "url": "mysql://u@db.evil.com/shop" }), false),
+        (json!({ "url": "mysql://db.example.com:3306@db.evil.com/shop" }), false),
+        (json!({ "user": "u" }), false),
+    ];
+    for (connection, reached) in cases {
+        let opened = sources::open(SourceType::Mysql, &connection_of(connection.clone()).only_to(Some(&allowed)));
+        assert_eq!(opened.is_ok(), reached, "{connection}: {:?}", opened.err().map(|e| e.to_string()));
+    }
 }
