@@ -1,4 +1,4 @@
-//! Destinations against real SQLite files, a real PostgreSQL server and real files.
+//! Destinations against real SQLite files, real servers of PostgreSQL and MariaDB, and real files.
 
 #[path = "destinations/faults.rs"]
 mod faults;
@@ -8,6 +8,8 @@ mod files;
 mod laws;
 #[path = "destinations/modes.rs"]
 mod modes;
+#[path = "destinations/mysql.rs"]
+mod mysql;
 #[path = "destinations/place.rs"]
 mod place;
 #[path = "destinations/postgres.rs"]

@@ -402,6 +402,52 @@ fn the_doctor_says_when_a_password_ends_and_which_rights_are_missing() {
 }
 
 #[test]
+fn the_doctor_says_what_a_mysql_user_may_not_do() {
+    let Some(server) = crate::mysql::server() else { return };
+    let database = server.database("create table people (email varchar(100) primary key, name text, seats bigint)");
+    let user = format!("writer_{}", std::process::id());
+    let grant = |rights: &str, on: &str| server.run(&database, &format!("grant {rights} on {on} to {user}"));
+    server.run(&database, &format!("create user {user} identified by 'pw-canary-2'"));
+    grant("select", "people");
+    let project = Project::people("mirror", "fields: { name: name }\n");
+    project.write("data/people.csv", &people_csv(2));
+    project.write("password", "pw-canary-2");
+    project.write(
+        "destinations/crm.yaml",
+        &server.yaml("crm", &database).replace("user: tester", &format!("user: {user}")),
+    );
+    let findings = |code: i32| -> Vec<String> {
+        let told = project.run(&["doctor", "--format", "json"]).code(code).json();
+        assert!(!told.to_string().contains("pw-canary-2"), "{told:#}");
+        let crm = told["subjects"].as_array().unwrap().iter().find(|s| s["name"] == "crm").unwrap().clone();
+        let text = |f: &Value, key: &str| f[key].as_str().unwrap_or_default().to_owned();
+        crm["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|f| format!("{}: {} {}", text(f, "code"), text(f, "message"), text(f, "help")))
+            .collect()
+    };
+    let temporary = findings(1);
+    assert!(temporary.len() == 1 && temporary[0].contains("grant create temporary tables on"), "{temporary:?}");
+    grant("create temporary tables", &format!("{database}.*"));
+    let rights = findings(1);
+    assert!(
+        rights.len() == 1
+            && rights[0].starts_with(
+                "rights: sync `people` may not do all it needs on `people`: INSERT, UPDATE, DELETE is missing"
+            ),
+        "{rights:?}"
+    );
+    grant("insert, update, delete", "people");
+    assert_eq!(findings(0), [""; 0]);
+    project.apply(&[]).code(0);
+    assert_eq!(server.rows(&database, "select count(*) from people"), ["2"]);
+    let shown = project.run(&["doctor"]).code(0).stdout;
+    assert!(shown.contains("the clocks agree") && shown.contains("innodb_flush_log_at_trx_commit"), "{shown}");
+}
+
+#[test]
 fn the_doctor_says_the_same_of_a_mysql_source() {
     let Some(server) = crate::mysql::server() else { return };
     let database = server.database("create table secret (id bigint)");

@@ -66,14 +66,22 @@ impl Server {
         connection
     }
 
-    /// Makes a database and fills it by SQL, one statement or several; gives its name.
-    pub fn database(&self, sql: &str) -> String {
+    /// Makes a database and fills it by SQL, one statement or several; gives a connection of the tests' own to it, and its
+    /// name.
+    pub async fn filled(&self, sql: &str) -> (Conn, String) {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.run("", &format!("create database {name} character set utf8mb4"));
+        let create = format!("create database {name} character set utf8mb4");
+        self.connect("").await.query_drop(create).await.unwrap();
+        let mut connection = self.connect(&name).await;
         if !sql.is_empty() {
-            self.run(&name, sql);
+            connection.query_drop(sql).await.unwrap();
         }
-        name
+        (connection, name)
+    }
+
+    /// [`Server::filled`] for tests that are not async.
+    pub fn database(&self, sql: &str) -> String {
+        block_on(self.filled(sql)).1
     }
 
     /// Runs SQL in a database, one statement or several.
@@ -107,6 +115,8 @@ impl Server {
     /// Starts the server again on its data; it ends with the first one's folder.
     pub fn start_again(&self) {
         let log = self.folder.join("again.log");
+        // What an earlier start said there must not count.
+        let _ = std::fs::remove_file(&log);
         let run = format!(
             "{} {} > '{}' 2>&1 < /dev/null &",
             as_user(),
@@ -127,7 +137,13 @@ fn alive(pid: &str) -> bool {
 /// A server that is nobody else's, to be stopped; `None`, loudly, as [`server`].
 pub fn own() -> Option<Server> {
     server()?;
-    start()
+    start(true)
+}
+
+/// The same, one that has no TLS.
+pub fn own_without_tls() -> Option<Server> {
+    server()?;
+    start(false)
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
@@ -137,7 +153,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 /// The server; `None`, loudly, where MariaDB is not installed. In CI (`CI` is set) that is a failure.
 pub fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    let server = SERVER.get_or_init(start).as_ref();
+    let server = SERVER.get_or_init(|| start(true)).as_ref();
     if server.is_none() {
         assert!(std::env::var_os("CI").is_none(), "MariaDB is not installed, and CI must not skip its tests");
         eprintln!("SKIPPED: MariaDB (mariadbd, mariadb-install-db) is not installed");
@@ -163,7 +179,7 @@ fn command_line(program: &Path, folder: &Path, port: u16) -> String {
     let tls = if Path::new(&format!("{folder}/server.crt")).is_file() {
         format!("--ssl-ca={folder}/ca.pem --ssl-cert={folder}/server.crt --ssl-key={folder}/server.key")
     } else {
-        String::new()
+        "--skip-ssl".to_owned()
     };
     format!(
         "'{program}' --no-defaults --datadir={folder}/data --socket={folder}/socket --pid-file={folder}/pid --port={port} \
@@ -176,7 +192,7 @@ fn command_line(program: &Path, folder: &Path, port: u16) -> String {
 const PREPARE: &str = r#"
 set -e
 cd "$DIR"
-if command -v openssl > /dev/null; then
+if [ -n "$TLS" ] && command -v openssl > /dev/null; then
   openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj '/CN=test authority' 2> /dev/null
   openssl req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj '/CN=localhost' 2> /dev/null
   printf 'subjectAltName=DNS:localhost' > san
@@ -205,7 +221,7 @@ fn ready(log: &Path, mut running: impl FnMut() -> bool) {
     }
 }
 
-fn start() -> Option<Server> {
+fn start(tls: bool) -> Option<Server> {
     let (program, install) = (program("mariadbd")?, program("mariadb-install-db")?);
     let folder = tempfile::Builder::new().prefix("syncline-mysql-").tempdir().unwrap().keep();
     // The server may run as another user than this process.
@@ -219,7 +235,9 @@ fn start() -> Option<Server> {
          grant all privileges on *.* to tester@'%' with grant option;\n"
     );
     std::fs::write(folder.join("init.sql"), init).unwrap();
-    let prepared = Command::new("sh").args(["-c", PREPARE]).env("DIR", &folder).stdin(Stdio::null()).output().unwrap();
+    let mut prepare = Command::new("sh");
+    prepare.args(["-c", PREPARE]).env("DIR", &folder).env("TLS", if tls { "yes" } else { "" });
+    let prepared = prepare.stdin(Stdio::null()).output().unwrap();
     assert!(prepared.status.success(), "{}", String::from_utf8_lossy(&prepared.stderr));
     let install = format!(
         "{} '{}' --no-defaults --datadir='{}/data' --auth-root-authentication-method=normal --skip-test-db",

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::databases::postgres_yaml;
-use crate::postgres::server;
+use crate::engines::Engine;
 use crate::project::{Project, people_csv};
 use crate::verify::{behind_our_back, run, users_and_leads};
 
@@ -234,26 +233,28 @@ fn what_the_configuration_causes_is_told_from_what_drifted() {
 }
 
 #[test]
-fn postgres_is_read_back_in_its_own_types() {
-    let Some(server) = server() else { return };
-    let database = server.database(
+fn databases_are_read_back_in_their_own_types() {
+    for engine in Engine::all() {
+        let database = engine.database(engine.either(
         "create table people (email text primary key, name varchar(40), seats numeric(10, 2), at timestamptz)",
-    );
-    let project = Project::people(
-        "upsert",
-        "fields: { name: name, seats: seats, at: { value: '2026-01-02T10:00:00+01:00' } }\n\
+        "create table people (email varchar(100) primary key, name varchar(40), seats decimal(10, 2), at timestamp null)",
+    ));
+        let project = Project::people(
+            "upsert",
+            "fields: { name: name, seats: seats, at: { value: '2026-01-02T10:00:00+01:00' } }\n\
          guards: { max_changed: 100%, max_added: 100% }\n",
-    );
-    project.write("data/people.csv", &people_csv(20));
-    project.write("password", &server.password);
-    project.write("destinations/crm.yaml", &postgres_yaml(server, "crm", &database));
-    project.apply(&[]).code(0);
-    assert_eq!(counts(&project.plan(&["--refresh"])), "0 0 0 20");
-    server.run(&database, "delete from people where email = 'p3@example.com'; update people set seats = 12.5 where email = 'p4@example.com'");
-    let plan = project.plan(&["--refresh"]);
-    assert_eq!((found(&plan).as_str(), counts(&plan).as_str()), ("20 18 1 1, 0 of 0", "1 1 0 18"), "{plan:#}");
-    project.apply(&["--refresh"]).code(0);
-    project.run(&["verify"]).code(0);
+        );
+        project.write("data/people.csv", &people_csv(20));
+        project.write("password", engine.password());
+        project.write("destinations/crm.yaml", &engine.yaml("crm", &database));
+        project.apply(&[]).code(0);
+        assert_eq!(counts(&project.plan(&["--refresh"])), "0 0 0 20");
+        engine.run(&database, "delete from people where email = 'p3@example.com'; update people set seats = 12.5 where email = 'p4@example.com'");
+        let plan = project.plan(&["--refresh"]);
+        assert_eq!((found(&plan).as_str(), counts(&plan).as_str()), ("20 18 1 1, 0 of 0", "1 1 0 18"), "{plan:#}");
+        project.apply(&["--refresh"]).code(0);
+        project.run(&["verify"]).code(0);
+    }
 }
 
 #[test]

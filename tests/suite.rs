@@ -1,6 +1,7 @@
 //! All tests that run the real thing: the binary, real databases, real files. One test binary, so that it links once.
 
 mod bqemulator;
+mod engines;
 mod fakesnow;
 mod mysql;
 mod outside;

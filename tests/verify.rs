@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 use syncline::sandbox::{Options, Sandbox, Seed};
 
-use crate::databases::postgres_yaml;
-use crate::postgres::server;
+use crate::engines::Engine;
 use crate::project::{Project, Ran, people_csv};
 
 const FIELDS: &str = "fields: { name: name, seats: seats }\nguards: { max_removed: 100%, max_changed: 100% }\n";
@@ -164,25 +163,29 @@ fn before_the_first_run_and_without_values_there_is_nothing_to_look_for() {
 }
 
 #[test]
-fn postgres_compares_with_its_own_types() {
-    let Some(server) = server() else { return };
-    let database = server.database(
+fn databases_compare_with_their_own_types() {
+    for engine in Engine::all() {
+        let database = engine.database(engine.either(
         "create table people (email text primary key, name varchar(40), seats numeric(10, 2), at timestamptz)",
-    );
-    let project =
-        Project::people("upsert", "fields: { name: name, seats: seats, at: { value: '2026-01-02T10:00:00+01:00' } }\n");
-    project.write("data/people.csv", &people_csv(20));
-    project.write("password", &server.password);
-    project.write("destinations/crm.yaml", &postgres_yaml(server, "crm", &database));
-    project.apply(&[]).code(0);
-    assert_eq!(reasons(&verify(&project, 0)), [""; 0]);
-    server.run(&database, "delete from people where email = 'p3@example.com'; update people set seats = 12.5 where email = 'p4@example.com'; insert into people (email) values ('other@example.com')");
-    let found = project.run(&["verify", "--show-values", "--format", "json"]).code(4).json()["syncs"][0].clone();
-    assert_eq!(reasons(&found), ["!missing 1", "!changed 1", "foreign 1"], "{found:#}");
-    assert_eq!(
-        found["differences"][0]["fields"],
-        json!([{ "name": "seats", "sent": 4, "there": "12.50", "sensitive": true }])
-    );
+        "create table people (email varchar(100) primary key, name varchar(40), seats decimal(10, 2), at timestamp null)",
+    ));
+        let project = Project::people(
+            "upsert",
+            "fields: { name: name, seats: seats, at: { value: '2026-01-02T10:00:00+01:00' } }\n",
+        );
+        project.write("data/people.csv", &people_csv(20));
+        project.write("password", engine.password());
+        project.write("destinations/crm.yaml", &engine.yaml("crm", &database));
+        project.apply(&[]).code(0);
+        assert_eq!(reasons(&verify(&project, 0)), [""; 0]);
+        engine.run(&database, "delete from people where email = 'p3@example.com'; update people set seats = 12.5 where email = 'p4@example.com'; insert into people (email) values ('other@example.com')");
+        let found = project.run(&["verify", "--show-values", "--format", "json"]).code(4).json()["syncs"][0].clone();
+        assert_eq!(reasons(&found), ["!missing 1", "!changed 1", "foreign 1"], "{found:#}");
+        assert_eq!(
+            found["differences"][0]["fields"],
+            json!([{ "name": "seats", "sent": 4, "there": "12.50", "sensitive": true }])
+        );
+    }
 }
 
 /// Runs with the credentials the sandbox takes.

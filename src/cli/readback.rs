@@ -132,7 +132,7 @@ pub(super) async fn reader(
     let failed = |error: SendError| failure(opened, &error);
     let target = target(sync, spec);
     // What the next apply makes need not be there.
-    let made = matches!(kind, DestinationKind::Sqlite | DestinationKind::Postgres)
+    let made = matches!(kind, DestinationKind::Sqlite | DestinationKind::Postgres | DestinationKind::Mysql)
         && target.options.get("create").is_some_and(|create| create == true);
     if made && opened.destination.count(&target.object, &target.options).await.map_err(failed)?.is_none() {
         return Ok(Readable::Yes(Box::new(Nothing)));

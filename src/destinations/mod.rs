@@ -8,9 +8,11 @@
 mod command;
 mod dedupe;
 mod files;
+mod mysql;
 mod postgres;
 mod singer;
 mod sqlite;
+mod staged;
 mod table;
 
 use std::sync::Arc;
@@ -494,6 +496,8 @@ pub enum DestinationKind {
     Sqlite,
     /// A PostgreSQL server.
     Postgres,
+    /// A MySQL or MariaDB server.
+    Mysql,
     /// A folder of CSV, JSON lines or Parquet files.
     Files,
     /// A program of one's own.
@@ -513,6 +517,7 @@ pub fn open(kind: &DestinationKind, connection: &Connection, setup: &Setup) -> R
     Ok(match kind {
         DestinationKind::Sqlite => Box::new(sqlite::Sqlite::new(connection.typed()?)),
         DestinationKind::Postgres => Box::new(postgres::Postgres::new(Server::of(connection)?)),
+        DestinationKind::Mysql => Box::new(mysql::Mysql::new(crate::mysql::Server::of(connection)?)),
         DestinationKind::Files => Box::new(files::Files::new(connection.typed()?)),
         DestinationKind::Command => Box::new(command::Command::new(connection)?),
         DestinationKind::Singer => Box::new(singer::Singer::new(connection)?),

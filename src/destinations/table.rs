@@ -3,9 +3,9 @@
 use arrow_schema::DataType;
 use serde::de::DeserializeOwned;
 
-use super::{Action, Batch, Operation, Outcome, SendError, Target};
+use super::{Action, Batch, Capabilities, Class, Operation, Outcome, SendError, Target};
 use crate::diagnostic::{Error, Result};
-use crate::manifest::sync::{Mode, Write};
+use crate::manifest::sync::{Mode, OnRemoved, Write};
 use crate::mapping::{Meaning, Record, Value};
 
 /// The columns a sync writes: the identifiers first, then the fields.
@@ -89,6 +89,22 @@ pub(super) fn check_mode(what: &str, mode: Mode, modes: &[Mode]) -> Result<()> {
         format!("{what} does not take mode `{}`", mode.word()),
         format!("modes that work: {}", words.join(", ")),
     ))
+}
+
+/// What a table of a database takes; sizes of batches and how many go at a time are the database's own.
+pub(super) fn capabilities(what: &str, mode: Mode) -> Result<Capabilities> {
+    let modes = vec![Mode::Insert, Mode::Update, Mode::Upsert, Mode::Mirror];
+    check_mode(what, mode, &modes)?;
+    Ok(Capabilities {
+        modes,
+        on_removed: vec![OnRemoved::Keep, OnRemoved::Clear, OnRemoved::Delete],
+        class: if mode == Mode::Insert { Class::C } else { Class::A },
+        batch_size: 1,
+        concurrency: 1,
+        always_opened: false,
+        by_state: false,
+        matched: true,
+    })
 }
 
 /// Why no destination can take an operation, whatever it holds: an identifier is null and so matches nothing.

@@ -35,9 +35,10 @@ pub struct Destination {
 }
 
 /// The types that are no connectors, each with what it is.
-pub const NATIVE: [(&str, &str); 6] = [
+pub const NATIVE: [(&str, &str); 7] = [
     ("sqlite", "A SQLite database file."),
     ("postgres", "A PostgreSQL server."),
+    ("mysql", "A MySQL or MariaDB server."),
     ("files", "A folder of CSV, JSON lines or Parquet files."),
     ("command", "A program of one's own that takes records and answers what became of each."),
     ("singer", "A Singer target: an executable that writes what it is given."),

@@ -117,6 +117,7 @@ fn generate(kind: Kind) -> Value {
                 vec![
                     ("sqlite", sqlite()),
                     ("postgres", server()),
+                    ("mysql", server()),
                     ("files", files()),
                     ("command", command),
                     ("singer", singer),

@@ -330,7 +330,7 @@ impl Project {
     pub fn destination_offline(&self, name: &str) -> Result<(DestinationKind, Connection)> {
         let destination = self.destination(name)?;
         let keys = match destination.kind {
-            DestinationKind::Postgres => ["host", "user"].as_slice(),
+            DestinationKind::Postgres | DestinationKind::Mysql => ["host", "user"].as_slice(),
             DestinationKind::Sqlite | DestinationKind::Files => &["path"],
             DestinationKind::Command | DestinationKind::Singer => {
                 let nowhere = [("command".to_owned(), serde_json::json!(["/offline"]))];

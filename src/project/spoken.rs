@@ -50,6 +50,7 @@ impl Spoken {
         match kind {
             "sqlite" => return Self::Native("sqlite", DestinationKind::Sqlite),
             "postgres" => return Self::Native("postgres", DestinationKind::Postgres),
+            "mysql" => return Self::Native("mysql", DestinationKind::Mysql),
             "files" => return Self::Native("files", DestinationKind::Files),
             "command" => {
                 literal_env(file, out);

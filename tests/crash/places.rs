@@ -1,9 +1,10 @@
-//! The same at other destinations: files, and a real PostgreSQL.
+//! The same at other destinations: files, a real PostgreSQL, a real MariaDB.
 
 use super::strace::{APPLY, CALLS, at_each, points, spread};
-use super::{at_rest, tool};
-use crate::postgres;
+use super::{at_rest, start, tool, until};
+use crate::engines::Engine;
 use crate::project::{Project, people_csv};
+use crate::{mysql, postgres};
 
 /// The records of a file, sorted, without the line of names.
 fn records(text: &str) -> Vec<String> {
@@ -58,40 +59,41 @@ fn killed_while_writing_files_and_run_again_they_equal_the_source() {
 
 #[test]
 fn killed_while_writing_to_postgres_and_run_again_it_equals_the_source() {
-    let Some(server) = postgres::server() else { return };
+    postgres::server().into_iter().map(Engine::Postgres).for_each(killed_while_writing);
+}
+
+#[test]
+fn killed_while_writing_to_mysql_and_run_again_it_equals_the_source() {
+    mysql::server().into_iter().map(Engine::Mysql).for_each(killed_while_writing);
+}
+
+fn killed_while_writing(engine: Engine) {
     if !tool("strace") {
         return;
     }
-    let database = server.database("");
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let rows = || -> Vec<String> {
-        runtime.block_on(async {
-            let (client, connection) =
-                tokio_postgres::connect(&server.url(&database), tokio_postgres::NoTls).await.expect("a connection");
-            tokio::spawn(connection);
-            let sql = "select email || ',' || name || ',' || plan || ',' || seats from people";
-            client.query(sql, &[]).await.expect("rows").iter().map(|row| row.get(0)).collect()
-        })
-    };
+    let database = engine.database("");
+    let rows = || engine.rows(&database, "select concat_ws(',', email, name, plan, seats) from people");
     for mode in ["upsert", "insert", "mirror"] {
         let project = Project::people(
             mode,
             "fields:\n  name: name\n  plan: plan\n  seats: seats\ndelivery: { batch_size: 10 }\n",
         );
-        project
-            .write("destinations/crm.yaml", "name: crm\ntype: postgres\nconnection: { url: \"{{ file('url') }}\" }\n");
-        project.write("url", &server.url(&database));
+        let kind = engine.name();
+        project.write(
+            "destinations/crm.yaml",
+            &format!("name: crm\ntype: {kind}\nconnection: {{ url: \"{{{{ file('url') }}}}\" }}\n"),
+        );
+        project.write("url", &engine.url(&database));
         project.edit("syncs/people.yaml", "options: { create: true }", "options: {}");
         project.write("data/people.csv", &people_csv(60));
         // No unique index: a record sent twice would stand there twice. The project names it as `people`.
-        server.run(&database, "drop table if exists people");
-        server.run(&database, "create table people (email text, name text, plan text, seats integer)");
+        engine.run(&database, "drop table if exists people");
+        engine.run(&database, "create table people (email text, name text, plan text, seats integer)");
         let calls: Vec<&str> = CALLS.iter().copied().chain(["sendto", "writev"]).filter(|c| *c != "openat").collect();
         let points = spread(points(&project, APPLY, &calls), 6);
         // The table is not copied with the project: the points come one after the other, each to an empty table.
         for point in points {
-            server.run(&database, "truncate people");
+            engine.run(&database, "truncate people");
             at_each(&project, APPLY, &[point], "signal=SIGKILL", |project, _, point| {
                 let what = format!("{mode}, {point}");
                 let ran = project.apply(&[]);
@@ -107,5 +109,43 @@ fn killed_while_writing_to_postgres_and_run_again_it_equals_the_source() {
                 at_rest(project, &what);
             });
         }
+    }
+}
+
+/// The other end fails: the server is killed while an apply writes to it, and is started again.
+#[test]
+fn a_mariadb_killed_while_it_is_written_to_loses_nothing_and_doubles_nothing() {
+    let Some(server) = mysql::own() else { return };
+    // No unique index: a record sent twice would stand there twice. While the gate holds seconds, each row takes them.
+    let database = server.database(
+        "create table people (email varchar(100), name text, plan text, seats int);
+         create table gate (seconds double) as select 0 as seconds;
+         create trigger slow before insert on people for each row set @slept = sleep((select seconds from gate))",
+    );
+    let count = || server.rows(&database, "select count(*) from people")[0].parse::<usize>().expect("a number");
+    for mode in ["insert", "mirror"] {
+        // The server of the tests does not keep what it has acknowledged unless it is told to.
+        server.run(&database, "set global innodb_flush_log_at_trx_commit = 1");
+        server.run(&database, "truncate people; update gate set seconds = 0.02");
+        let project =
+            Project::people(mode, "fields:\n  name: name\n  plan: plan\n  seats: seats\ndelivery: { batch_size: 5 }\n");
+        project.write("destinations/crm.yaml", &server.yaml("crm", &database));
+        project.write("password", &server.password);
+        project.edit("syncs/people.yaml", "options: { create: true }", "options: {}");
+        project.write("data/people.csv", &people_csv(60));
+        let child = start(&project, &["apply", "--auto-approve"]);
+        until("rows arrive", || count() >= 15);
+        server.stop_immediately();
+        let output = child.wait_with_output().expect("an end");
+        assert!(!output.status.success(), "{mode}: {}", String::from_utf8_lossy(&output.stdout));
+        server.start_again();
+        assert!((15..60).contains(&count()), "{mode}: {} rows", count());
+        server.run(&database, "update gate set seconds = 0");
+        let ran = project.apply(&[]);
+        assert_eq!(ran.code, 0, "{mode}: {}\n{}", ran.stdout, ran.stderr);
+        let mut there = server.rows(&database, "select concat_ws(',', email, name, plan, seats) from people");
+        there.sort();
+        assert_eq!(there, wanted(&project), "{mode}");
+        at_rest(&project, mode);
     }
 }

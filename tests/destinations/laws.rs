@@ -1,5 +1,6 @@
 //! Laws that hold for every destination, whatever the records.
 
+use mysql_async::prelude::Queryable;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use syncline::destinations::{Action, Operation};
@@ -57,6 +58,22 @@ async fn fingerprint(place: &Place) -> String {
         Kind::Postgres => {
             let sql = "SELECT coalesce(string_agg(xmin::text || ctid::text, ' ' ORDER BY email), '') FROM users";
             place.postgres().query_one(sql, &[]).await.unwrap().get(0)
+        }
+        Kind::Mysql => {
+            let mut connection = place.mysql().await;
+            let known: Option<String> = connection.query_first("SHOW TABLES LIKE 'writes'").await.unwrap();
+            if known.is_none() {
+                connection
+                    .query_drop(
+                        "CREATE TABLE writes (n int);
+                         CREATE TRIGGER u AFTER UPDATE ON users FOR EACH ROW INSERT INTO writes VALUES (1);
+                         CREATE TRIGGER i AFTER INSERT ON users FOR EACH ROW INSERT INTO writes VALUES (1);",
+                    )
+                    .await
+                    .unwrap();
+            }
+            let count: Option<i64> = connection.query_first("SELECT count(*) FROM writes").await.unwrap();
+            count.unwrap().to_string()
         }
         _ => {
             use std::os::unix::fs::MetadataExt;

@@ -121,6 +121,11 @@ async fn every_mode_against_postgres() {
 }
 
 #[tokio::test]
+async fn every_mode_against_mysql() {
+    check(Kind::Mysql).await;
+}
+
+#[tokio::test]
 async fn every_mode_against_csv() {
     check(Kind::Csv).await;
 }

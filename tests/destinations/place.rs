@@ -1,9 +1,10 @@
-//! The five places the common tests run against, and what is in them.
+//! The six places the common tests run against, and what is in them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
+use mysql_async::prelude::Queryable;
 use syncline::destinations::DestinationKind;
 use syncline::destinations::{Batch, Destination, Outcome, SendError, Sent, Target, open};
 use syncline::manifest::sync::Mode;
@@ -16,16 +17,17 @@ use crate::postgres::server;
 pub enum Kind {
     Sqlite,
     Postgres,
+    Mysql,
     Csv,
     Jsonl,
     Parquet,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 5] = [Kind::Sqlite, Kind::Postgres, Kind::Csv, Kind::Jsonl, Kind::Parquet];
+    pub const ALL: [Kind; 6] = [Kind::Sqlite, Kind::Postgres, Kind::Mysql, Kind::Csv, Kind::Jsonl, Kind::Parquet];
 
     pub fn is_file(self) -> bool {
-        !matches!(self, Kind::Sqlite | Kind::Postgres)
+        !matches!(self, Kind::Sqlite | Kind::Postgres | Kind::Mysql)
     }
 }
 
@@ -37,35 +39,45 @@ pub struct Place {
     pub folder: tempfile::TempDir,
     pub destination: Box<dyn Destination>,
     postgres: Option<tokio_postgres::Client>,
+    mysql: Option<tokio::sync::Mutex<mysql_async::Conn>>,
 }
 
 impl Place {
     /// An empty place; `None` where there is no such server.
     pub async fn new(kind: Kind) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let (destination, postgres) = match kind {
+        let (mut postgres, mut mysql) = (None, None);
+        let destination = match kind {
             Kind::Sqlite => {
                 let path = folder.path().join("d.sqlite");
                 rusqlite::Connection::open(&path)
                     .unwrap()
                     .execute_batch("CREATE TABLE users (email TEXT PRIMARY KEY, plan TEXT, seats INTEGER) STRICT")
                     .unwrap();
-                (connect(DestinationKind::Sqlite, serde_json::json!({ "path": path })), None)
+                connect(DestinationKind::Sqlite, serde_json::json!({ "path": path }))
             }
             Kind::Postgres => {
                 let server = server()?;
                 let table = "CREATE TABLE users (email text PRIMARY KEY, plan text, seats bigint)";
                 let (client, name) = server.filled(table).await;
-                (connect(DestinationKind::Postgres, server.parts(&name)), Some(client))
+                postgres = Some(client);
+                connect(DestinationKind::Postgres, server.parts(&name))
             }
-            _ => (connect(DestinationKind::Files, serde_json::json!({ "path": folder.path() })), None),
+            Kind::Mysql => {
+                let server = crate::mysql::server()?;
+                let table = "CREATE TABLE users (email varchar(100) PRIMARY KEY, plan text, seats bigint)";
+                let (connection, name) = server.filled(table).await;
+                mysql = Some(tokio::sync::Mutex::new(connection));
+                connect(DestinationKind::Mysql, server.parts(&name))
+            }
+            _ => connect(DestinationKind::Files, serde_json::json!({ "path": folder.path() })),
         };
-        Some(Self { kind, folder, destination, postgres })
+        Some(Self { kind, folder, destination, postgres, mysql })
     }
 
     pub fn options(&self) -> serde_json::Value {
         match self.kind {
-            Kind::Sqlite | Kind::Postgres => serde_json::json!({}),
+            Kind::Sqlite | Kind::Postgres | Kind::Mysql => serde_json::json!({}),
             Kind::Csv => serde_json::json!({ "format": "csv" }),
             Kind::Jsonl => serde_json::json!({ "format": "jsonl" }),
             Kind::Parquet => serde_json::json!({ "format": "parquet" }),
@@ -94,7 +106,8 @@ impl Place {
         }
         match self.kind {
             Kind::Sqlite => self.sqlite().execute_batch(&insert).unwrap(),
-            Kind::Postgres => self.postgres.as_ref().unwrap().batch_execute(&insert).await.unwrap(),
+            Kind::Postgres => self.postgres().batch_execute(&insert).await.unwrap(),
+            Kind::Mysql => self.mysql().await.query_drop(insert).await.unwrap(),
             // Files are made by the destination itself: what it writes is what it has to read.
             _ => {
                 let sends = rows.iter().map(|(email, words)| super::records::send(email, words)).collect();
@@ -117,9 +130,13 @@ impl Place {
                 rows.map(Result::unwrap).collect()
             }
             Kind::Postgres => {
-                let client = self.postgres.as_ref().unwrap();
-                let rows = client.query("SELECT email, plan, seats FROM users", &[]).await.unwrap();
+                let rows = self.postgres().query("SELECT email, plan, seats FROM users", &[]).await.unwrap();
                 rows.iter().map(|r| shown(r.get(0), r.get(1), r.get(2))).collect()
+            }
+            Kind::Mysql => {
+                let rows: Vec<(String, Option<String>, Option<i64>)> =
+                    self.mysql().await.query("SELECT email, plan, seats FROM users").await.unwrap();
+                rows.into_iter().map(|(email, plan, seats)| shown(email, plan, seats)).collect()
             }
             _ => file_rows(&self.file()).into_iter().collect(),
         }
@@ -136,6 +153,10 @@ impl Place {
 
     pub fn sqlite(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.folder.path().join("d.sqlite")).unwrap()
+    }
+
+    pub async fn mysql(&self) -> tokio::sync::MutexGuard<'_, mysql_async::Conn> {
+        self.mysql.as_ref().unwrap().lock().await
     }
 
     pub fn postgres(&self) -> &tokio_postgres::Client {

@@ -101,7 +101,7 @@ fn types_and_values() {
 fn expressions_have_the_type_the_server_says() {
     let Some(server) = server() else { return };
     let database =
-        server.database("create table t (n int, d decimal(12, 2), on_ boolean); insert into t values (1, 2.5, true)");
+        server.database("create table t (n int, d decimal(12, 2), on_ boolean, at timestamp null); insert into t values (1, 2.5, true, '2026-01-02 03:04:05')");
     let source = source(server, &database);
     expressions(
         &*source,
@@ -123,6 +123,8 @@ fn expressions_have_the_type_the_server_says() {
             ("date('2026-01-02')", "Date32", "2026-01-02"),
             ("timestamp('2026-01-02 03:04:05.25')", "Timestamp(µs)", "2026-01-02T03:04:05.250"),
             ("null", "Null", "∅"),
+            ("nullif(date('2026-01-02'), 0)", "Date32", "2026-01-02"),
+            ("(select nullif(at, 0) from t)", "Timestamp(µs, \"UTC\")", "2026-01-02T03:04:05Z"),
             ("':name ? -- no parameters'", "Utf8", ":name ? -- no parameters"),
             ("(select group_concat(repeat('x', 1000) separator '') from seq_1_to_5)", "Utf8", &"x".repeat(5000)),
         ],
@@ -296,6 +298,25 @@ fn what_keeps_from_connecting() {
     }
 }
 
+/// The ways to log in that are not the usual one.
+#[test]
+fn users_log_in_by_ed25519() {
+    let Some(server) = crate::mysql::own() else { return };
+    if !std::path::Path::new("/usr/lib/mysql/plugin/auth_ed25519.so").is_file() {
+        eprintln!("SKIPPED: MariaDB's plugin auth_ed25519 is not installed");
+        return;
+    }
+    server.run(
+        "",
+        "install soname 'auth_ed25519'; create user modern@'%' identified via ed25519 using password('pw-of-it')",
+    );
+    let of =
+        |password: &str| json!({ "host": "127.0.0.1", "port": server.port, "user": "modern", "password": password });
+    assert_eq!(rows(&*open(SourceType::Mysql, of("pw-of-it")), &sql("select user() like 'modern@%' as x")), ["1"]);
+    let refused = open(SourceType::Mysql, of("another")).schema(&sql("select 1 as x")).expect_err("a wrong password");
+    assert!(refused.to_string().contains("Access denied"), "{refused}");
+}
+
 /// A server that is none, one that says nothing, and one that ends in the middle of a sentence.
 #[test]
 fn what_answers_and_is_no_server() {
@@ -367,6 +388,24 @@ fn tls_is_what_sslmode_says() {
 }
 
 #[test]
+fn a_server_without_tls_is_spoken_to_only_where_that_may_be() {
+    let Some(server) = crate::mysql::own_without_tls() else { return };
+    for (sslmode, said) in [
+        ("disable", None),
+        ("prefer", None),
+        ("require", Some("`sslmode: disable`")),
+        ("verify-full", Some("`sslmode: disable`")),
+    ] {
+        let mut connection = server.parts("mysql");
+        connection["sslmode"] = json!(sslmode);
+        let answered = open(SourceType::Mysql, connection).schema(&sql("select 1 as x"));
+        let help = answered.as_ref().err().map(|e| e.help().unwrap_or_default().to_owned());
+        assert_eq!(answered.is_err(), said.is_some(), "{sslmode}: {help:?}");
+        assert!(said.is_none_or(|said| help.as_ref().is_some_and(|help| help.contains(said))), "{sslmode}: {help:?}");
+    }
+}
+
+#[test]
 fn rows_stream_and_a_broken_connection_is_an_error() {
     let Some(server) = server() else { return };
     let database = server.database("");
@@ -393,6 +432,65 @@ fn rows_stream_and_a_broken_connection_is_an_error() {
         assert!(error.to_string().starts_with("mysql at 127.0.0.1:"), "{kill}: {error}");
         assert!(stream.next().is_none());
     }
+}
+
+/// Passes one connection on to a server, and hangs up on both after so many bytes of its answers; gives its own port.
+fn cut_after(server: u16, bytes: usize) -> u16 {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+        let (mut asks, mut asked) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut asks, &mut asked));
+        let (mut left, mut buffer) = (bytes, [0; 4096]);
+        while let Ok(length @ 1..) = server.read(&mut buffer) {
+            let length = length.min(left);
+            if client.write_all(&buffer[..length]).is_err() {
+                break;
+            }
+            left -= length;
+            if left == 0 {
+                break;
+            }
+        }
+        let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+    });
+    port
+}
+
+/// Wherever in the server's answers the connection ends, from the first byte of the greeting to the last one of the rows:
+/// the read fails, or all rows are there.
+#[test]
+fn a_connection_that_is_cut_anywhere_is_never_a_short_read() {
+    let Some(server) = server() else { return };
+    let database =
+        server.database("create table t (id int, name text); insert into t select seq, 'x' from seq_1_to_20");
+    let read_through = |bytes: usize| {
+        let mut connection = server.parts(&database);
+        connection["port"] = json!(cut_after(server.port, bytes));
+        connection["sslmode"] = json!("disable");
+        read(&*open(SourceType::Mysql, connection), &table("t")).map(|batches| count(&batches))
+    };
+    assert_eq!(read_through(1 << 20).unwrap(), 20);
+    let (mut failed, mut whole) = (0, 0);
+    for bytes in (1..2600).step_by(9) {
+        match read_through(bytes) {
+            Ok(rows) => {
+                assert_eq!(rows, 20, "cut after {bytes} bytes");
+                whole += 1;
+            }
+            Err(error) => {
+                let said = format!("{error}; {}", error.help().unwrap_or_default());
+                assert!(said.starts_with("mysql at 127.0.0.1:"), "cut after {bytes} bytes: {said}");
+                assert!(!said.contains("fault of syncline"), "cut after {bytes} bytes: {said}");
+                failed += 1;
+            }
+        }
+    }
+    assert!(failed > 50 && whole > 1, "{failed} failed, {whole} came whole: are the numbers of bytes right?");
 }
 
 #[test]
@@ -469,4 +567,21 @@ fn the_account_is_known() {
     assert_eq!(soon.role, "soon@%");
     assert!(soon.clock_ahead.abs() <= 2, "{}", soon.clock_ahead);
     assert_eq!(of("never").expires, None);
+}
+
+#[test]
+fn a_server_is_only_reached_where_the_policy_lets_it() {
+    let allowed = ["db.example.com".to_owned()];
+    let cases = [
+        (json!({ "host": "db.example.com", "user": "u" }), true),
+        (json!({ "host": "/run/mysqld/mysqld.sock", "user": "u" }), true),
+        (json!({ "host": "db.evil.com", "user": "u" }), false),
+        (json!({ "url": "mysql://u@db.evil.com/shop" }), false),
+        (json!({ "url": "mysql://db.example.com:3306@db.evil.com/shop" }), false),
+        (json!({ "user": "u" }), false),
+    ];
+    for (connection, reached) in cases {
+        let opened = sources::open(SourceType::Mysql, &connection_of(connection.clone()).only_to(Some(&allowed)));
+        assert_eq!(opened.is_ok(), reached, "{connection}: {:?}", opened.err().map(|e| e.to_string()));
+    }
 }

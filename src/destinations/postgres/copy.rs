@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::destinations::Action;
+use crate::destinations::staged::{Numbered, Presence, presence};
 use crate::destinations::table::{Column, quoted};
-use crate::destinations::{Action, Operation};
 use crate::mapping::{Meaning, Value};
 
 use super::schema::{Form, Table};
@@ -11,23 +12,12 @@ use super::schema::{Form, Table};
 /// Name of the temporary table.
 pub(super) const BATCH: &str = "pg_temp._syncline_batch";
 
-/// Which records of a batch hold a field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Held {
-    /// None of them.
-    Never,
-    /// Some; a column of flags says which.
-    Sometimes,
-    /// All of them.
-    Always,
-}
-
 /// The columns of the temporary table: `n` is the position in the batch, `r` the round (see the merge), `c0`, `c1`, …
 /// the identifiers and fields in the table's order, `p2`, `p3`, … say whether a field is in the record.
 pub(super) struct Layout<'a> {
     table: &'a Table,
-    /// By position among the fields.
-    held: Vec<Held>,
+    /// By position among identifiers and fields.
+    held: Vec<Presence>,
 }
 
 /// One field of a batch in SQL.
@@ -44,17 +34,8 @@ pub(super) struct InBatch<'a> {
 
 impl<'a> Layout<'a> {
     /// The layout for these operations.
-    pub fn of(table: &'a Table, action: Action, operations: &[(usize, &Operation)]) -> Self {
-        let held = |column: &Column| {
-            let count = operations.iter().filter(|(_, o)| column.field(&o.record).is_some()).count();
-            match count {
-                _ if action != Action::Send => Held::Never,
-                0 => Held::Never,
-                _ if count == operations.len() => Held::Always,
-                _ => Held::Sometimes,
-            }
-        };
-        Self { table, held: table.columns.fields.iter().map(held).collect() }
+    pub fn of(table: &'a Table, action: Action, operations: &[Numbered<'_>]) -> Self {
+        Self { table, held: presence(&table.columns, action, operations) }
     }
 
     /// The names of all value columns by their number: what `c0`, `c1`, … stand for.
@@ -67,9 +48,9 @@ impl<'a> Layout<'a> {
         let mut lines = vec!["n integer NOT NULL".to_owned(), "r integer NOT NULL DEFAULT 1".to_owned()];
         for (i, kind) in self.table.types.iter().enumerate() {
             match self.held_at(i) {
-                Held::Never => continue,
-                Held::Sometimes => lines.push(format!("p{i} boolean NOT NULL")),
-                Held::Always => {}
+                Presence::Never => continue,
+                Presence::Sometimes => lines.push(format!("p{i} boolean NOT NULL")),
+                Presence::Always => {}
             }
             lines.push(format!("c{i} {}", kind.declared));
         }
@@ -81,9 +62,9 @@ impl<'a> Layout<'a> {
         let mut names = vec!["n".to_owned()];
         for i in 0..self.table.types.len() {
             match self.held_at(i) {
-                Held::Never => continue,
-                Held::Sometimes => names.push(format!("p{i}")),
-                Held::Always => {}
+                Presence::Never => continue,
+                Presence::Sometimes => names.push(format!("p{i}")),
+                Presence::Always => {}
             }
             names.push(format!("c{i}"));
         }
@@ -91,7 +72,7 @@ impl<'a> Layout<'a> {
     }
 
     /// The lines that COPY reads.
-    pub fn lines(&self, operations: &[(usize, &Operation)]) -> Vec<u8> {
+    pub fn lines(&self, operations: &[Numbered<'_>]) -> Vec<u8> {
         let identifiers = self.table.columns.matching.len();
         let mut out = String::new();
         for (n, operation) in operations {
@@ -102,9 +83,9 @@ impl<'a> Layout<'a> {
                     false => column.field(&operation.record),
                 };
                 match self.held_at(i) {
-                    Held::Never => continue,
-                    Held::Sometimes => out.push_str(if value.is_some() { "\tt" } else { "\tf" }),
-                    Held::Always => {}
+                    Presence::Never => continue,
+                    Presence::Sometimes => out.push_str(if value.is_some() { "\tt" } else { "\tf" }),
+                    Presence::Always => {}
                 }
                 out.push('\t');
                 write(value.unwrap_or(&Value::Null), kind.form, column.meaning, &mut out);
@@ -123,9 +104,9 @@ impl<'a> Layout<'a> {
             let name = quoted(&column.name);
             let default = self.table.types.get(i).and_then(|t| t.default.as_deref()).unwrap_or("NULL");
             let (updated, inserted) = match self.held_at(i) {
-                Held::Never => continue,
-                Held::Always => (format!("b.c{i}"), format!("b.c{i}")),
-                Held::Sometimes => (
+                Presence::Never => continue,
+                Presence::Always => (format!("b.c{i}"), format!("b.c{i}")),
+                Presence::Sometimes => (
                     format!("CASE WHEN b.p{i} THEN b.c{i} ELSE t.{name} END"),
                     format!("CASE WHEN b.p{i} THEN b.c{i} ELSE {default} END"),
                 ),
@@ -135,11 +116,8 @@ impl<'a> Layout<'a> {
         fields
     }
 
-    fn held_at(&self, column: usize) -> Held {
-        match column.checked_sub(self.table.columns.matching.len()) {
-            None => Held::Always,
-            Some(field) => self.held.get(field).copied().unwrap_or(Held::Never),
-        }
+    fn held_at(&self, column: usize) -> Presence {
+        self.held.get(column).copied().unwrap_or(Presence::Never)
     }
 }
 

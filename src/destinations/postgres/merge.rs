@@ -1,20 +1,21 @@
 //! One batch, one transaction: copy, look up, then insert, update, clear or delete.
 //!
-//! Records that share their identifiers within a batch go in rounds, in their order, so that each sees what the ones
-//! before it did. Rows are compared by their bytes (`*<>`): that works for types without equality, tells `1.0` from
-//! `1.00` and upper from lower case in case-insensitive columns, and nothing is rewritten that is the same.
+//! Rows are compared by their bytes (`*<>`): that works for types without equality, tells `1.0` from `1.00` and upper from
+//! lower case in case-insensitive columns, and nothing is rewritten that is the same.
 
 use std::collections::HashMap;
 use std::io::Cursor;
 
+use async_trait::async_trait;
 use futures_util::SinkExt;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::copy::{BATCH, Layout};
 use super::refusal;
 use super::schema::Table;
-use crate::destinations::table::{self, Absent, quoted, when_absent};
-use crate::destinations::{Action, Batch, Operation, Outcome, SendError};
+use crate::destinations::staged::{self, Compared, Hit, Numbered, Steps};
+use crate::destinations::table::quoted;
+use crate::destinations::{Action, Batch, Outcome, SendError};
 use crate::manifest::sync::Mode;
 
 /// First key of the advisory locks that let batches take turns; the second is the table's object id.
@@ -23,20 +24,11 @@ const LOCK: i32 = 0x5359_4E43;
 /// Executes a batch; all of it is committed, or none. After an error the transaction may still be open.
 pub(super) async fn send(client: &Client, table: &Table, batch: &Batch) -> Result<Vec<Outcome>, SendError> {
     let Some(action) = batch.operations.first().map(|o| o.action) else { return Ok(Vec::new()) };
-    let mut outcomes: Vec<Option<Outcome>> =
-        batch.operations.iter().map(|o| table::unmatchable(o, &table.columns)).collect();
-    let sendable: Vec<(usize, &Operation)> =
-        batch.operations.iter().enumerate().zip(&outcomes).filter(|(_, o)| o.is_none()).map(|(o, _)| o).collect();
+    let mut outcomes = staged::beforehand(batch, &table.columns, |_| None);
+    let sendable = staged::sendable(batch, &outcomes);
     if !sendable.is_empty() {
-        let merge = Merge { client, table, action, layout: Layout::of(table, action, &sendable) };
-        merge.copy(&sendable).await?;
-        let later = merge.later_rounds(sendable.len()).await?;
-        let round_of = |n: usize| later.get(&n).copied().unwrap_or(1);
-        for round in 1..=later.values().copied().max().unwrap_or(1) {
-            let members = sendable.iter().filter(|(n, _)| round_of(*n) == round).copied().collect();
-            merge.round(round, members, &mut outcomes).await?;
-        }
-        client.batch_execute("COMMIT").await.map_err(|e| refusal::at_commit(&e))?;
+        let mut merge = Merge::new(client, table, action, &sendable);
+        staged::merge(&mut merge, action, table.mode, &sendable, &mut outcomes).await?;
     }
     Ok(outcomes.into_iter().map(|o| o.unwrap_or(Outcome::Succeeded)).collect())
 }
@@ -50,19 +42,14 @@ pub(super) struct Merge<'a> {
 
 impl<'a> Merge<'a> {
     /// A merge of these records.
-    pub(super) fn new(
-        client: &'a Client,
-        table: &'a Table,
-        action: Action,
-        operations: &[(usize, &Operation)],
-    ) -> Merge<'a> {
+    pub(super) fn new(client: &'a Client, table: &'a Table, action: Action, operations: &[Numbered<'_>]) -> Merge<'a> {
         Merge { client, table, action, layout: Layout::of(table, action, operations) }
     }
 
     /// Copies the records beside the table, and says of every row found, by the position of its record, of each field
     /// whether it is the same and what it holds. The transaction is left open.
-    pub(super) async fn compare(&self, operations: &[(usize, &Operation)]) -> Result<Vec<Compared>, SendError> {
-        self.copy(operations).await?;
+    pub(super) async fn compare(&mut self, operations: &[Numbered<'_>]) -> Result<Vec<Compared>, SendError> {
+        self.stage(operations).await?;
         let fields = self.layout.fields();
         let each = fields.iter().map(|field| {
             let (name, sent) = (&field.name, &field.updated);
@@ -86,12 +73,9 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// A row that was found: position of its record, and of each field its name, whether it is the same, and what it holds.
-pub(super) type Compared = (usize, Vec<(String, bool, Option<String>)>);
-
-impl Merge<'_> {
-    /// Begins the transaction and fills the temporary table.
-    async fn copy(&self, operations: &[(usize, &Operation)]) -> Result<(), SendError> {
+#[async_trait]
+impl Steps for Merge<'_> {
+    async fn stage(&mut self, operations: &[Numbered<'_>]) -> Result<(), SendError> {
         let mut begin = format!("BEGIN; {};", self.layout.create());
         if !self.table.unique {
             // Object ids are 32 bits without sign; the lock only needs the bits.
@@ -109,8 +93,7 @@ impl Merge<'_> {
         }
     }
 
-    /// Finds records that share their identifiers and moves all but the first of them to later rounds.
-    async fn later_rounds(&self, operations: usize) -> Result<HashMap<usize, usize>, SendError> {
+    async fn later_rounds(&mut self, operations: usize) -> Result<HashMap<usize, usize>, SendError> {
         let identifiers: Vec<String> = (0..self.table.columns.matching.len()).map(|i| format!("c{i}")).collect();
         let analyze = if operations > 200 { format!("ANALYZE {BATCH};") } else { String::new() };
         let twins = format!(
@@ -129,57 +112,7 @@ impl Merge<'_> {
         Ok(later)
     }
 
-    /// Looks up and executes the records of one round.
-    async fn round(
-        &self,
-        round: usize,
-        members: Vec<(usize, &Operation)>,
-        outcomes: &mut [Option<Outcome>],
-    ) -> Result<(), SendError> {
-        let found = self.look_up(round, members.iter().any(|(_, o)| o.in_doubt)).await?;
-        let mut several = Vec::new();
-        let mut absent = 0_u64;
-        for (n, operation) in members {
-            let outcome = match found.get(&n) {
-                None => match when_absent(self.action, self.table.mode) {
-                    Absent::NoMatch => Outcome::NoMatch,
-                    Absent::Succeeded => Outcome::Succeeded,
-                    Absent::Insert => {
-                        absent += 1;
-                        Outcome::Succeeded
-                    }
-                },
-                Some(Hit { count, .. }) if *count > 1 => {
-                    several.push(n.to_string());
-                    table::multiple_match()
-                }
-                Some(hit) if self.action == Action::Send && self.table.mode == Mode::Insert => {
-                    if operation.in_doubt && hit.equal { Outcome::Succeeded } else { table::already_exists() }
-                }
-                Some(_) => Outcome::Succeeded,
-            };
-            if let Some(slot) = outcomes.get_mut(n) {
-                *slot = Some(outcome);
-            }
-        }
-        if !several.is_empty() {
-            self.query(&format!("DELETE FROM {BATCH} WHERE n IN ({})", several.join(", "))).await?;
-        }
-        self.write(round).await?;
-        if absent > 0 {
-            let (_, inserted) = self.query(&self.insert(round)).await?;
-            if inserted != absent {
-                return Err(SendError::Refused {
-                    code: "not_inserted".into(),
-                    message: "the database left a record out: a trigger of the table, or another writer was faster"
-                        .into(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    async fn look_up(&self, round: usize, compare: bool) -> Result<HashMap<usize, Hit>, SendError> {
+    async fn look_up(&mut self, round: usize, compare: bool) -> Result<HashMap<usize, Hit>, SendError> {
         let fields = self.layout.fields();
         let equal = if compare && !fields.is_empty() {
             let (now, new): (Vec<_>, Vec<_>) = fields.into_iter().map(|f| (format!("t.{}", f.name), f.updated)).unzip();
@@ -197,8 +130,12 @@ impl Merge<'_> {
         Ok(rows.iter().map(hit).collect())
     }
 
-    /// Updates, clears or deletes what is there.
-    async fn write(&self, round: usize) -> Result<(), SendError> {
+    async fn leave_out(&mut self, records: &[usize]) -> Result<(), SendError> {
+        let list: Vec<String> = records.iter().map(usize::to_string).collect();
+        self.query(&format!("DELETE FROM {BATCH} WHERE n IN ({})", list.join(", "))).await.map(drop)
+    }
+
+    async fn write(&mut self, round: usize) -> Result<(), SendError> {
         let (name, matches) = (&self.table.name, self.matches());
         let sql = match (self.action, self.table.mode) {
             (Action::Delete, _) => {
@@ -238,24 +175,30 @@ impl Merge<'_> {
         self.query(&sql).await.map(drop)
     }
 
-    /// Inserts what is not there, in the order of the batch.
-    fn insert(&self, round: usize) -> String {
+    async fn insert(&mut self, round: usize) -> Result<u64, SendError> {
         let mut names: Vec<String> = self.table.columns.matching.iter().map(|c| quoted(&c.name)).collect();
         let mut values: Vec<String> = (0..names.len()).map(|i| format!("b.c{i}")).collect();
         for field in self.layout.fields() {
             names.push(field.name);
             values.push(field.inserted);
         }
-        format!(
+        let sql = format!(
             "INSERT INTO {name} ({}) SELECT {} FROM {BATCH} AS b
              WHERE b.r = {round} AND NOT EXISTS (SELECT 1 FROM {name} AS t WHERE {}) ORDER BY b.n",
             names.join(", "),
             values.join(", "),
             self.matches(),
             name = self.table.name
-        )
+        );
+        self.query(&sql).await.map(|(_, inserted)| inserted)
     }
 
+    async fn commit(&mut self) -> Result<(), SendError> {
+        self.client.batch_execute("COMMIT").await.map_err(|e| refusal::at_commit(&e))
+    }
+}
+
+impl Merge<'_> {
     fn matches(&self) -> String {
         let matching = self.table.columns.matching.iter().enumerate();
         matching.map(|(i, c)| format!("t.{} = b.c{i}", quoted(&c.name))).collect::<Vec<_>>().join(" AND ")
@@ -282,13 +225,6 @@ impl Merge<'_> {
 }
 
 type Row = tokio_postgres::SimpleQueryRow;
-
-/// What the table holds for one record.
-struct Hit {
-    count: usize,
-    /// Every field sent is there already.
-    equal: bool,
-}
 
 /// A whole number of a row; the server never sends anything else where it is used.
 fn number(row: &Row, column: usize) -> usize {

@@ -7,13 +7,14 @@ mod read;
 mod refusal;
 mod schema;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio_postgres::Client;
 
+use super::staged::{self, Session, Sessions};
 use super::{
-    Batch, Capabilities, Class, Destination, Health, Options, Outcome, Readable, SendError, Sent, Target, Writer, table,
+    Batch, Capabilities, Destination, Health, Options, Outcome, Readable, SendError, Sent, Target, Writer, table,
 };
 use crate::diagnostic::Result;
 use crate::manifest::sync::{Mode, OnRemoved};
@@ -34,18 +35,8 @@ impl Postgres {
 #[async_trait]
 impl Destination for Postgres {
     fn capabilities(&self, object: &str, mode: Mode, _: &Options) -> Result<Capabilities> {
-        let modes = vec![Mode::Insert, Mode::Update, Mode::Upsert, Mode::Mirror];
-        table::check_mode(&format!("table `{object}` of a PostgreSQL database"), mode, &modes)?;
-        Ok(Capabilities {
-            modes,
-            on_removed: vec![OnRemoved::Keep, OnRemoved::Clear, OnRemoved::Delete],
-            class: if mode == Mode::Insert { Class::C } else { Class::A },
-            batch_size: 5_000,
-            concurrency: 2,
-            always_opened: false,
-            by_state: false,
-            matched: true,
-        })
+        let capabilities = table::capabilities(&format!("table `{object}` of a PostgreSQL database"), mode)?;
+        Ok(Capabilities { batch_size: 5_000, concurrency: 2, ..capabilities })
     }
 
     async fn missing_privileges(
@@ -54,10 +45,7 @@ impl Destination for Postgres {
         mode: Mode,
         on_removed: OnRemoved,
     ) -> Result<Vec<String>, SendError> {
-        let mut needed = vec!["SELECT"];
-        needed.extend((mode != Mode::Update).then_some("INSERT"));
-        needed.extend((mode != Mode::Insert || on_removed == OnRemoved::Clear).then_some("UPDATE"));
-        needed.extend((on_removed == OnRemoved::Delete).then_some("DELETE"));
+        let needed = staged::privileges(mode, on_removed);
         let client = connect(&self.server).await?;
         let missing = crate::postgres::account::missing(&client, &schema::table_name(object), &needed).await;
         Ok(missing.map_err(|e| refusal::before_commit(&e, &[]))?.unwrap_or_default())
@@ -83,39 +71,48 @@ impl Destination for Postgres {
     async fn open(&self, target: &Target) -> Result<Box<dyn Writer>, SendError> {
         let client = connect(&self.server).await?;
         let table = schema::open(&client, target).await?;
-        Ok(Box::new(PostgresWriter { server: self.server.clone(), table, idle: Mutex::new(vec![client]) }))
+        let table = Arc::new(table);
+        let sessions = Sessions::new(PostgresSession { client, table: Arc::clone(&table) });
+        Ok(Box::new(PostgresWriter { server: self.server.clone(), table, sessions }))
     }
 }
 
 struct PostgresWriter {
     server: Server,
-    table: schema::Table,
-    /// Connections between two batches; at most one per batch in flight.
-    idle: Mutex<Vec<Client>>,
+    table: Arc<schema::Table>,
+    sessions: Sessions<PostgresSession>,
+}
+
+struct PostgresSession {
+    client: Client,
+    table: Arc<schema::Table>,
+}
+
+#[async_trait]
+impl Session for PostgresSession {
+    async fn alive(&mut self) -> bool {
+        !self.client.is_closed()
+    }
+
+    async fn send(&mut self, batch: &Batch) -> Result<Vec<Outcome>, SendError> {
+        merge::send(&self.client, &self.table, batch).await
+    }
+
+    async fn undo(&mut self) -> bool {
+        !self.client.is_closed() && self.client.batch_execute("ROLLBACK").await.is_ok()
+    }
+
+    const TAKEN: &'static str = "23505";
 }
 
 #[async_trait]
 impl Writer for PostgresWriter {
     async fn send(&self, batch: &Batch) -> Result<Sent, SendError> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = idle().pop();
-        // The client is owned here: a send that is given up half-way closes its connection, and the server rolls back.
-        let client = match taken {
-            Some(client) if !client.is_closed() => client,
-            _ => connect(&self.server).await?,
+        let new = async {
+            let client = connect(&self.server).await?;
+            Ok(PostgresSession { client, table: Arc::clone(&self.table) })
         };
-        let mut result = merge::send(&client, &self.table, batch).await;
-        // A connection whose transaction cannot even be rolled back is dropped.
-        let mut clean = result.is_ok() || rolled_back(&client).await;
-        if clean && batch.operations.len() == 1 && overtaken(&result) {
-            // Another writer inserted the record between look-up and insert: now it is found.
-            result = merge::send(&client, &self.table, batch).await;
-            clean = result.is_ok() || rolled_back(&client).await;
-        }
-        if clean {
-            idle().push(client);
-        }
-        table::alone(batch, result).map(Sent::Outcomes)
+        self.sessions.send(batch, new).await
     }
 
     async fn settle(&self, _: &[(u64, String)]) -> Result<Vec<(u64, Vec<Outcome>)>, SendError> {
@@ -135,13 +132,4 @@ async fn connect(server: &Server) -> Result<Client, SendError> {
         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';";
     client.batch_execute(session).await.map_err(|e| refusal::before_commit(&e, &[]))?;
     Ok(client)
-}
-
-async fn rolled_back(client: &Client) -> bool {
-    !client.is_closed() && client.batch_execute("ROLLBACK").await.is_ok()
-}
-
-/// True when a single record was refused because it is there already, although the look-up had not found it.
-fn overtaken(result: &Result<Vec<Outcome>, SendError>) -> bool {
-    matches!(result, Err(SendError::Refused { code, .. }) if code == "23505" || code == "not_inserted")
 }

@@ -1,14 +1,13 @@
 //! Reading records back: they are copied beside the table as for a merge, the server compares, and all is rolled back.
 
 use async_trait::async_trait;
-use serde_json::Value as Json;
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
 use super::merge::Merge;
 use super::schema::{self, Table};
-use crate::destinations::table::Columns;
-use crate::destinations::{Action, Held, Operation, Reader, SendError, Target, There};
+use crate::destinations::staged::{self, Numbered};
+use crate::destinations::{Action, Held, Operation, Reader, SendError, Target};
 
 /// A table, open to read.
 pub(super) struct PostgresReader {
@@ -46,29 +45,13 @@ impl Reader for PostgresReader {
 
     async fn read(&self, operations: &[Operation]) -> Result<Vec<Held>, SendError> {
         let client = self.client.lock().await;
-        let numbered: Vec<(usize, &Operation)> = operations.iter().enumerate().collect();
-        let merge = Merge::new(&client, &self.table, Action::Send, &numbered);
+        let numbered: Vec<Numbered<'_>> = operations.iter().enumerate().collect();
+        let mut merge = Merge::new(&client, &self.table, Action::Send, &numbered);
         let found = merge.compare(&numbered).await;
         // The temporary table goes with the transaction.
         let rolled_back = client.batch_execute("ROLLBACK").await;
         let found = found?;
         rolled_back.map_err(|e| super::refusal::before_commit(&e, &[]))?;
-        let Columns { fields, .. } = &self.table.columns;
-        let mut held = vec![Held::Absent; operations.len()];
-        for (n, row) in found {
-            let Some((slot, operation)) = held.get_mut(n).zip(operations.get(n)) else { continue };
-            if *slot != Held::Absent {
-                *slot = Held::Several;
-                continue;
-            }
-            let differs = row.into_iter().filter_map(|(name, same, value)| {
-                let column = fields.iter().find(|column| column.name == name)?;
-                let compared = column.field(&operation.record).is_some() && !column.if_added;
-                let value = value.map_or(Json::Null, Json::String);
-                (compared && !same).then_some(There { field: name, value })
-            });
-            *slot = Held::There(differs.collect());
-        }
-        Ok(held)
+        Ok(staged::held(&self.table.columns, operations, found))
     }
 }

@@ -16,11 +16,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    Batch, Capabilities, Class, Destination, Health, Options, Outcome, Readable, SendError, Sent, Target, Writer, table,
+    Batch, Capabilities, Destination, Health, Options, Outcome, Readable, SendError, Sent, Target, Writer, table,
 };
 use crate::diagnostic::Result;
 use crate::manifest::connection::SqliteConnection;
-use crate::manifest::sync::{Mode, OnRemoved};
+use crate::manifest::sync::Mode;
 
 /// A SQLite database file; objects are its tables.
 pub(super) struct Sqlite {
@@ -37,18 +37,9 @@ impl Sqlite {
 #[async_trait]
 impl Destination for Sqlite {
     fn capabilities(&self, object: &str, mode: Mode, _: &Options) -> Result<Capabilities> {
-        let modes = vec![Mode::Insert, Mode::Update, Mode::Upsert, Mode::Mirror];
-        table::check_mode(&format!("table `{object}` of a SQLite database"), mode, &modes)?;
-        Ok(Capabilities {
-            modes,
-            on_removed: vec![OnRemoved::Keep, OnRemoved::Clear, OnRemoved::Delete],
-            class: if mode == Mode::Insert { Class::C } else { Class::A },
-            batch_size: 10_000,
-            concurrency: 1, // one writer is all a SQLite file takes
-            always_opened: false,
-            by_state: false,
-            matched: true,
-        })
+        let capabilities = table::capabilities(&format!("table `{object}` of a SQLite database"), mode)?;
+        // One writer is all a SQLite file takes.
+        Ok(Capabilities { batch_size: 10_000, concurrency: 1, ..capabilities })
     }
 
     async fn count(&self, object: &str, _: &Options) -> Result<Option<u64>, SendError> {

@@ -104,6 +104,7 @@ pub(super) fn destination(
     display(&mut draft, named);
     let native = named.kind.as_deref().and_then(|kind| match kind {
         "postgres" | "postgresql" => Some(("postgres", "url")),
+        "mysql" | "mariadb" => Some(("mysql", "url")),
         "sqlite" => Some(("sqlite", "path")),
         _ => None,
     });
