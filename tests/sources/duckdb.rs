@@ -118,12 +118,25 @@ fn what_no_type_holds_costs_its_row_and_no_more() {
     };
     let infinite = "holds an infinite date; say what it means: `nullif(x, 'infinity') as x`";
     let minus = "holds an infinite date before all others; say what it means: `nullif(x, '-infinity') as x`";
+    let within = "holds a list or an object with an infinite date; take it as JSON: `to_json(x) as x`";
     let long = "holds a whole number of 39 digits; take it as text: `cast(x as varchar) as x`";
     let cases = [
         (select("date", ["infinity", "2026-01-01", "-infinity"]), vec![(1, infinite), (3, minus)]),
         (select("timestamp", ["2026-01-01", "infinity", "2026-01-01"]), vec![(2, infinite)]),
         (select("timestamptz", ["2026-01-01", "2026-01-01", "-infinity"]), vec![(3, minus)]),
         (select("uhugeint", ["1", "340282366920938463463374607431768211455", "2"]), vec![(2, long)]),
+        (select("timestamp_s", ["2026-01-01", "infinity", "2026-01-01"]), vec![(2, infinite)]),
+        (select("timestamp_ns", ["2026-01-01", "-infinity", "2026-01-01"]), vec![(2, minus)]),
+        (select("date[]", ["[2026-01-01, infinity]", "[2026-01-01]", "[]"]), vec![(1, within)]),
+        (
+            select("date[2]", ["[2026-01-01, 2026-01-02]", "[-infinity, 2026-01-02]", "[2026-01-01, null]"]),
+            vec![(2, within)],
+        ),
+        (
+            select("struct(a int, b timestamp)", ["{a: 1, b: 2026-01-01}", "{a: 1, b: null}", "{a: 1, b: infinity}"]),
+            vec![(3, within)],
+        ),
+        (select("map(text, date)", ["{k: infinity}", "{k: 2026-01-01, l: null}", "{}"]), vec![(1, within)]),
     ];
     for (query, expected) in cases {
         let (batches, flaws) = flawed(&*source, &query);

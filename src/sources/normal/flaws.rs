@@ -1,8 +1,12 @@
 //! What of a driver's column no type here holds, row by row.
 
+use std::ops::Range;
+
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, BooleanArray, new_null_array};
+use arrow_array::types::{
+    Date32Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, BooleanArray, new_null_array};
 use arrow_schema::{ArrowError, DataType, Field, TimeUnit};
 
 use super::{Rules, convert};
@@ -51,36 +55,76 @@ pub(super) fn column(
     arrow_select::concat::concat(&[&left, &right]).map_err(|e| e.to_string())
 }
 
-/// A column without the dates and timestamps that stand for infinity, as DuckDB has them.
+/// A column without the dates and timestamps that stand for infinity, as DuckDB has them; also without the lists and
+/// objects that hold one.
 fn finite(array: &ArrayRef, first: usize, found: &mut Found) -> Result<ArrayRef, String> {
-    let after = |wide: i64, largest: i64| match wide {
-        wide if wide == largest => Some(true),
-        wide if wide == -largest => Some(false),
-        _ => None,
+    let Some(ends) = ends(array) else { return Ok(array.clone()) };
+    let nested = array.data_type().is_nested();
+    let why = |after| match after {
+        _ if nested => WITHIN,
+        true => INFINITE,
+        false => MINUS_INFINITE,
     };
-    let ends: Vec<Option<bool>> = match array.data_type() {
-        DataType::Date32 => {
-            let days = array.as_primitive::<Date32Type>();
-            if !days.values().iter().any(|days| after((*days).into(), i32::MAX.into()).is_some()) {
-                return Ok(array.clone());
-            }
-            days.iter().map(|days| after(days?.into(), i32::MAX.into())).collect()
-        }
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            let micros = array.as_primitive::<TimestampMicrosecondType>();
-            if !micros.values().iter().any(|micros| after(*micros, i64::MAX).is_some()) {
-                return Ok(array.clone());
-            }
-            micros.iter().map(|micros| after(micros?, i64::MAX)).collect()
-        }
-        _ => return Ok(array.clone()),
-    };
-    let why = |after| if after { INFINITE } else { MINUS_INFINITE };
     found.extend(ends.iter().enumerate().filter_map(|(row, end)| Some((first + row, why((*end)?)))));
     let mask: BooleanArray = ends.iter().map(|end| Some(end.is_some())).collect();
     arrow_select::nullif::nullif(array, &mask).map_err(|e| e.to_string())
 }
 
+/// For each row whether it is, or holds, an infinite date: true after all others, false before them. `None` when no row is.
+fn ends(array: &dyn Array) -> Option<Vec<Option<bool>>> {
+    use DataType as T;
+    let of_rows = |items: &dyn Array, rows: &dyn Fn(usize) -> Range<usize>| {
+        let items = ends(items)?;
+        let within = |row: usize| items.get(rows(row))?.iter().flatten().next().copied();
+        Some((0..array.len()).map(|row| within(row).filter(|_| array.is_valid(row))).collect::<Vec<_>>())
+    };
+    let between = |offsets: &[i32], row: usize| {
+        let at = |row: usize| offsets.get(row).and_then(|at| usize::try_from(*at).ok()).unwrap_or(0);
+        at(row)..at(row + 1)
+    };
+    let rows = match array.data_type() {
+        T::Date32 => largest::<Date32Type>(array, i32::MAX),
+        T::Timestamp(TimeUnit::Second, _) => largest::<TimestampSecondType>(array, i64::MAX),
+        T::Timestamp(TimeUnit::Millisecond, _) => largest::<TimestampMillisecondType>(array, i64::MAX),
+        T::Timestamp(TimeUnit::Microsecond, _) => largest::<TimestampMicrosecondType>(array, i64::MAX),
+        T::Timestamp(TimeUnit::Nanosecond, _) => largest::<TimestampNanosecondType>(array, i64::MAX),
+        T::List(_) => {
+            let lists = array.as_list::<i32>();
+            of_rows(lists.values(), &|row| between(lists.value_offsets(), row))
+        }
+        T::Map(_, _) => {
+            let maps = array.as_map();
+            of_rows(maps.entries(), &|row| between(maps.value_offsets(), row))
+        }
+        T::FixedSizeList(_, size) => {
+            let size = usize::try_from(*size).unwrap_or(0);
+            of_rows(array.as_fixed_size_list().values(), &|row| row * size..(row + 1) * size)
+        }
+        T::Struct(_) => {
+            let parts: Vec<_> = array.as_struct().columns().iter().filter_map(|part| ends(part)).collect();
+            let within = |row: usize| parts.iter().find_map(|part| *part.get(row)?);
+            let rows = || (0..array.len()).map(|row| within(row).filter(|_| array.is_valid(row))).collect();
+            (!parts.is_empty()).then(rows)
+        }
+        _ => None,
+    };
+    rows.filter(|rows| rows.iter().any(Option::is_some))
+}
+
+/// Values that are the largest there is, true, or the smallest that has a counterpart, false.
+fn largest<T: ArrowPrimitiveType<Native: std::ops::Neg<Output = T::Native>>>(
+    array: &dyn Array,
+    largest: T::Native,
+) -> Option<Vec<Option<bool>>> {
+    let values = array.as_primitive::<T>();
+    let end = |value: T::Native| (value == largest || value == -largest).then_some(value == largest);
+    // What stands in the place of a null is looked at, too: it costs less than to ask, and is nearly never an end.
+    let any = values.values().iter().any(|value| end(*value).is_some());
+    any.then(|| values.iter().map(|value| end(value?)).collect())
+}
+
+const WITHIN: Unreadable =
+    Unreadable::new("a list or an object with an infinite date", "take it as JSON: `to_json(COLUMN) as COLUMN`");
 const INFINITE: Unreadable =
     Unreadable::new("an infinite date", "say what it means: `nullif(COLUMN, 'infinity') as COLUMN`");
 const MINUS_INFINITE: Unreadable =
