@@ -136,7 +136,7 @@ fn what_no_type_holds_costs_its_row_and_no_more() {
             select("struct(a int, b timestamp)", ["{a: 1, b: 2026-01-01}", "{a: 1, b: null}", "{a: 1, b: infinity}"]),
             vec![(3, within)],
         ),
-        (select("map(text, date)", ["{k: infinity}", "{k: 2026-01-01, l: null}", "{}"]), vec![(1, within)]),
+        (select("map(text, date)", ["{k=infinity}", "{k=2026-01-01, l=NULL}", "{}"]), vec![(1, within)]),
     ];
     for (query, expected) in cases {
         let (batches, flaws) = flawed(&*source, &query);
