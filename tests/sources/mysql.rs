@@ -101,7 +101,7 @@ fn types_and_values() {
 fn expressions_have_the_type_the_server_says() {
     let Some(server) = server() else { return };
     let database =
-        server.database("create table t (n int, d decimal(12, 2), on_ boolean); insert into t values (1, 2.5, true)");
+        server.database("create table t (n int, d decimal(12, 2), on_ boolean, at timestamp null); insert into t values (1, 2.5, true, '2026-01-02 03:04:05')");
     let source = source(server, &database);
     expressions(
         &*source,
@@ -123,6 +123,8 @@ fn expressions_have_the_type_the_server_says() {
             ("date('2026-01-02')", "Date32", "2026-01-02"),
             ("timestamp('2026-01-02 03:04:05.25')", "Timestamp(µs)", "2026-01-02T03:04:05.250"),
             ("null", "Null", "∅"),
+            ("nullif(date('2026-01-02'), 0)", "Date32", "2026-01-02"),
+            ("(select nullif(at, 0) from t)", "Timestamp(µs, \"UTC\")", "2026-01-02T03:04:05Z"),
             ("':name ? -- no parameters'", "Utf8", ":name ? -- no parameters"),
             ("(select group_concat(repeat('x', 1000) separator '') from seq_1_to_5)", "Utf8", &"x".repeat(5000)),
         ],
@@ -430,6 +432,65 @@ fn rows_stream_and_a_broken_connection_is_an_error() {
         assert!(error.to_string().starts_with("mysql at 127.0.0.1:"), "{kill}: {error}");
         assert!(stream.next().is_none());
     }
+}
+
+/// Passes one connection on to a server, and hangs up on both after so many bytes of its answers; gives its own port.
+fn cut_after(server: u16, bytes: usize) -> u16 {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+        let (mut asks, mut asked) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut asks, &mut asked));
+        let (mut left, mut buffer) = (bytes, [0; 4096]);
+        while let Ok(length @ 1..) = server.read(&mut buffer) {
+            let length = length.min(left);
+            if client.write_all(&buffer[..length]).is_err() {
+                break;
+            }
+            left -= length;
+            if left == 0 {
+                break;
+            }
+        }
+        let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+    });
+    port
+}
+
+/// Wherever in the server's answers the connection ends, from the first byte of the greeting to the last one of the rows:
+/// the read fails, or all rows are there.
+#[test]
+fn a_connection_that_is_cut_anywhere_is_never_a_short_read() {
+    let Some(server) = server() else { return };
+    let database =
+        server.database("create table t (id int, name text); insert into t select seq, 'x' from seq_1_to_20");
+    let read_through = |bytes: usize| {
+        let mut connection = server.parts(&database);
+        connection["port"] = json!(cut_after(server.port, bytes));
+        connection["sslmode"] = json!("disable");
+        read(&*open(SourceType::Mysql, connection), &table("t")).map(|batches| count(&batches))
+    };
+    assert_eq!(read_through(1 << 20).unwrap(), 20);
+    let (mut failed, mut whole) = (0, 0);
+    for bytes in (1..2600).step_by(9) {
+        match read_through(bytes) {
+            Ok(rows) => {
+                assert_eq!(rows, 20, "cut after {bytes} bytes");
+                whole += 1;
+            }
+            Err(error) => {
+                let said = format!("{error}; {}", error.help().unwrap_or_default());
+                assert!(said.starts_with("mysql at 127.0.0.1:"), "cut after {bytes} bytes: {said}");
+                assert!(!said.contains("fault of syncline"), "cut after {bytes} bytes: {said}");
+                failed += 1;
+            }
+        }
+    }
+    assert!(failed > 50 && whole > 1, "{failed} failed, {whole} came whole: are the numbers of bytes right?");
 }
 
 #[test]
