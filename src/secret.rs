@@ -1,6 +1,7 @@
 //! Credentials: held in a type that cannot be printed, serialised or compared by accident.
 
 mod address;
+mod names;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,6 +11,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 
 pub use address::{blanked, written, written_in_path};
+pub use names::{may_name_credential, names_credential};
 
 /// A credential resolved from the environment or a file.
 ///

@@ -496,3 +496,50 @@ fn the_doctor_says_the_same_of_a_mysql_source() {
     assert!(told.to_string().contains("Access denied"), "{told:#}");
     assert!(!told.to_string().contains("pw-canary-1"), "{told:#}");
 }
+
+/// Whoever asks about one environment reaches nothing of another.
+#[test]
+fn what_the_environment_swaps_away_is_not_connected_to() {
+    let (real, other) = (sandbox(json!({})), sandbox(json!({})));
+    let project = project(&real.iterable_url(), &other.marketo_url(), "  name: name\n");
+    let manifest = |name: &str, url: &str| {
+        format!("name: {name}\ntype: iterable\nconnection: {{ api_key: \"{{{{ env.KEY }}}}\", base_url: \"{url}\" }}\n")
+    };
+    project.write("destinations/rehearsal.yaml", &manifest("rehearsal", &other.iterable_url()));
+    // A source that is nowhere, in the place of one that is there.
+    project.write("sources/lake.yaml", "name: lake\ntype: files\nconnection: { path: nowhere }\n");
+    project.edit("models/people.yaml", "source: files", "source: lake");
+    project.write(
+        "syncline.yaml",
+        "name: test\nenvironments:\n  prod: { default: true }\n  \
+         rehearsal: { destinations: { iterable: rehearsal }, sources: { lake: files } }\n  \
+         crossed: { destinations: { iterable: rehearsal, rehearsal: iterable }, sources: { lake: files } }\n",
+    );
+    let look = |environment: &str| -> Vec<String> {
+        let arguments = ["doctor", "--format", "json", "--env", environment];
+        let all = run(&project, &arguments, Sandbox::API_KEY).json()["subjects"].as_array().unwrap().clone();
+        let told = |subject: &Value| {
+            let fact =
+                subject["facts"].as_array().and_then(|facts| facts.first()).and_then(Value::as_str).unwrap_or("");
+            format!("{} {}: {fact}", subject["name"].as_str().unwrap(), subject["status"].as_str().unwrap())
+        };
+        all.iter().map(told).filter(|line| !line.starts_with("marketo")).collect()
+    };
+    let asked = |sandbox: &Sandbox| sandbox.state()["requests"].as_array().map_or(0, Vec::len);
+    let fine = "the credentials are accepted";
+    assert_eq!(
+        look("rehearsal"),
+        [
+            "files ok: 1 model can be read".to_owned(),
+            "lake ok: not looked at: in `rehearsal` it is `files`".to_owned(),
+            "iterable ok: not looked at: in `rehearsal` it is `rehearsal`".to_owned(),
+            format!("rehearsal ok: {fine}"),
+        ]
+    );
+    assert_eq!(asked(&real), 0, "production was asked");
+    // Two that change places are both used.
+    assert_eq!(look("crossed")[2..], [format!("iterable ok: {fine}"), format!("rehearsal ok: {fine}")]);
+    assert!(asked(&real) > 0);
+    assert_eq!(look("prod")[2..], [format!("iterable ok: {fine}"), format!("rehearsal ok: {fine}")]);
+    assert!(look("prod")[1].starts_with("lake broken"), "{:?}", look("prod"));
+}

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::project::{Project, number, people_csv};
+use crate::project::{Project, Ran, number, people_csv};
 
 const FIELDS: &str = "fields:\n  name: name\n  plan: plan\n  seats: seats\n";
 
@@ -192,14 +192,21 @@ fn a_key_that_changed_its_type_is_carried_over_too() {
 fn a_template_that_cannot_work_ends_the_sync_and_makes_no_row_invalid() {
     let project = Project::people("upsert", "fields:\n  name: { template: \"{{ row.name | replace }}\" }\n");
     project.write("data/people.csv", &people_csv(3));
+    let refused = project.run(&["validate"]).code(1).stdout;
+    assert!(refused.contains("the filter `replace` is missing an argument"), "{refused}");
+    project.edit("syncs/people.yaml", "row.name | replace", "row.seats is divisibleby");
     project.run(&["validate"]).code(0);
     let ran = project.run(&["plan"]).code(1);
-    let said =
-        ["template-failed", "missing argument at `replace`", "syncs/people.yaml:", "name: { template: \"{{ row.name"];
+    let said = [
+        "template-failed",
+        "missing argument at `divisibleby`",
+        "syncs/people.yaml:",
+        "name: { template: \"{{ row.seats",
+    ];
     said.iter().for_each(|said| assert!(ran.stderr.contains(said), "{said} in {}", ran.stderr));
     assert!(!ran.stdout.contains("invalid"), "{}", ran.stdout);
     // Where it is a row that does not fit, the row is invalid as before.
-    project.edit("syncs/people.yaml", "row.name | replace", "row.name / 2");
+    project.edit("syncs/people.yaml", "row.seats is divisibleby", "row.name / 2");
     assert_eq!(counts(&project.plan(&[])), [3, 0, 0, 0, 0, 3]);
 }
 
@@ -217,6 +224,11 @@ fn the_key_of_a_removed_row_that_was_not_kept_is_said_to_be_unknown() {
         (&sample["state"], &sample["key"], &sample["key_unknown"]),
         (&"removed".into(), &"unknown".into(), &true.into())
     );
+    // Nor in the faces that mask keys, as they are shown where other people look.
+    for arguments in [["plan", "--format", "markdown"], ["plan", "--format", "html"], ["plan", "--format", "json"]] {
+        let shown = Ran::new(project.command(&arguments).env("CI", "true").output().unwrap()).code(0).stdout;
+        assert!(shown.contains("unknown") && !shown.contains("‹7 characters›"), "{arguments:?}: {shown}");
+    }
 }
 
 #[test]

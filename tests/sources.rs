@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Int64Type, TimestampMicrosecondType, TimestampNanosecondType};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{DataType, Schema, TimeUnit};
@@ -103,6 +103,9 @@ fn without_zone_names(array: &ArrayRef) -> ArrayRef {
     match array.data_type() {
         DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => {
             Arc::new(array.as_primitive::<TimestampMicrosecondType>().clone().with_timezone("+00:00"))
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, Some(_)) => {
+            Arc::new(array.as_primitive::<TimestampNanosecondType>().clone().with_timezone("+00:00"))
         }
         _ => array.clone(),
     }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use indexmap::IndexMap;
 
 use super::outside::{self, Opened, Outside};
 use super::{Global, terminal};
@@ -54,6 +55,18 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<ExitCode> {
     Ok(if status == Status::Broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Notes that another manifest takes the place of this one in the environment. True when so: it is then of no concern here,
+/// and is not connected to.
+fn is_replaced(subject: &mut Subject, swaps: &IndexMap<String, String>, environment: &str) -> bool {
+    let name = &subject.name;
+    // What one swap takes away, another one may put in.
+    let Some(other) = swaps.get(name).filter(|other| *other != name && !swaps.values().any(|put| put == name)) else {
+        return false;
+    };
+    subject.facts.push(format!("not looked at: in `{environment}` it is `{other}`"));
+    true
+}
+
 /// Opens a source and asks for the schema of each model that reads it.
 fn source(project: &Project, name: &str) -> Subject {
     let models = project.models.values().filter(|model| model.source == name);
@@ -65,6 +78,10 @@ fn source(project: &Project, name: &str) -> Subject {
         used_by: models.clone().map(|model| model.name.clone()).collect(),
         ..Subject::default()
     };
+    let environment = &project.environment;
+    if is_replaced(&mut subject, &environment.sources, &environment.name) {
+        return subject;
+    }
     let broken = |subject: &mut Subject, code: &str, error: Error, what: &str| {
         // What nothing reads here may lack what it needs.
         let status = if subject.used_by.is_empty() { Status::Warning } else { Status::Broken };
@@ -121,6 +138,10 @@ fn destination(project: &Project, name: &str, runtime: &tokio::runtime::Runtime)
         used_by: syncs.map(|sync| sync.name.clone()).collect(),
         ..Subject::default()
     };
+    let environment = &project.environment;
+    if is_replaced(&mut subject, &environment.destinations, &environment.name) {
+        return subject;
+    }
     if known.is_some_and(|known| known.sandbox) {
         subject.facts.push("a sandbox".into());
     }

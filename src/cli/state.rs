@@ -40,8 +40,9 @@ enum Format {
     Json,
 }
 
+/// What is done with the state that is here.
 #[derive(Subcommand)]
-enum Action {
+enum Here {
     /// All syncs the state knows
     List,
     /// One sync: its snapshot, held rows and last run
@@ -77,6 +78,12 @@ enum Action {
         /// The file
         file: PathBuf,
     },
+}
+
+#[derive(Subcommand)]
+enum Action {
+    #[command(flatten)]
+    Here(Here),
     /// Put a state that was pulled in the place of this one
     Push {
         /// The file
@@ -90,50 +97,54 @@ enum Action {
 pub(super) fn run(global: &Global, options: Options) -> Result<ExitCode> {
     let project = super::load(global)?;
     let approve = |question: String| terminal::approve(options.auto_approve, &question);
-    if let Action::Push { file, force } = &options.action {
-        // A push that fails makes nothing, not even a state to be replaced.
-        let copy = Pulled::open(file)?;
-        let state = terminal::state_to_replace(&project, &copy)?;
-        approve(format!("Put the state of `{}` in the place of this one?", file.display()))?;
-        state.replace(&copy, *force)?;
-        terminal::out(&format!("The state is that of `{}` now.\n", file.display()))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let state = terminal::state(&project)?;
     let said = match options.action {
-        Action::List => list(&state, options.format)?,
-        Action::Show { sync } => show(&state, &sync, options.format)?,
-        Action::Adopt { sync } => adopt(&project, &state, &sync, approve)?,
-        Action::Forget { sync } => {
+        Action::Here(action) => here(&project, action, options.format, approve)?,
+        Action::Push { file, force } => {
+            // A push that fails makes nothing, not even a state to be replaced.
+            let copy = Pulled::open(&file)?;
+            let state = terminal::state_to_replace(&project, &copy)?;
+            approve(format!("Put the state of `{}` in the place of this one?", file.display()))?;
+            state.replace(&copy, force)?;
+            format!("The state is that of `{}` now.\n", file.display())
+        }
+    };
+    terminal::out(&said)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Does something with the state that is here; gives what is said of it.
+fn here(project: &Project, action: Here, format: Format, approve: impl Fn(String) -> Result<()>) -> Result<String> {
+    let state = terminal::state(project)?;
+    Ok(match action {
+        Here::List => list(&state, format)?,
+        Here::Show { sync } => show(&state, &sync, format)?,
+        Here::Adopt { sync } => adopt(project, &state, &sync, approve)?,
+        Here::Forget { sync } => {
             // Before anybody is asked.
             held(state.read()?.document(), &sync)?;
             approve(format!("Forget all that is known of `{sync}`? Its next run sends every row again."))?;
             let rows = lock(&state, "state forget")?.forget(&sync)?;
             format!("Forgot `{sync}` and its {rows} rows.\n")
         }
-        Action::Move { from, to: Some(to), .. } => {
+        Here::Move { from, to: Some(to), .. } => {
             held(state.read()?.document(), &from)?;
             approve(format!("Rename `{from}` to `{to}` in the state?"))?;
             lock(&state, "state move")?.rename(&from, &to)?;
             format!("`{from}` is `{to}` now; rename its manifest too, or write `moved_from: {from}` in it.\n")
         }
-        Action::Move { from, to: None, .. } => rekey(&project, &state, &from, approve)?,
-        Action::Unlock => {
+        Here::Move { from, to: None, .. } => rekey(project, &state, &from, approve)?,
+        Here::Unlock => {
             approve("Take the lock away? A run that still lives will stop at its next step.".into())?;
             match state.unlock()? {
                 Some(holder) => format!("The lock of {holder} is gone.\n"),
                 None => "There was no lock.\n".into(),
             }
         }
-        Action::Pull { file } => {
+        Here::Pull { file } => {
             state.pull(&file)?;
             format!("The state is in `{}`. It holds personal data as the state does.\n", file.display())
         }
-        // Done above, before a state is opened.
-        Action::Push { .. } => String::new(),
-    };
-    terminal::out(&said)?;
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 fn lock(state: &State, operation: &str) -> Result<Locked> {

@@ -129,7 +129,7 @@ impl<T> Logged<T> {
                     if let Some(filename) = &part.filename {
                         piece.insert("filename".into(), self.scrub.text(filename).into());
                     }
-                    if scrub::is_secret_name(&part.name) {
+                    if crate::secret::names_credential(&part.name) {
                         piece.insert("body".into(), "[secret]".into());
                     } else {
                         self.scrub.body(&part.content_type, &part.bytes, &mut piece);

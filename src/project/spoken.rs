@@ -152,7 +152,7 @@ fn inline(file: &File, out: &mut Vec<Diagnostic>) -> Spoken {
     base_url(file, out);
     for (name, value) in file.value.get("connection").and_then(Value::as_object).into_iter().flatten() {
         let pointer = format!("/connection/{}", escape(name));
-        if value.is_string() && !file.unknown.contains(&pointer) && is_credential(name) {
+        if value.is_string() && !file.unknown.contains(&pointer) && secret::names_credential(name) {
             out.push(literal(file, name, &pointer));
         }
     }
@@ -183,7 +183,7 @@ fn base_url(file: &File, out: &mut Vec<Diagnostic>) {
 /// Credentials that stand in the description of an API instead of coming with its connection.
 pub(super) fn literal_auth(file: &File, out: &mut Vec<Diagnostic>) {
     let headers = file.value.pointer("/api/headers").and_then(Value::as_object);
-    let headers = headers.into_iter().flatten().filter(|(name, _)| is_credential(name));
+    let headers = headers.into_iter().flatten().filter(|(name, _)| secret::names_credential(name));
     let headers = headers.map(|(name, _)| (name.as_str(), format!("/api/headers/{}", escape(name))));
     for (name, pointer) in headers.chain([("value", "/api/auth/value".to_owned())]) {
         if file.text(&pointer).is_some_and(|text| !render::is_template(text) && !text.trim().is_empty()) {
@@ -217,7 +217,7 @@ fn literal_settings(file: &File, out: &mut Vec<Diagnostic>) {
     if used.iter().any(|(_, text)| render::is_template(text)) {
         return;
     }
-    for (name, _) in used.iter().filter(|(name, text)| !text.trim().is_empty() && !is_credential(name)) {
+    for (name, _) in used.iter().filter(|(name, text)| !text.trim().is_empty() && !secret::names_credential(name)) {
         out.push(literal(file, name, &format!("/connection/{}", escape(name))));
     }
 }
@@ -231,7 +231,7 @@ pub(super) fn literal_env(file: &File, out: &mut Vec<Diagnostic>) {
     for (at, name, value) in of("/connection/env").chain(of("/connection/config")) {
         let pointer = format!("{at}/{}", escape(name));
         let written = value.as_str().is_some_and(|text| !text.trim().is_empty() && !render::is_template(text));
-        if written && !file.unknown.contains(&pointer) && is_credential(name) {
+        if written && !file.unknown.contains(&pointer) && secret::names_credential(name) {
             out.push(literal(file, name, &pointer));
         }
     }
@@ -241,14 +241,6 @@ fn literal(file: &File, name: &str, pointer: &str) -> Diagnostic {
     Diagnostic::error("literal-secret", format!("`{name}` is written in the file"), file.place(pointer))
         .with_label("never write a secret here")
         .with_help(FROM_OUTSIDE)
-}
-
-/// True for names that credentials go by.
-fn is_credential(name: &str) -> bool {
-    const WORDS: [&str; 8] =
-        ["password", "secret", "token", "apikey", "accesskey", "privatekey", "authorization", "credential"];
-    let name: String = name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    WORDS.iter().any(|word| name.ends_with(word))
 }
 
 /// Sandboxes of all environments, also of those that are not chosen: only some APIs have one.

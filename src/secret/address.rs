@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::names::names_parameter;
+
 /// What stands for a credential in a text: as many bytes, so that places in it stay true.
 const STAR: &str = "*";
 
@@ -76,30 +78,11 @@ fn in_query(text: &str, start: usize, template: &[Range<usize>]) -> Vec<Range<us
         at = pair.end + 1;
         let Some((name, value)) = text.get(pair.clone()).and_then(|pair| pair.split_once('=')) else { continue };
         let range = pair.end - value.len()..pair.end;
-        if is_key(name) && is_written(range.clone(), template) {
+        if names_parameter(name) && is_written(range.clone(), template) {
             found.push(range);
         }
     }
     found
-}
-
-/// True for the names of parameters that keys go by.
-fn is_key(name: &str) -> bool {
-    const WHOLE: [&str; 9] =
-        ["key", "pass", "passwd", "passphrase", "pwd", "sig", "signature", "authorization", "accountkey"];
-    const ENDS: [&str; 9] = [
-        "password",
-        "secret",
-        "token",
-        "apikey",
-        "accesskey",
-        "privatekey",
-        "secretkey",
-        "subscriptionkey",
-        "credential",
-    ];
-    let name: String = name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    WHOLE.contains(&name.as_str()) || ENDS.iter().any(|word| name.ends_with(word))
 }
 
 /// True when some of the range is no template.

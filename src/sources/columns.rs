@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow_array::builder::{
     BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder, Int16Builder,
-    Int32Builder, Int64Builder, NullBufferBuilder, StringBuilder, Time64MicrosecondBuilder,
-    TimestampMicrosecondBuilder, UInt64Builder,
+    Int32Builder, Int64Builder, NullBufferBuilder, StringBuilder, Time64MicrosecondBuilder, Time64NanosecondBuilder,
+    TimestampMicrosecondBuilder, TimestampNanosecondBuilder, UInt64Builder,
 };
 use arrow_array::{ArrayRef, ListArray, NullArray, RecordBatch, RecordBatchOptions, StructArray};
 use arrow_buffer::OffsetBuffer;
@@ -58,8 +58,11 @@ pub(super) enum Column {
     Binary(BinaryBuilder),
     Date(Date32Builder),
     Time(Time64MicrosecondBuilder),
+    TimeNanos(Time64NanosecondBuilder),
     /// Microseconds; true when they are instants.
     Timestamp(TimestampMicrosecondBuilder, bool),
+    /// The same in nanoseconds.
+    TimestampNanos(TimestampNanosecondBuilder, bool),
     /// The scale beside.
     Decimal(Decimal128Builder, i8),
     List(Box<ListColumn>),
@@ -118,8 +121,12 @@ impl Column {
             DataType::Binary => Self::Binary(BinaryBuilder::new()),
             DataType::Date32 => Self::Date(Date32Builder::new()),
             DataType::Time64(TimeUnit::Microsecond) => Self::Time(Time64MicrosecondBuilder::new()),
+            DataType::Time64(TimeUnit::Nanosecond) => Self::TimeNanos(Time64NanosecondBuilder::new()),
             kind @ DataType::Timestamp(TimeUnit::Microsecond, zone) => {
                 Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(kind.clone()), zone.is_some())
+            }
+            kind @ DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+                Self::TimestampNanos(TimestampNanosecondBuilder::new().with_data_type(kind.clone()), zone.is_some())
             }
             kind @ DataType::Decimal128(_, scale) => {
                 Self::Decimal(Decimal128Builder::new().with_data_type(kind.clone()), *scale)
@@ -155,7 +162,9 @@ impl Column {
             Self::Binary(b) => b.append_null(),
             Self::Date(b) => b.append_null(),
             Self::Time(b) => b.append_null(),
+            Self::TimeNanos(b) => b.append_null(),
             Self::Timestamp(b, _) => b.append_null(),
+            Self::TimestampNanos(b, _) => b.append_null(),
             Self::Decimal(b, _) => b.append_null(),
             Self::List(list) => list.end(false),
             Self::Struct(object) => {
@@ -180,7 +189,9 @@ impl Column {
             Self::Binary(b) => Arc::new(b.finish()),
             Self::Date(b) => Arc::new(b.finish()),
             Self::Time(b) => Arc::new(b.finish()),
+            Self::TimeNanos(b) => Arc::new(b.finish()),
             Self::Timestamp(b, _) => Arc::new(b.finish()),
+            Self::TimestampNanos(b, _) => Arc::new(b.finish()),
             Self::Decimal(b, _) => Arc::new(b.finish()),
             Self::List(list) => {
                 let offsets = OffsetBuffer::new(std::mem::replace(&mut list.offsets, vec![0]).into());
@@ -217,7 +228,13 @@ impl Flaws {
     /// Notes that a value of the row that is being built could not be read; the column has got a null in its place.
     #[cold]
     pub(super) fn add(&mut self, column: usize, why: Unreadable) {
-        self.found.push(Flaw { row: self.row, column, why });
+        self.add_after(0, column, why);
+    }
+
+    /// The same of a row that comes so many rows after that.
+    #[cold]
+    pub(super) fn add_after(&mut self, rows: usize, column: usize, why: Unreadable) {
+        self.found.push(Flaw { row: self.row + rows, column, why });
     }
 }
 
@@ -230,7 +247,17 @@ impl Rows {
 
     /// Ends a row that took about `bytes` bytes; true when the batch is to be handed on.
     pub(super) fn end_row(&mut self, bytes: usize) -> bool {
-        self.flaws.row += 1;
+        self.end_rows(1, bytes)
+    }
+
+    /// How many rows there is room for.
+    pub(super) fn room(&self) -> usize {
+        BATCH_ROWS.saturating_sub(self.flaws.row)
+    }
+
+    /// Ends rows that took about `bytes` bytes together; true when the batch is to be handed on.
+    pub(super) fn end_rows(&mut self, rows: usize, bytes: usize) -> bool {
+        self.flaws.row += rows;
         self.bytes += bytes;
         self.flaws.row >= BATCH_ROWS || self.bytes >= BATCH_BYTES
     }

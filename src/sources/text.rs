@@ -151,6 +151,16 @@ pub(super) fn date(text: &str) -> Option<i32> {
 
 /// `HH:MM`, `HH:MM:SS` or `HH:MM:SS.ffffff` as microseconds since midnight; finer fractions are not read.
 pub(super) fn time(text: &str) -> Option<i64> {
+    micros(time_nanos(text)?)
+}
+
+/// Nanoseconds as microseconds, where they are whole ones.
+fn micros(nanos: i64) -> Option<i64> {
+    (nanos % 1_000 == 0).then_some(nanos / 1_000)
+}
+
+/// `HH:MM`, `HH:MM:SS` or `HH:MM:SS.fffffffff` as nanoseconds since midnight; finer fractions are not read.
+pub(super) fn time_nanos(text: &str) -> Option<i64> {
     let b = text.as_bytes();
     let (clock, fraction) = b.split_at_checked(8).unwrap_or((b, &[]));
     let (hour, minute, second) = match *clock {
@@ -161,26 +171,38 @@ pub(super) fn time(text: &str) -> Option<i64> {
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let micros = match fraction {
+    let nanos = match fraction {
         [] => 0,
         [b'.', digits @ ..] if !digits.is_empty() => {
             let mut value = 0;
             for (at, digit) in digits.iter().enumerate() {
                 match (at, digit) {
-                    (0..6, b'0'..=b'9') => value = value * 10 + i64::from(digit - b'0'),
+                    (0..9, b'0'..=b'9') => value = value * 10 + i64::from(digit - b'0'),
                     (_, b'0') => {}
                     _ => return None,
                 }
             }
-            value * 10_i64.pow(6_u32.saturating_sub(digits.len() as u32))
+            value * 10_i64.pow(9_u32.saturating_sub(digits.len() as u32))
         }
         _ => return None,
     };
-    Some(((hour * 60 + minute) * 60 + second) * 1_000_000 + micros)
+    Some(((hour * 60 + minute) * 60 + second) * 1_000_000_000 + nanos)
 }
 
 /// An ISO timestamp as microseconds since 1970-01-01T00:00:00, and whether it names an instant (`Z` or an offset).
 pub(super) fn timestamp(text: &str) -> Option<(i64, bool)> {
+    let (minutes, nanos, instant) = moment(text)?;
+    Some((minutes * 60_000_000 + micros(nanos)?, instant))
+}
+
+/// The same in nanoseconds, of which 64 bits hold those of the years 1678 to 2261.
+pub(super) fn timestamp_nanos(text: &str) -> Option<(i64, bool)> {
+    let (minutes, nanos, instant) = moment(text)?;
+    Some((minutes.checked_mul(60_000_000_000)?.checked_add(nanos)?, instant))
+}
+
+/// An ISO timestamp as minutes since 1970-01-01T00:00:00 and nanoseconds after these, and whether it names an instant.
+fn moment(text: &str) -> Option<(i64, i64, bool)> {
     let (day, rest) = text.split_at_checked(10)?;
     let clock = rest.strip_prefix(['T', ' '])?;
     let days = i64::from(date(day)?);
@@ -191,8 +213,7 @@ pub(super) fn timestamp(text: &str) -> Option<(i64, bool)> {
         }
         None => (clock, None),
     };
-    let micros = days * 86_400_000_000 + time(clock)? - offset.unwrap_or(0) * 60_000_000;
-    Some((micros, offset.is_some()))
+    Some((days * 1_440 - offset.unwrap_or(0), time_nanos(clock)?, offset.is_some()))
 }
 
 /// Minutes east of UTC: `Z`, `+01`, `+0100`, `+01:00`.

@@ -1,5 +1,5 @@
 //! What is written in a template, whoever renders it: names and where they stand; filters, tests and methods that are not
-//! there. The engine looks those up when it gets to them, which may be never.
+//! there, and filters without what they need. The engine looks those up when it gets to them, which may be never.
 
 mod tokens;
 
@@ -13,7 +13,7 @@ pub use tokens::{Occurrence, Reference, occurrences, references, single_expressi
 use crate::diagnostic::closest;
 use tokens::{Token, segments, tokens};
 
-/// A filter, test or method that is not there.
+/// A filter, test or method that is not there, or a filter that is not called as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unknown {
     /// What is wrong: ``there is no filter `lowr` ``.
@@ -120,7 +120,7 @@ const TESTS: &[&str] = &[
 /// What methods are called on that have some: what the language gives, and what a template makes itself.
 const WITH_METHODS: [&str; 3] = ["loop", "self", "caller"];
 
-/// Filters, tests and methods in a template that are not there. `more` are filters beside those of the engine's own.
+/// Filters, tests and methods in a template that are not there, and filters that want other arguments. `more` are filters beside those of the engine's own.
 pub fn unknown_calls(text: &str, engine: &Environment<'_>, more: &[&str]) -> Vec<Unknown> {
     let parts = segments(text).into_iter().map(|(range, _)| range);
     let mut known = Known { engine, more, made: HashSet::new() };
@@ -164,6 +164,11 @@ impl Known<'_> {
                     let help = did_you_mean(name, FILTERS.iter().chain(self.more).copied());
                     let message = format!("there is no filter `{name}`");
                     faults.push(Unknown { message, help, range });
+                } else if let Some(given) = arguments(&tokens, at)
+                    && let Some((what, help)) = self.miscalled(name, given)
+                {
+                    let message = format!("the filter `{name}` {what}");
+                    faults.push(Unknown { message, help: Some(help.to_owned()), range });
                 }
             } else if let Some(tested) = self.tested(&word, &symbol, at) {
                 if !self.test(tested) {
@@ -215,10 +220,57 @@ impl Known<'_> {
         !self.engine.empty_state().apply_filter(name, &[]).is_err_and(|e| e.kind() == ErrorKind::UnknownFilter)
     }
 
+    /// What is wrong with a filter that is given so many arguments, whatever they are, and what to do.
+    fn miscalled(&self, name: &str, given: usize) -> Option<(&'static str, &'static str)> {
+        // An argument of the wrong type may be what is said first: of several types, one tells.
+        let tries = [Value::from(""), Value::from(0), Value::from(Vec::<Value>::new())];
+        let mut state = self.engine.empty_state();
+        let tried = tries.map(|value| match state.apply_filter(name, &vec![value; given + 1]) {
+            Ok(_) => None,
+            Err(error) => Some(error.kind()),
+        });
+        let said = |kind: ErrorKind| !tried.contains(&None) && tried.contains(&Some(kind));
+        if said(ErrorKind::MissingArgument) {
+            return Some(("is missing an argument", "write what it needs in brackets: `… | replace('a', 'b')`"));
+        }
+        let many = "leave out what it does not take: `… | trim`";
+        said(ErrorKind::TooManyArguments).then_some(("takes fewer arguments", many))
+    }
+
     fn test(&self, name: &str) -> bool {
         let tried = self.engine.empty_state().perform_test(name, &[Value::from(0)]);
         !tried.is_err_and(|e| e.kind() == ErrorKind::UnknownTest)
     }
+}
+
+/// How many arguments the word at this place is called with; `None` where that is not to be seen, as some are given by name.
+fn arguments(tokens: &[(Token, Range<usize>)], name: usize) -> Option<usize> {
+    let symbol = |at: usize| match tokens.get(at) {
+        Some((Token::Symbol(symbol), _)) => Some(*symbol),
+        _ => None,
+    };
+    if symbol(name + 1) != Some('(') {
+        return Some(0);
+    }
+    let (mut depth, mut commas, mut at) = (0_usize, 0, name + 1);
+    loop {
+        tokens.get(at)?;
+        // By name, or spread: `(x=1)`, `(*list)`.
+        let opens = |at: usize| matches!(symbol(at), Some('(' | ','));
+        match symbol(at) {
+            Some('(' | '[' | '{') => depth += 1,
+            Some(')' | ']' | '}') if depth == 1 => break,
+            Some(')' | ']' | '}') => depth -= 1,
+            Some(',') if depth == 1 => commas += 1,
+            Some('=') if depth == 1 && opens(at - 2) && symbol(at + 1) != Some('=') => return None,
+            Some('*') if depth == 1 && opens(at - 1) => return None,
+            _ => {}
+        }
+        at += 1;
+    }
+    let empty = at == name + 2;
+    // A comma may stand behind the last.
+    Some(if empty { 0 } else { commas + usize::from(symbol(at - 1) != Some(',')) })
 }
 
 fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
@@ -269,6 +321,31 @@ mod tests {
             ("{% raw %}{{ a | lowr }}{% endraw %}{# a | lowr #} a | lowr", ""),
             ("{{ 'a | lowr' }}", ""),
             ("{{ { 'is': 1 } }}{{ [1, 2] is sequence }}", ""),
+            ("{{ row.plan | replace }}", "replace (write what it needs in brackets: `… | replace('a', 'b')`)"),
+            (
+                "{{ row.plan | replace() | lower }}",
+                "replace (write what it needs in brackets: `… | replace('a', 'b')`)",
+            ),
+            ("{{ row.plan | replace('a') }}", "replace (write what it needs in brackets: `… | replace('a', 'b')`)"),
+            ("{{ row.plan | replace(f(1, 2)) }}", "replace (write what it needs in brackets: `… | replace('a', 'b')`)"),
+            ("{{ row.plan | replace('a', 'b') }}{{ x | replace(('a'), ['b', 'c'], ) }}", ""),
+            (
+                "{% filter replace('a') %}x{% endfilter %}",
+                "replace (write what it needs in brackets: `… | replace('a', 'b')`)",
+            ),
+            (
+                "{% if false %}{{ x | attr }}{% endif %}",
+                "attr (write what it needs in brackets: `… | replace('a', 'b')`)",
+            ),
+            ("{{ row.plan | upper('x') }}", "upper (leave out what it does not take: `… | trim`)"),
+            ("{{ row.plan | length(3) }}", "length (leave out what it does not take: `… | trim`)"),
+            ("{{ x | sort(attribute='a') | map(attribute='b') | join(', ') | indent(2, true) }}", ""),
+            ("{{ x | dictsort(by='value', reverse=true) | batch(2, 'x') | slice(3) }}", ""),
+            ("{{ x | default | default('a') | default('a', true) | d(a == 1) | round | round(1) }}", ""),
+            ("{{ x | select | selectattr('a') | selectattr('a', 'eq', 1) | reject('odd') | groupby('a') }}", ""),
+            ("{{ x | split | split(',') | split(',', 1) | trim('x') | tojson | tojson(true) | replace(*args) }}", ""),
+            ("{{ x | chain(y, z) | zip(y, z) | format(1, 2, 3) | max | min | sum | unique | urlencode }}", ""),
+            ("{{ x | replace('a' }}", ""),
         ];
         for (text, expected) in cases {
             assert_eq!(said(text), expected, "{text}");

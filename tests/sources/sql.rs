@@ -3,7 +3,9 @@
 use std::fs;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Decimal128Array, Float32Array, Int64Array, UInt64Array};
+use arrow_array::{
+    ArrayRef, Decimal128Array, Float32Array, Int64Array, Time64NanosecondArray, TimestampNanosecondArray, UInt64Array,
+};
 
 use super::files::write_parquet;
 use super::*;
@@ -20,6 +22,32 @@ fn shop() -> tempfile::TempDir {
         {\"email\":\"ann@x.io\",\"total\":1,\"at\":\"2026-02-03T00:00:00Z\"}\n";
     fs::write(dir.path().join("orders.jsonl"), orders).unwrap();
     dir
+}
+
+#[test]
+fn nanoseconds_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let wall = TimestampNanosecondArray::from(vec![Some(1_767_225_600_123_456_789), Some(-1), None, Some(i64::MAX)]);
+    let columns: [(&str, ArrayRef); 3] = [
+        ("at", Arc::new(wall.clone().with_timezone("UTC"))),
+        ("wall", Arc::new(wall)),
+        ("time", Arc::new(Time64NanosecondArray::from(vec![Some(1), None, Some(86_399_999_999_999), Some(0)]))),
+    ];
+    write_parquet(&dir.path().join("t.parquet"), &RecordBatch::try_from_iter(columns).unwrap(), 10);
+    let source = folder(dir.path());
+    let expected = [
+        "2026-01-01T00:00:00.123456789Z|2026-01-01T00:00:00.123456789|00:00:00.000000001",
+        "1969-12-31T23:59:59.999999999Z|1969-12-31T23:59:59.999999999|∅",
+        "∅|∅|23:59:59.999999999",
+        "2262-04-11T23:47:16.854775807Z|2262-04-11T23:47:16.854775807|00:00:00",
+    ];
+    assert_eq!(rows(&*source, &table("t")), expected);
+    assert_eq!(rows(&*source, &sql("select * from t")), expected);
+    let both = sql("select a.at, b.wall, a.time from t a, t b where a.wall is b.wall");
+    assert_eq!(rows(&*source, &both), expected, "in a join");
+    assert_eq!(types(&*source, &both), ["at Timestamp(ns, \"UTC\")", "wall Timestamp(ns)", "time Time64(ns)"]);
+    let early = sql("select at from t where at < '1970-01-01'");
+    assert_eq!(rows(&*source, &early), ["1969-12-31T23:59:59.999999999Z"], "compared in time");
 }
 
 #[test]

@@ -23,6 +23,9 @@ const LINE: usize = 16 << 20;
 /// The key of a STATE of ours.
 const OURS: &str = "syncline";
 
+/// Said of a target that died.
+const UNCONFIRMED: &str = "what it was given and did not confirm is in doubt";
+
 /// Outcomes by batch.
 type Settled = Vec<(u64, Vec<Outcome>)>;
 
@@ -99,7 +102,14 @@ impl Feed {
     }
 
     /// Hands a batch over. What comes back finds it again.
+    ///
+    /// # Errors
+    /// The target has died since it was given another one: nothing of this one was sent.
     pub fn send(&mut self, batch: &Batch, target: &Target) -> Result<String, SendError> {
+        if self.stdin.is_none() {
+            let how = self.running.end().unwrap_or_else(|| "it takes no more".into());
+            return Err(SendError::Fatal { message: self.named(&how), help: Some(UNCONFIRMED.into()) });
+        }
         let mut lines: Vec<Vec<u8>> = Vec::with_capacity(batch.operations.len() + 1);
         for operation in &batch.operations {
             let record = &operation.record;
@@ -114,14 +124,11 @@ impl Feed {
         }
         lines.push(format!("{}\n", json!({ "type": "STATE", "value": { OURS: batch.id } })).into_bytes());
         self.taken.insert(batch.id, batch.operations.len());
-        match self.tell(&lines) {
-            Ok(()) => Ok(self.name.clone()),
-            Err(error) => {
-                self.stdin = None;
-                let how = self.running.end().unwrap_or_else(|| format!("it takes no more: {error}"));
-                Err(SendError::Lost { message: self.named(&how) })
-            }
+        if self.tell(&lines).is_err() {
+            // It may have taken some of it, which is told like all it was given before: when it is settled.
+            self.stdin = None;
         }
+        Ok(self.name.clone())
     }
 
     /// Closes its input and waits for its end: outcomes of the batches it was given, and what was wrong with it where it had
@@ -159,10 +166,9 @@ impl Feed {
             ours.filter_map(|(batch, _)| Some((*batch, vec![outcome(*batch)?; *self.taken.get(batch)?]))).collect();
         match fault {
             // What it has written before is known all the same; the rest has no answer, which is told.
-            Some(fault) if settled.is_empty() => Err(SendError::Fatal {
-                message: self.named(&fault),
-                help: Some("what it was given and did not confirm is in doubt".into()),
-            }),
+            Some(fault) if settled.is_empty() => {
+                Err(SendError::Fatal { message: self.named(&fault), help: Some(UNCONFIRMED.into()) })
+            }
             fault => Ok((settled, fault.map(|fault| self.named(&fault)))),
         }
     }

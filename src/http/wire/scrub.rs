@@ -4,48 +4,16 @@
 use reqwest::Url;
 use serde_json::{Map, Value};
 
-use crate::secret::Redactor;
+use crate::secret::{Redactor, may_name_credential, names_credential};
 
 /// The most of a body that is written down, in bytes.
 const MOST: usize = 64 << 10;
 
-/// Names of values that are credentials; in lower case, without `-` and `_`.
-const NAMES: &[&str] = &[
-    "accesskey",
-    "accesstoken",
-    "apikey",
-    "apisecret",
-    "assertion",
-    "authorization",
-    "authtoken",
-    "clientassertion",
-    "clientsecret",
-    "idtoken",
-    "passwd",
-    "password",
-    "privatekey",
-    "refreshtoken",
-    "secret",
-    "sessiontoken",
-    "sig",
-    "signature",
-    "token",
-    "xamzsignature",
-    "xapikey",
-];
-
-/// True for the name of a value that is a credential.
-pub(super) fn is_secret_name(name: &str) -> bool {
-    let plain = name.replace(['-', '_'], "").to_ascii_lowercase();
-    NAMES.contains(&plain.as_str())
-}
-
 /// True for a header that holds a credential.
 pub(super) fn is_secret_header(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let parts = ["auth", "cookie", "token", "secret", "password", "api-key", "apikey", "access-key", "signature"];
-    // `authority` and `www-authenticate` say who should be asked, and hold nothing.
-    name != "www-authenticate" && name != "proxy-authenticate" && parts.iter().any(|part| name.contains(part))
+    // These two say who should be asked, and hold nothing.
+    let asks = ["www-authenticate", "proxy-authenticate"].iter().any(|asks| name.eq_ignore_ascii_case(asks));
+    !asks && may_name_credential(name)
 }
 
 pub(super) struct Scrub {
@@ -76,7 +44,7 @@ impl Scrub {
     /// `name=value&…`, as in queries and forms.
     fn pairs(&self, text: &str) -> String {
         let pair = |pair: &str| match pair.split_once('=') {
-            Some((name, _)) if is_secret_name(name) || name == "key" => format!("{name}=[secret]"),
+            Some((name, _)) if names_credential(name) || name == "key" => format!("{name}=[secret]"),
             _ => pair.to_owned(),
         };
         self.text(&text.split('&').map(pair).collect::<Vec<_>>().join("&"))
@@ -88,8 +56,8 @@ impl Scrub {
             Value::Array(items) => items.into_iter().map(|item| self.json(item)).collect(),
             Value::Object(map) => {
                 let cleaned = map.into_iter().map(|(name, value)| match value {
-                    Value::String(text) if is_secret_name(&name) && !text.is_empty() => (name, "[secret]".into()),
-                    Value::Number(_) if is_secret_name(&name) => (name, "[secret]".into()),
+                    Value::String(text) if names_credential(&name) && !text.is_empty() => (name, "[secret]".into()),
+                    Value::Number(_) if names_credential(&name) => (name, "[secret]".into()),
                     value => (self.text(&name), self.json(value)),
                 });
                 Value::Object(cleaned.collect::<Map<_, _>>())

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::import::{Note, NoteKind};
 use crate::manifest::document::{Document, escape};
+use crate::secret::may_name_credential;
 
 /// A parsed file, and which of its values were read.
 pub(super) struct Reader<'a> {
@@ -127,34 +128,14 @@ fn without_credentials(key: &str, value: &Value) -> Value {
             Value::Object(entries.collect())
         }
         Value::Array(items) => items.iter().map(|item| without_credentials(key, item)).collect(),
-        Value::String(_) | Value::Number(_) if is_credential(key) => HIDDEN.into(),
+        Value::String(_) | Value::Number(_) if may_name_credential(key) => HIDDEN.into(),
         Value::String(text) if text.contains("://") && text.contains('@') => HIDDEN.into(),
         other => other.clone(),
     }
 }
 
 fn names_credential(value: &Value) -> bool {
-    value.as_str().is_some_and(is_credential)
-}
-
-/// True for names that credentials go by.
-fn is_credential(name: &str) -> bool {
-    const WORDS: [&str; 12] = [
-        "password",
-        "secret",
-        "token",
-        "apikey",
-        "accesskey",
-        "privatekey",
-        "authorization",
-        "credential",
-        "passphrase",
-        "signature",
-        "cookie",
-        "auth",
-    ];
-    let name: String = name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    WORDS.iter().any(|word| name.contains(word))
+    value.as_str().is_some_and(may_name_credential)
 }
 
 #[cfg(test)]

@@ -63,6 +63,29 @@ fn values_asked_for_are_shown() {
     assert!(plan_html(&shown).unwrap().contains(CANARY));
 }
 
+/// Where nobody knows the key of a removed row, a word stands in its place, which is nobody's and not masked as a value.
+#[test]
+fn a_key_that_is_not_known_is_said_to_be_unknown_in_every_face() {
+    let mut plan = plan(vec![sync("users").removed(2).sample("removed", "unknown", &[]).sample(
+        "removed",
+        "unknown",
+        &[("a", json!(format!("q{CANARY}")), json!(null))],
+    )]);
+    // The other one has a key that happens to be the same word.
+    plan.syncs[0].samples[0].key_unknown = true;
+    let masked = Masked::new(&plan);
+    let keys: Vec<&str> = masked.plan().syncs[0].samples.iter().map(|sample| sample.key.as_str()).collect();
+    assert_eq!(keys, ["unknown", "‹7 characters›"]);
+    for (face, text) in [
+        ("markdown", plan_markdown(&masked, usize::MAX)),
+        ("html", plan_html(&masked).unwrap()),
+        ("json", pretty(masked.plan()).unwrap()),
+        ("text", crate::report::plan_text(masked.plan(), &crate::report::Style::default())),
+    ] {
+        assert!(text.contains("unknown") && text.contains("‹7 characters›"), "{face}: {text}");
+    }
+}
+
 #[test]
 fn values_of_columns_declared_harmless_stay_and_keys_may() {
     let mut plan = with_canaries();

@@ -62,6 +62,8 @@ fn push_text(column: &mut Column, kind: &Kind, value: &str) -> Result<(), &'stat
         | Column::Int32(_)
         | Column::UInt64(_)
         | Column::Float32(_)
+        | Column::TimeNanos(_)
+        | Column::TimestampNanos(..)
         | Column::List(_)
         | Column::Struct(_) => {
             return Err("a value is not of the shape of its type");

@@ -5,9 +5,8 @@
 //!   them: a join of two files does not read one of them once per row of the other.
 //! - A column that comes straight from a file keeps its type. In SQL, dates, times and timestamps are ISO text
 //!   (`2026-11-22 10:00:00`; instants in UTC, without a zone), so that SQLite's date functions take them; booleans are 0
-//!   and 1; objects and lists are JSON text; decimals are numbers where those are exact, else text. A
-//!   timestamp out of range fails the read, as SQL would make a null of it; finer fractions of a second than microseconds
-//!   are a flaw of their row. Computed columns get their type from their values, as in
+//!   and 1; objects and lists are JSON text; decimals are numbers where those are exact, else text. A timestamp out of range
+//!   fails the read, as SQL would make a null of it. Computed columns get their type from their values, as in
 //!   [`crate::sources::sqlite`].
 //! - A table `sub.NAME` can be named `sub.NAME` or `"sub.NAME"`.
 

@@ -33,10 +33,8 @@ pub(super) fn sql_field(field: &Field) -> Field {
         kind @ DataType::Decimal128(_, 0..) => plain(kind.clone()),
         kind if kind.is_decimal() || *kind == DataType::UInt64 => marked(field.name(), TYPE_DECIMAL),
         DataType::Date32 | DataType::Date64 => plain(DataType::Date32),
-        DataType::Time32(_) | DataType::Time64(_) => plain(DataType::Time64(TimeUnit::Microsecond)),
-        DataType::Timestamp(_, zone) => {
-            plain(DataType::Timestamp(TimeUnit::Microsecond, zone.as_ref().map(|_| "UTC".into())))
-        }
+        DataType::Time32(unit) | DataType::Time64(unit) => plain(DataType::Time64(fine(*unit))),
+        DataType::Timestamp(unit, zone) => plain(DataType::Timestamp(fine(*unit), zone.as_ref().map(|_| "UTC".into()))),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             plain(DataType::Binary)
         }
@@ -44,6 +42,11 @@ pub(super) fn sql_field(field: &Field) -> Field {
         kind if kind.is_nested() => marked(field.name(), TYPE_JSON),
         _ => plain(DataType::Utf8).with_metadata(field.metadata().clone()),
     }
+}
+
+/// The unit in which a time that was text in SQL is read again.
+fn fine(unit: TimeUnit) -> TimeUnit {
+    if unit == TimeUnit::Nanosecond { unit } else { TimeUnit::Microsecond }
 }
 
 /// Column declarations: the word decides how SQLite compares, the token leads back to the field.

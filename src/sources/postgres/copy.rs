@@ -3,7 +3,7 @@
 //!
 //! A statement's rows cost least this way: no message for a row has to be taken apart before its values are known.
 
-use std::ops::Range;
+use super::block::{Block, ENOUGH, Place};
 
 /// What a binary copy begins with.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
@@ -12,103 +12,90 @@ const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// Where the fields of a row are within its bytes; `None` for null.
-pub(super) type Fields = [Option<Range<usize>>];
-
 /// Finds the rows of a copy, wherever the messages it comes in end.
-#[derive(Default)]
 pub(super) struct Copied {
-    /// The begin of a row whose end has not come yet.
-    begun: Vec<u8>,
-    fields: Vec<Option<Range<usize>>>,
-    place: Place,
+    /// What has come and was not given yet, after what was given last.
+    bytes: Vec<u8>,
+    given: usize,
+    fields: Vec<Place>,
+    /// Fields of a row.
+    width: usize,
+    part: Part,
 }
 
-#[derive(Default, PartialEq)]
-enum Place {
-    #[default]
+#[derive(PartialEq)]
+enum Part {
     Head,
     Rows,
     End,
 }
 
 impl Copied {
-    /// Gives each row that the next message completes: its bytes, and where its fields are.
-    ///
-    /// # Errors
-    /// [`Malformed`], and what `row` says, which ends the reading.
-    pub(super) fn take<E: From<Malformed>>(
-        &mut self,
-        message: &[u8],
-        row: impl FnMut(&[u8], &Fields) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if self.begun.is_empty() {
-            let used = self.rows(message, row)?;
-            self.begun.extend_from_slice(&message[used..]);
-        } else {
-            let mut bytes = std::mem::take(&mut self.begun);
-            bytes.extend_from_slice(message);
-            let used = self.rows(&bytes, row)?;
-            bytes.drain(..used);
-            self.begun = bytes;
-        }
-        Ok(())
+    /// Of rows with so many fields.
+    pub(super) fn new(width: usize) -> Self {
+        Self { bytes: Vec::new(), given: 0, fields: Vec::new(), width, part: Part::Head }
     }
 
-    /// True when the copy came to its own end.
-    pub(super) fn is_whole(&self) -> bool {
-        self.place == Place::End && self.begun.is_empty()
+    /// Takes the next message; true when it is time for [`Copied::rows`].
+    pub(super) fn take(&mut self, message: &[u8]) -> bool {
+        self.bytes.extend_from_slice(message);
+        self.bytes.len() - self.given >= ENOUGH
     }
 
-    /// The rows that are whole; gives how many bytes they took.
-    fn rows<E: From<Malformed>>(
-        &mut self,
-        bytes: &[u8],
-        mut row: impl FnMut(&[u8], &Fields) -> Result<(), E>,
-    ) -> Result<usize, E> {
-        let mut at = 0;
-        if self.place == Place::Head {
-            let Some(head) = head(bytes)? else { return Ok(0) };
-            (at, self.place) = (head, Place::Rows);
+    /// The rows that have come to their end since they were last asked for.
+    pub(super) fn rows(&mut self) -> Result<Block<'_>, Malformed> {
+        self.bytes.drain(..self.given);
+        self.fields.clear();
+        self.given = 0;
+        if self.part == Part::Head
+            && let Some(head) = head(&self.bytes)?
+        {
+            (self.given, self.part) = (head, Part::Rows);
         }
-        while self.place == Place::Rows {
-            match self.row(bytes, at)? {
-                Some(Row::To(end)) => {
-                    row(&bytes[at..end], &self.fields)?;
-                    at = end;
-                }
-                Some(Row::None(end)) => (at, self.place) = (end, Place::End),
-                None => return Ok(at),
+        while self.part == Part::Rows {
+            match self.row()? {
+                Some(Row::To(end)) => self.given = end,
+                Some(Row::None(end)) => (self.given, self.part) = (end, Part::End),
+                None => break,
             }
         }
         // Nothing comes after the end.
-        if at < bytes.len() { Err(Malformed.into()) } else { Ok(at) }
+        if self.part == Part::End && self.given < self.bytes.len() {
+            return Err(Malformed);
+        }
+        Ok(Block { bytes: &self.bytes, fields: &self.fields, width: self.width })
     }
 
-    /// Finds the fields of the row that begins at a place; `None` when it is not whole.
-    fn row(&mut self, bytes: &[u8], start: usize) -> Result<Option<Row>, Malformed> {
-        let Some((count, mut rest)) = bytes[start..].split_first_chunk() else { return Ok(None) };
-        let count = match i16::from_be_bytes(*count) {
-            -1 => return Ok(Some(Row::None(start + 2))),
-            count => usize::try_from(count).map_err(|_| Malformed)?,
-        };
-        self.fields.clear();
-        for _ in 0..count {
-            let Some((size, after)) = rest.split_first_chunk() else { return Ok(None) };
-            rest = after;
-            let size = match i32::from_be_bytes(*size) {
-                -1 => {
-                    self.fields.push(None);
-                    continue;
-                }
-                size => usize::try_from(size).map_err(|_| Malformed)?,
-            };
-            let at = bytes.len() - rest.len();
-            let Some((_, after)) = rest.split_at_checked(size) else { return Ok(None) };
-            rest = after;
-            self.fields.push(Some(at - start..at - start + size));
+    /// True when the copy came to its own end, and all was given.
+    pub(super) fn is_whole(&self) -> bool {
+        self.part == Part::End && self.given == self.bytes.len()
+    }
+
+    /// Finds the fields of the next row; `None` when it is not whole.
+    fn row(&mut self) -> Result<Option<Row>, Malformed> {
+        let known = self.fields.len();
+        let Some((count, mut rest)) = self.bytes[self.given..].split_first_chunk() else { return Ok(None) };
+        match i16::from_be_bytes(*count) {
+            -1 => return Ok(Some(Row::None(self.given + 2))),
+            count if usize::try_from(count) != Ok(self.width) => return Err(Malformed),
+            _ => {}
         }
-        Ok(Some(Row::To(bytes.len() - rest.len())))
+        for _ in 0..self.width {
+            let Some((size, after)) = rest.split_first_chunk() else { break };
+            let at = self.bytes.len() - after.len();
+            let place = match i32::from_be_bytes(*size) {
+                -1 => Place::NULL,
+                size => Place::new(at, size)?,
+            };
+            let Some((_, after)) = after.split_at_checked(place.size as usize) else { break };
+            rest = after;
+            self.fields.push(place);
+        }
+        if self.fields.len() < known + self.width {
+            self.fields.truncate(known);
+            return Ok(None);
+        }
+        Ok(Some(Row::To(self.bytes.len() - rest.len())))
     }
 }
 
@@ -134,7 +121,7 @@ fn head(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Copied, Malformed, Range, SIGNATURE};
+    use super::{Copied, Malformed, SIGNATURE};
 
     fn copy(rows: &[&[Option<&str>]]) -> Vec<u8> {
         let mut bytes = [&SIGNATURE[..], &[0; 4], &[0, 0, 0, 3], b"ext"].concat();
@@ -151,27 +138,32 @@ mod tests {
 
     type Row = Vec<Option<String>>;
 
-    /// All values of all rows, read in messages of `size` bytes, and whether the copy was whole.
-    fn read(bytes: &[u8], size: usize) -> Result<(Vec<Row>, bool), Malformed> {
-        let (mut copied, mut rows) = (Copied::default(), Vec::new());
+    /// All values of all rows of so many fields, read in messages of `size` bytes, and whether the copy was whole.
+    fn read(bytes: &[u8], width: usize, size: usize) -> Result<(Vec<Row>, bool), Malformed> {
+        let (mut copied, mut rows) = (Copied::new(width), Vec::new());
         for message in bytes.chunks(size) {
-            copied.take(message, |bytes, fields| {
-                let text = |at: &Range<usize>| String::from_utf8_lossy(&bytes[at.clone()]).into_owned();
-                rows.push(fields.iter().map(|at| at.as_ref().map(text)).collect());
-                Ok::<_, Malformed>(())
-            })?;
+            copied.take(message);
+            let block = copied.rows()?;
+            let start = rows.len();
+            rows.resize(start + block.rows(), Vec::new());
+            for at in 0..width {
+                for (row, value) in rows[start..].iter_mut().zip(block.column(at, 0..block.rows())) {
+                    row.push(value.map(|bytes| String::from_utf8_lossy(bytes).into_owned()));
+                }
+            }
         }
         Ok((rows, copied.is_whole()))
     }
 
     #[test]
     fn rows_are_found_wherever_the_messages_end() {
-        let rows: [&[Option<&str>]; 4] = [&[Some("a"), None, Some("")], &[None, None, None], &[], &[Some("Ω \0 long")]];
+        let rows: [&[Option<&str>]; 3] =
+            [&[Some("a"), None, Some("")], &[None, None, None], &[Some("Ω \0 long"), Some("b"), Some("c")]];
         let bytes = copy(&rows);
         let expected: Vec<Row> =
             rows.iter().map(|row| row.iter().map(|field| field.map(str::to_owned)).collect()).collect();
         for size in 1..=bytes.len() {
-            assert_eq!(read(&bytes, size), Ok((expected.clone(), true)), "messages of {size} bytes");
+            assert_eq!(read(&bytes, 3, size), Ok((expected.clone(), true)), "messages of {size} bytes");
         }
     }
 
@@ -179,7 +171,7 @@ mod tests {
     fn a_copy_that_is_cut_anywhere_is_not_whole() {
         let bytes = copy(&[&[Some("a"), None], &[Some("b"), Some("c")]]);
         for length in 0..bytes.len() {
-            let (rows, whole) = read(&bytes[..length], 7).unwrap();
+            let (rows, whole) = read(&bytes[..length], 2, 7).unwrap();
             assert!(!whole && rows.len() <= 2, "cut after {length} bytes");
         }
     }
@@ -192,15 +184,16 @@ mod tests {
         let mut fewer_than_no_fields = copy(&[]);
         fewer_than_no_fields.splice(22.., [0xff, 0xf0]);
         let mut shorter_than_null = copy(&[]);
-        shorter_than_null.splice(22.., [0, 1, 0xff, 0xff, 0xff, 0xf0]);
+        shorter_than_null.splice(22.., [0, 3, 0xff, 0xff, 0xff, 0xf0]);
         for bytes in [
             b"email,name\na,b\nc,d\ne,f\n".to_vec(),
             after_its_end,
             of_another_form,
             fewer_than_no_fields,
+            copy(&[&[Some("a"), Some("b")]]),
             shorter_than_null,
         ] {
-            assert_eq!(read(&bytes, bytes.len()), Err(Malformed), "{bytes:?}");
+            assert_eq!(read(&bytes, 3, bytes.len()), Err(Malformed), "{bytes:?}");
         }
     }
 }

@@ -51,68 +51,137 @@ fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
     str::from_utf8(bytes).map_err(|_| NOT_UTF8)
 }
 
-/// Appends a value; null where it cannot be read, so that all columns stay of one length.
-pub(super) fn push(column: &mut Column, wire: &Wire, bytes: &[u8]) -> Result<(), Fault> {
+/// Appends values, one for each row; null where one cannot be read, so that all columns stay of one length. `fault` is told
+/// the place of such a value, from 0, and why.
+///
+/// A column at a time: what is to be done is decided once for many values.
+pub(super) fn push<'b>(
+    column: &mut Column,
+    wire: &Wire,
+    values: impl Iterator<Item = Option<&'b [u8]>>,
+    mut fault: impl FnMut(usize, Fault),
+) {
+    let fault = &mut fault;
     match (column, wire) {
-        (Column::List(list), Wire::List(item)) => push_list(list, item, bytes),
-        (column, wire) => push_plain(column, wire, bytes).inspect_err(|_| column.push_null()),
-    }
-}
-
-/// Appends a value that holds no others, or nothing.
-fn push_plain(column: &mut Column, wire: &Wire, bytes: &[u8]) -> Result<(), Fault> {
-    match (column, wire) {
-        (column, Wire::Written) => written(column, bytes)?,
-        (Column::Binary(b), Wire::Hex) => b.append_value(hex::decode(bytes).map_err(|_| CUT)?),
-        (Column::Boolean(b), _) => b.append_value(fixed::<1>(bytes)? != [0]),
-        (Column::Int16(b), _) => b.append_value(i16::from_be_bytes(fixed(bytes)?)),
-        (Column::Int32(b), _) => b.append_value(i32::from_be_bytes(fixed(bytes)?)),
-        (Column::Int64(b), Wire::Oid) => b.append_value(u32::from_be_bytes(fixed(bytes)?).into()),
-        (Column::Int64(b), _) => b.append_value(i64::from_be_bytes(fixed(bytes)?)),
-        (Column::Float32(b), _) => b.append_value(f32::from_be_bytes(fixed(bytes)?)),
-        (Column::Float64(b), _) => b.append_value(f64::from_be_bytes(fixed(bytes)?)),
-        (Column::Text(b, _), Wire::Numeric) => b.append_value(Numeric::parse(bytes)?.text()),
-        (Column::Decimal(b, scale), _) => b.append_value(Numeric::parse(bytes)?.scaled(*scale).ok_or(TOO_LONG)?),
-        (Column::Text(b, _), Wire::Uuid) => b.append_value(uuid::Uuid::from_bytes(fixed(bytes)?).to_string()),
-        (Column::Text(b, _), Wire::Interval) => b.append_value(interval(fixed(bytes)?)),
+        (Column::List(list), Wire::List(item)) => {
+            for (at, value) in values.enumerate() {
+                match value.map(|bytes| push_list(list, item, bytes)) {
+                    None => list.end(false),
+                    Some(pushed) => pushed.unwrap_or_else(|why| fault(at, why)),
+                }
+            }
+        }
+        (Column::Text(b, _), Wire::Written) => each(values, utf8, |v| b.append_option(v), fault),
+        (Column::Decimal(b, scale), Wire::Written) => {
+            let read = |v| text::scaled(utf8(v)?, *scale).ok_or(NOT_A_NUMBER);
+            each(values, read, |v| b.append_option(v), fault);
+        }
+        (Column::Date(b), Wire::Written) => {
+            each(values, |v| text::date(utf8(v)?).ok_or(ODD_DATE), |v| b.append_option(v), fault);
+        }
+        (Column::Time(b), Wire::Written) => {
+            each(values, |v| text::time(utf8(v)?).ok_or(MIDNIGHT), |v| b.append_option(v), fault);
+        }
+        // In UTC.
+        (Column::Timestamp(b, _), Wire::Written) => {
+            each(values, |v| Ok(text::timestamp(utf8(v)?).ok_or(ODD_DATE)?.0), |v| b.append_option(v), fault);
+        }
+        (Column::Binary(b), Wire::Hex) => {
+            each(values, |v| hex::decode(v).map_err(|_| CUT), |v| b.append_option(v), fault);
+        }
+        (Column::Boolean(b), _) => each(values, |v| Ok(fixed::<1>(v)? != [0]), |v| b.append_option(v), fault),
+        (Column::Int16(b), _) => {
+            each(values, |v| fixed(v).map(i16::from_be_bytes), |v| b.append_option(v), fault);
+        }
+        (Column::Int32(b), _) => {
+            each(values, |v| fixed(v).map(i32::from_be_bytes), |v| b.append_option(v), fault);
+        }
+        (Column::Int64(b), Wire::Oid) => {
+            each(values, |v| fixed(v).map(|v| u32::from_be_bytes(v).into()), |v| b.append_option(v), fault);
+        }
+        (Column::Int64(b), _) => {
+            each(values, |v| fixed(v).map(i64::from_be_bytes), |v| b.append_option(v), fault);
+        }
+        (Column::Float32(b), _) => {
+            each(values, |v| fixed(v).map(f32::from_be_bytes), |v| b.append_option(v), fault);
+        }
+        (Column::Float64(b), _) => {
+            each(values, |v| fixed(v).map(f64::from_be_bytes), |v| b.append_option(v), fault);
+        }
+        (Column::Text(b, _), Wire::Numeric) => {
+            each(values, |v| Ok(Numeric::parse(v)?.text()), |v| b.append_option(v), fault);
+        }
+        (Column::Decimal(b, scale), _) => {
+            let read = |v| Numeric::parse(v)?.scaled(*scale).ok_or(TOO_LONG);
+            each(values, read, |v| b.append_option(v), fault);
+        }
+        (Column::Text(b, _), Wire::Uuid) => {
+            each(values, |v| Ok(uuid::Uuid::from_bytes(fixed(v)?).to_string()), |v| b.append_option(v), fault);
+        }
+        (Column::Text(b, _), Wire::Interval) => {
+            each(values, |v| fixed(v).map(interval), |v| b.append_option(v), fault);
+        }
         // The first byte is the version of the format, always 1.
         (Column::Text(b, _), Wire::Jsonb) => {
-            let json = bytes.strip_prefix(&[1]).ok_or(CUT)?;
-            b.append_value(utf8(json)?);
+            each(values, |v| utf8(v.strip_prefix(&[1]).ok_or(CUT)?), |v| b.append_option(v), fault);
         }
-        (Column::Text(b, _), _) => b.append_value(utf8(bytes)?),
-        (Column::Binary(b), _) => b.append_value(bytes),
-        (Column::Date(b), _) => match i32::from_be_bytes(fixed(bytes)?) {
-            i32::MAX => return Err(INFINITE),
-            i32::MIN => return Err(MINUS_INFINITE),
-            days => b.append_value(days.checked_add(EPOCH_DAYS).ok_or(FAR)?),
-        },
-        (Column::Timestamp(b, _), _) => match i64::from_be_bytes(fixed(bytes)?) {
-            i64::MAX => return Err(INFINITE),
-            i64::MIN => return Err(MINUS_INFINITE),
-            micros => b.append_value(micros.checked_add(EPOCH_MICROS).ok_or(FAR)?),
-        },
-        (Column::Time(b), _) => match i64::from_be_bytes(fixed(bytes)?) {
-            micros @ 0..DAY_MICROS => b.append_value(micros),
-            _ => return Err(MIDNIGHT),
-        },
-        _ => return Err(CUT),
+        (Column::Text(b, _), _) => each(values, utf8, |v| b.append_option(v), fault),
+        (Column::Binary(b), _) => each(values, Ok, |v| b.append_option(v), fault),
+        (Column::Date(b), _) => each(values, date, |v| b.append_option(v), fault),
+        (Column::Timestamp(b, _), _) => each(values, timestamp, |v| b.append_option(v), fault),
+        (Column::Time(b), _) => each(values, time, |v| b.append_option(v), fault),
+        // No field of ours has another type.
+        (column, _) => {
+            for (at, value) in values.enumerate() {
+                column.push_null();
+                if value.is_some() {
+                    fault(at, CUT);
+                }
+            }
+        }
     }
-    Ok(())
 }
 
-/// Appends a value that comes as text; timestamps are in UTC.
-fn written(column: &mut Column, bytes: &[u8]) -> Result<(), Fault> {
-    let words = utf8(bytes)?;
-    match column {
-        Column::Text(b, _) => b.append_value(words),
-        Column::Decimal(b, scale) => b.append_value(text::scaled(words, *scale).ok_or(NOT_A_NUMBER)?),
-        Column::Date(b) => b.append_value(text::date(words).ok_or(ODD_DATE)?),
-        Column::Time(b) => b.append_value(text::time(words).ok_or(MIDNIGHT)?),
-        Column::Timestamp(b, _) => b.append_value(text::timestamp(words).ok_or(ODD_DATE)?.0),
-        _ => return Err(CUT),
+#[inline]
+fn each<'b, T>(
+    values: impl Iterator<Item = Option<&'b [u8]>>,
+    read: impl Fn(&'b [u8]) -> Result<T, Fault>,
+    mut append: impl FnMut(Option<T>),
+    fault: &mut impl FnMut(usize, Fault),
+) {
+    for (at, value) in values.enumerate() {
+        append(match value.map(&read) {
+            None => None,
+            Some(Ok(value)) => Some(value),
+            Some(Err(why)) => {
+                fault(at, why);
+                None
+            }
+        });
     }
-    Ok(())
+}
+
+fn date(bytes: &[u8]) -> Result<i32, Fault> {
+    match i32::from_be_bytes(fixed(bytes)?) {
+        i32::MAX => Err(INFINITE),
+        i32::MIN => Err(MINUS_INFINITE),
+        days => days.checked_add(EPOCH_DAYS).ok_or(FAR),
+    }
+}
+
+fn timestamp(bytes: &[u8]) -> Result<i64, Fault> {
+    match i64::from_be_bytes(fixed(bytes)?) {
+        i64::MAX => Err(INFINITE),
+        i64::MIN => Err(MINUS_INFINITE),
+        micros => micros.checked_add(EPOCH_MICROS).ok_or(FAR),
+    }
+}
+
+fn time(bytes: &[u8]) -> Result<i64, Fault> {
+    match i64::from_be_bytes(fixed(bytes)?) {
+        micros @ 0..DAY_MICROS => Ok(micros),
+        _ => Err(MIDNIGHT),
+    }
 }
 
 fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], Fault> {
@@ -139,20 +208,15 @@ fn push_items(list: &mut ListColumn, wire: &Wire, mut bytes: &[u8]) -> Result<()
         let length = i32::from_be_bytes(*take(&mut bytes)?);
         let _lower_bound: &[u8; 4] = take(&mut bytes)?;
         for _ in 0..length {
-            let pushed = match usize::try_from(i32::from_be_bytes(*take(&mut bytes)?)) {
-                Ok(size) => {
-                    let (item, rest) = bytes.split_at_checked(size).ok_or(CUT)?;
-                    bytes = rest;
-                    push(&mut list.items, wire, item)
-                }
-                // A negative size is null.
-                Err(_) => {
-                    list.items.push_null();
-                    Ok(())
-                }
+            // A negative size is null.
+            let item = match usize::try_from(i32::from_be_bytes(*take(&mut bytes)?)) {
+                Ok(size) => Some(bytes.split_off(..size).ok_or(CUT)?),
+                Err(_) => None,
             };
+            let mut fault = None;
+            push(&mut list.items, wire, std::iter::once(item), |_, why| fault = Some(why));
             list.count();
-            pushed?;
+            fault.map_or(Ok(()), Err)?;
         }
     }
     Ok(())

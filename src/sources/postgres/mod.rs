@@ -5,6 +5,7 @@
 //! takes them. A connection that breaks is an error in the stream, never an early end. The types are in [`types`],
 //! connections and TLS in [`crate::postgres`].
 
+mod block;
 mod copy;
 mod decode;
 mod explain;

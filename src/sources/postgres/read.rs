@@ -7,6 +7,7 @@ use futures_util::TryStreamExt;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement};
 
+use super::block::{Block, Gathered};
 use super::copy::{Copied, Malformed};
 use super::decode::{Raw, push};
 use super::explained;
@@ -40,53 +41,43 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// Takes a row. False when nobody listens any more.
-    fn row<'b, E: From<Error>>(
-        &mut self,
-        size: usize,
-        field: impl Fn(usize) -> Result<Option<&'b [u8]>, E>,
-        out: &channel::Out,
-    ) -> Result<bool, E> {
-        self.number += 1;
-        let Rows { columns, flaws, .. } = &mut self.batch;
-        for ((at, wire), (place, column)) in self.wanted.iter().zip(columns.iter_mut().enumerate()) {
-            match field(*at)?.map(|bytes| push(column, wire, bytes)) {
-                None => column.push_null(),
-                Some(Ok(())) => {}
-                Some(Err(Fault::Unreadable(why))) => flaws.add(place, why),
-                Some(Err(Fault::Malformed)) => {
-                    let (name, number) = (self.schema.field(place).name(), self.number);
-                    let what = "the value has another form than PostgreSQL documents";
-                    let message = format!("column `{name}`, row {number} of the result: {what}");
-                    let help = format!("cast it: `{name}::text as {name}`");
-                    return Err(Error::failed_help(message, help).context(self.server.name()).into());
-                }
+    /// Takes some rows. False when nobody listens any more.
+    fn block(&mut self, block: Block<'_>, out: &channel::Out) -> Result<bool> {
+        let (mut start, rows) = (0, block.rows());
+        while start < rows {
+            let end = rows.min(start + self.batch.room());
+            let mut malformed = None;
+            let Rows { columns, flaws, .. } = &mut self.batch;
+            for ((at, wire), (place, column)) in self.wanted.iter().zip(columns.iter_mut().enumerate()) {
+                push(column, wire, block.column(*at, start..end), |row, fault| match fault {
+                    Fault::Unreadable(why) => flaws.add_after(row, place, why),
+                    Fault::Malformed => malformed = Some((place, row)),
+                });
             }
+            if let Some((place, row)) = malformed {
+                let (name, number) = (self.schema.field(place).name(), self.number + row as u64 + 1);
+                let what = "the value has another form than PostgreSQL documents";
+                let message = format!("column `{name}`, row {number} of the result: {what}");
+                let help = format!("cast it: `{name}::text as {name}`");
+                return Err(Error::failed_help(message, help).context(self.server.name()));
+            }
+            self.number += (end - start) as u64;
+            // The bytes of rows that go into two batches are counted with the second.
+            let bytes = if end == rows { block.bytes.len() } else { 0 };
+            if self.batch.end_rows(end - start, bytes) && !out.rows(&mut self.batch)? {
+                return Ok(false);
+            }
+            start = end;
         }
-        Ok(!self.batch.end_row(size) || out.rows(&mut self.batch)?)
+        Ok(true)
     }
 }
 
-/// Why reading by `copy` ended before its end.
-enum Ended {
-    /// Nobody listens any more.
-    Alone,
-    Failed(Error),
-}
-
-impl From<Malformed> for Ended {
-    fn from(_: Malformed) -> Self {
-        Self::Failed(Error::failed_help(
-            "the server sent its rows in another form than PostgreSQL documents for a binary `copy`",
-            "is it a PostgreSQL? A server that only speaks its protocol may have an ADBC driver: `type: adbc`",
-        ))
-    }
-}
-
-impl From<Error> for Ended {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
+fn malformed(_: Malformed) -> Error {
+    Error::failed_help(
+        "the server sent its rows in another form than PostgreSQL documents for a binary `copy`",
+        "is it a PostgreSQL? A server that only speaks its protocol may have an ADBC driver: `type: adbc`",
+    )
 }
 
 impl Read<'_> {
@@ -118,7 +109,7 @@ impl Read<'_> {
         }
         let batch = Rows::new(schema.clone()).map_err(crate::sources::failure)?;
         let mut taking = Taking { server: self.server, wanted, schema, batch, number: 0 };
-        let listening = match self.copy(&sql, &mut taking, out).await? {
+        let listening = match self.copy(&sql, statement.columns().len(), &mut taking, out).await? {
             Some(listening) => listening,
             None => self.query(&statement, &sql, &mut taking, out).await?,
         };
@@ -130,7 +121,7 @@ impl Read<'_> {
 
     /// Reads by `copy`, which costs both ends least. False when nobody listens any more; nothing was read where the server
     /// or this kind of statement has no `copy`.
-    async fn copy(&self, sql: &str, taking: &mut Taking<'_>, out: &channel::Out) -> Result<Option<bool>> {
+    async fn copy(&self, sql: &str, width: usize, taking: &mut Taking<'_>, out: &channel::Out) -> Result<Option<bool>> {
         if self.flavour != Flavour::Postgres {
             return Ok(None);
         }
@@ -146,22 +137,14 @@ impl Read<'_> {
             }
             Err(e) => return Err(self.explain(&e, &copy)),
         };
-        let (mut stream, mut copied) = (pin!(stream), Copied::default());
+        let (mut stream, mut copied) = (pin!(stream), Copied::new(width));
         while let Some(message) = stream.try_next().await.map_err(|e| self.explain(&e, &copy))? {
-            let taken = copied.take(&message, |bytes, fields| {
-                let field = |at: usize| match fields.get(at) {
-                    Some(place) => Ok(place.clone().and_then(|place| bytes.get(place))),
-                    None => Err(Ended::from(Malformed)),
-                };
-                if taking.row(bytes.len(), field, out)? { Ok(()) } else { Err(Ended::Alone) }
-            });
-            match taken {
-                Ok(()) => {}
-                Err(Ended::Alone) => return Ok(Some(false)),
-                Err(Ended::Failed(error)) => return Err(error),
+            if copied.take(&message) && !taking.block(copied.rows().map_err(malformed)?, out)? {
+                return Ok(Some(false));
             }
         }
-        if copied.is_whole() { Ok(Some(true)) } else { Err(broken_off("the rows ended without their end")) }
+        let listening = taking.block(copied.rows().map_err(malformed)?, out)?;
+        if copied.is_whole() { Ok(Some(listening)) } else { Err(broken_off("the rows ended without their end")) }
     }
 
     /// Reads through the extended protocol. False when nobody listens any more.
@@ -174,17 +157,21 @@ impl Read<'_> {
     ) -> Result<bool> {
         let parameters: [&str; 0] = [];
         let stream = self.client.query_raw(statement, parameters).await.map_err(|e| self.explain(&e, sql))?;
-        let mut stream = pin!(stream);
+        let (mut stream, width) = (pin!(stream), statement.columns().len());
+        let mut gathered = Gathered::new(width);
         while let Some(row) = stream.try_next().await.map_err(|e| self.explain(&e, sql))? {
-            let field = |at: usize| match row.try_get::<_, Raw<'_>>(at) {
-                Ok(raw) => Ok(raw.0),
-                Err(e) => Err(self.explain(&e, sql)),
-            };
-            if !taking.row(row.raw_size_bytes(), field, out)? {
-                return Ok(false);
+            for at in 0..width {
+                let field: Raw<'_> = row.try_get(at).map_err(|e| self.explain(&e, sql))?;
+                gathered.push(field.0).map_err(malformed)?;
+            }
+            if gathered.is_enough() {
+                if !taking.block(gathered.block(), out)? {
+                    return Ok(false);
+                }
+                gathered.clear();
             }
         }
-        Ok(true)
+        taking.block(gathered.block(), out)
     }
 
     async fn prepare(&self, sql: &str) -> Result<Statement> {

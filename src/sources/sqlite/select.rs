@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Statement};
 
@@ -213,6 +213,12 @@ fn misfit(field: &Field, value: ValueRef<'_>) -> Unreadable {
         (DataType::Boolean, _) => "true or false",
         (DataType::Date32, _) => "dates, `2026-11-22`",
         (DataType::Time64(_), _) => "times of day, `10:00:00`",
+        (DataType::Timestamp(TimeUnit::Nanosecond, None), _) => {
+            "timestamps, `2026-11-22 10:00:00` of the years 1678 to 2261"
+        }
+        (DataType::Timestamp(TimeUnit::Nanosecond, Some(_)), _) => {
+            "instants, `2026-11-22 10:00:00Z` of the years 1678 to 2261"
+        }
         (DataType::Timestamp(_, None), _) => "timestamps, `2026-11-22 10:00:00` with at most 6 decimals",
         (DataType::Timestamp(_, Some(_)), _) => "instants, `2026-11-22 10:00:00Z` with at most 6 decimals",
         (DataType::Binary, _) => "bytes",

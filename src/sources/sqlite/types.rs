@@ -120,7 +120,9 @@ pub(super) fn push(column: &mut Column, value: ValueRef<'_>) -> Option<usize> {
         }
         (Column::Date(b), _) => b.append_value(text::date(words?)?),
         (Column::Time(b), _) => b.append_value(text::time(words?)?),
-        (Column::Timestamp(b, zoned), _) => b.append_value(timestamp(words?, *zoned)?),
+        (Column::TimeNanos(b), _) => b.append_value(text::time_nanos(words?)?),
+        (Column::Timestamp(b, zoned), _) => b.append_value(timestamp(words?, *zoned, text::timestamp)?),
+        (Column::TimestampNanos(b, zoned), _) => b.append_value(timestamp(words?, *zoned, text::timestamp_nanos)?),
         (Column::Decimal(b, scale), _) => {
             let number = decimal(value)?;
             b.append_value(text::scaled(&number, *scale)?);
@@ -147,12 +149,12 @@ fn decimal(value: ValueRef<'_>) -> Option<String> {
     }
 }
 
-/// A timestamp; a date alone is midnight, and what has no zone is UTC where an instant is asked for, as in SQLite's own
+/// A timestamp, in the unit of `read`; a date alone is midnight, and what has no zone is UTC where an instant is asked for, as in SQLite's own
 /// date functions.
-fn timestamp(words: &str, zoned: bool) -> Option<i64> {
-    match text::timestamp(words) {
-        Some((_, true)) if !zoned => None,
-        Some((micros, _)) => Some(micros),
-        None => Some(i64::from(text::date(words)?) * 86_400_000_000),
+fn timestamp(words: &str, zoned: bool, read: fn(&str) -> Option<(i64, bool)>) -> Option<i64> {
+    let midnight = || text::date(words).and_then(|_| read(&format!("{words} 00:00")));
+    match read(words).or_else(midnight)? {
+        (_, true) if !zoned => None,
+        (ticks, _) => Some(ticks),
     }
 }
