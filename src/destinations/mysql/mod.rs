@@ -114,7 +114,8 @@ impl Session for MysqlSession {
 impl Writer for MysqlWriter {
     async fn send(&self, batch: &Batch) -> Result<Sent, SendError> {
         let new = async {
-            let link = Link::open(&self.server).await?;
+            let mut link = Link::open(&self.server).await?;
+            link.enter(&self.table.database).await?;
             Ok(MysqlSession { link, table: Arc::clone(&self.table) })
         };
         self.sessions.send(batch, new).await

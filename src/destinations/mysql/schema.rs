@@ -157,6 +157,7 @@ pub(super) async fn open(link: &mut Link, target: &Target) -> Result<Table, Send
     }
     let (unique, indexed) = indexes(link, &place, &columns).await?;
     let (name, database) = (place.quoted(), quoted(&place.database));
+    link.enter(&database).await?;
     Ok(Table { name, database, mode: target.mode, columns, types, unique, indexed })
 }
 
