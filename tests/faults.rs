@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::databases::{postgres_yaml, rows};
-use crate::postgres::{Server, server};
+use crate::databases::rows;
+use crate::engines::Engine;
+use crate::postgres::server;
 use crate::project::{Project, Ran, number, people_csv};
 
 const FIELDS: &str = "fields:\n  name: name\n  plan: plan\n  seats: seats\n";
@@ -289,41 +290,34 @@ const SHOP: &str = "create view people as select i as id, 'p' || i || '@x.io' as
     'free'::text as plan, i % 7 as seats from generate_series(1, 20) i";
 const CRM: &str = "create table people (email text primary key, name text, plan text, seats int)";
 
-fn warehouse(server: &Server, shop: &str, crm: &str) -> Project {
+/// The same in MariaDB.
+const MYSQL_SHOP: &str = "create view people as select seq as id, concat('p', seq, '@x.io') as email, \
+    concat('Person ', seq) as name, 'free' as plan, seq % 7 as seats from seq_1_to_20";
+const MYSQL_CRM: &str = "create table people (email varchar(100) primary key, name text, plan text, seats int)";
+
+fn warehouse(engine: Engine, shop: &str, crm: &str) -> Project {
     let project = Project::people("mirror", FIELDS);
-    project.write("password", &server.password);
+    project.write("password", engine.password());
     project.write("wrong", "s3cret-canary");
-    project.write("sources/files.yaml", &postgres_yaml(server, "files", shop));
-    project.write("destinations/crm.yaml", &postgres_yaml(server, "crm", crm));
+    project.write("sources/files.yaml", &engine.yaml("files", shop));
+    project.write("destinations/crm.yaml", &engine.yaml("crm", crm));
     project.edit("syncs/people.yaml", "create: true", "create: false");
     project
 }
 
-#[test]
-fn what_a_postgresql_source_or_destination_refuses_is_named() {
-    let Some(server) = server() else { return };
-    let (shop, crm) = (server.database(SHOP), server.database(CRM));
-    server.run(
-        &shop,
-        "do $$ begin create role nobody_here login password 's3cret-canary'; exception when duplicate_object then null; end $$",
-    );
-    let project = warehouse(server, &shop, &crm);
-    project.apply(&[]).code(0);
+/// What is wrong, in the file, this text, becomes this, and the message names.
+type Refusal<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
+/// Each of these keeps source and destination from being reached, as do an unknown host and a port where nothing listens.
+fn refusals_are_named(project: &Project, port: u16, cases: &[Refusal]) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (port, closed) = (format!("port: {}", server.port), format!("port: {free}"));
-    let (own, role) = ("user: postgres", "user: nobody_here");
-    // What is wrong, in the file, this text, becomes this, and the message names.
-    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
-    let both: &[Case] = &[
-        ("a wrong password", &[("file('password')", "file('wrong')")], "password authentication failed"),
+    let (port, closed) = (format!("port: {port}"), format!("port: {free}"));
+    let network: &[Refusal] = &[
         ("an unknown host", &[("127.0.0.1", "no-such-host.invalid")], "no-such-host.invalid"),
         ("a refused port", &[(&port, &closed)], &closed[6..]),
-        ("an unknown database", &[("database: ", "database: no_")], "does not exist"),
-        ("an unknown role", &[(own, "user: ghost")], "ghost"),
-        ("no permission", &[(own, role), ("file('password')", "file('wrong')")], "permission denied"),
     ];
     for file in ["sources/files.yaml", "destinations/crm.yaml"] {
-        for (what, edits, named) in both {
+        for (what, edits, named) in network.iter().chain(cases) {
             let good = project.read(file);
             edits.iter().for_each(|(from, to)| project.edit(file, from, to));
             // Something to send, so that the destination is asked at all.
@@ -339,6 +333,26 @@ fn what_a_postgresql_source_or_destination_refuses_is_named() {
             project.run(&["plan", "--detailed-exitcode"]).code(0);
         }
     }
+}
+
+#[test]
+fn what_a_postgresql_source_or_destination_refuses_is_named() {
+    let Some(server) = server() else { return };
+    let (shop, crm) = (server.database(SHOP), server.database(CRM));
+    server.run(
+        &shop,
+        "do $$ begin create role nobody_here login password 's3cret-canary'; exception when duplicate_object then null; end $$",
+    );
+    let project = warehouse(Engine::Postgres(server), &shop, &crm);
+    project.apply(&[]).code(0);
+    let (own, role) = ("user: postgres", "user: nobody_here");
+    let cases: &[Refusal] = &[
+        ("a wrong password", &[("file('password')", "file('wrong')")], "password authentication failed"),
+        ("an unknown database", &[("database: ", "database: no_")], "does not exist"),
+        ("an unknown role", &[(own, "user: ghost")], "ghost"),
+        ("no permission", &[(own, role), ("file('password')", "file('wrong')")], "permission denied"),
+    ];
+    refusals_are_named(&project, server.port, cases);
     let model = project.read("models/people.yaml");
     let statements = [
         ("from people", "from persons", &["persons", "line 1", "model `people`"] as &[&str]),
@@ -364,10 +378,44 @@ fn what_a_postgresql_source_or_destination_refuses_is_named() {
 }
 
 #[test]
+fn what_a_mysql_source_or_destination_refuses_is_named() {
+    let Some(server) = crate::mysql::server() else { return };
+    let engine = Engine::Mysql(server);
+    let (shop, crm) = (engine.database(MYSQL_SHOP), engine.database(MYSQL_CRM));
+    server.run("", "create user if not exists nobody_here identified by 's3cret-canary'");
+    let project = warehouse(engine, &shop, &crm);
+    project.apply(&[]).code(0);
+    let (own, user) = ("user: tester", "user: nobody_here");
+    let cases: &[Refusal] = &[
+        ("a wrong password", &[("file('password')", "file('wrong')")], "Access denied for user 'tester'"),
+        ("an unknown database", &[("database: ", "database: no_")], "Unknown database"),
+        ("an unknown user", &[(own, "user: ghost")], "ghost"),
+        (
+            "no permission",
+            &[(own, user), ("file('password')", "file('wrong')")],
+            "Access denied for user 'nobody_here'",
+        ),
+    ];
+    refusals_are_named(&project, server.port, cases);
+    // Rights to read, and not to write.
+    let grant =
+        format!("grant select on {crm}.people to nobody_here; grant create temporary tables on {crm}.* to nobody_here");
+    server.run("", &grant);
+    let good = project.read("destinations/crm.yaml");
+    project.edit("destinations/crm.yaml", own, user);
+    project.edit("destinations/crm.yaml", "file('password')", "file('wrong')");
+    project.edit("models/people.yaml", "name, plan", "upper(name) as name, plan");
+    says(&project.apply(&[]), "no right to write", 1, &["UPDATE command denied", "grant the user"]);
+    project.write("destinations/crm.yaml", &good);
+    project.apply(&[]).code(0);
+    assert_eq!(engine.rows(&crm, "select sum(name like binary 'PERSON%') from people"), ["20"]);
+}
+
+#[test]
 fn a_read_that_is_cut_off_concludes_nothing() {
     let Some(server) = server() else { return };
     let (shop, crm) = (server.database(SHOP), server.database(CRM));
-    let project = warehouse(server, &shop, &crm);
+    let project = warehouse(Engine::Postgres(server), &shop, &crm);
     project.apply(&[]).code(0);
     // Some rows come at once, then the server takes its time.
     let slow = SHOP.replace("create view", "create or replace view").replace("20) i", "5) i");
@@ -425,7 +473,7 @@ fn a_destination_that_changes_between_plan_and_apply_loses_nothing() {
     ];
     for (fault, code, named, repair) in cases {
         let crm = server.database(CRM);
-        let project = warehouse(server, &shop, &crm);
+        let project = warehouse(Engine::Postgres(server), &shop, &crm);
         project.run(&["plan", "--out", "p.slplan"]).code(0);
         server.run(&crm, fault);
         let ran = project.run(&["apply", "p.slplan"]);

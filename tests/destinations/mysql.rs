@@ -314,6 +314,13 @@ async fn what_a_table_must_have_is_said_before_anything_is_sent() {
     let nowhere = connect(DestinationKind::Mysql, server.parts(""));
     let error = run(&*nowhere, &target("users", Mode::Upsert, serde_json::json!({})), &[]).await.unwrap_err();
     assert!(error.to_string().contains("not said which database"), "{error}");
+    // An object that says it needs no other word for it.
+    let (mut connection, name) =
+        server.filled("CREATE TABLE users (email varchar(100) PRIMARY KEY, plan text, seats bigint)").await;
+    let target = target(&format!("{name}.users"), Mode::Mirror, serde_json::json!({}));
+    run(&*nowhere, &target, &[batch(1, vec![send("a@x", "free 1"), send("b@x", "free 2")])]).await.unwrap();
+    run(&*nowhere, &target, &[batch(2, vec![operation(Action::Delete, record("a@x", "free 1"))])]).await.unwrap();
+    assert_eq!(text(&mut connection, "SELECT group_concat(email) FROM users").await, "b@x");
 }
 
 /// A batch goes in statements the server takes; a record that no statement can hold is refused alone.

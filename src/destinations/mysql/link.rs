@@ -53,6 +53,12 @@ impl Link {
         Ok(link)
     }
 
+    /// Makes a database the one that statements are about. MySQL looks for the alias of a table that is deleted from in
+    /// that database alone (<https://dev.mysql.com/doc/refman/8.4/en/delete.html>). `database` is quoted.
+    pub(super) async fn enter(&mut self, database: &str) -> Result<(), SendError> {
+        self.define(&format!("USE {database}")).await
+    }
+
     /// The connection itself.
     pub(super) fn connection(&mut self) -> &mut Conn {
         &mut self.connection

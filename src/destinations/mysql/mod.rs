@@ -5,6 +5,7 @@
 //! Every statement is one that MySQL 8.0 and MariaDB 10.5 both know: there is no `insert … as new`, no `returning`, and a
 //! temporary table is named once in a statement, for MySQL cannot open one twice.
 
+mod catalog;
 mod declare;
 mod link;
 mod literal;
@@ -53,7 +54,7 @@ impl Destination for Mysql {
         on_removed: OnRemoved,
     ) -> Result<Vec<String>, SendError> {
         let mut link = Link::open(&self.server).await?;
-        schema::missing(&mut link, object, &privileges(mode, on_removed)).await
+        catalog::missing(&mut link, object, &privileges(mode, on_removed)).await
     }
 
     async fn count(&self, object: &str, _: &Options) -> Result<Option<u64>, SendError> {
@@ -114,7 +115,8 @@ impl Session for MysqlSession {
 impl Writer for MysqlWriter {
     async fn send(&self, batch: &Batch) -> Result<Sent, SendError> {
         let new = async {
-            let link = Link::open(&self.server).await?;
+            let mut link = Link::open(&self.server).await?;
+            link.enter(&self.table.database).await?;
             Ok(MysqlSession { link, table: Arc::clone(&self.table) })
         };
         self.sessions.send(batch, new).await

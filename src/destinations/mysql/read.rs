@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
+use super::catalog;
 use super::link::{Link, number};
 use super::merge::{self, Merge};
 use super::schema::{self, Table};
@@ -27,8 +28,8 @@ impl MysqlReader {
 
 /// Rows of a table; `None` where it is not there yet.
 pub(super) async fn count(link: &mut Link, object: &str) -> Result<Option<u64>, SendError> {
-    let place = schema::place(link, object).await?;
-    if !schema::exists(link, &place).await? {
+    let place = catalog::place(link, object).await?;
+    if !catalog::exists(link, &place).await? {
         return Ok(None);
     }
     let rows = link.rows(&format!("SELECT count(*) FROM {}", place.quoted()), &[]).await?;

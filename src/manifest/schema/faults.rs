@@ -218,6 +218,11 @@ impl Reader<'_> {
             Value::String(_) if types.contains(&"integer") || types.contains(&"number") => {
                 Some("write the number without quotes".into())
             }
+            Value::String(text) if types.contains(&"object") => {
+                let required = rules.get("required").and_then(Value::as_array).map(Vec::as_slice);
+                let key = required.and_then(|required| if let [only] = required { only.as_str() } else { None });
+                key.map(|key| format!("a block: `{{ {key}: {text} }}`"))
+            }
             Value::Number(_) | Value::Bool(_) if types.contains(&"string") => {
                 Some("put it in quotes to have it as text".into())
             }
