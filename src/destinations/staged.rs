@@ -10,10 +10,11 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use serde_json::Value as Json;
 
-use super::table::{self, Absent, Columns, when_absent};
+use super::table::{self, Absent, Column, Columns, when_absent};
 use super::{Action, Batch, Held, Operation, Outcome, SendError, Sent, There};
 use crate::diagnostic::Result;
 use crate::manifest::sync::{Mode, OnRemoved};
+use crate::mapping::{Record, Value};
 
 /// An operation with its position in the batch.
 pub(super) type Numbered<'a> = (usize, &'a Operation);
@@ -29,18 +30,56 @@ pub(super) enum Presence {
     Always,
 }
 
-/// Which of these operations hold the fields, in the order of the columns, identifiers first: those are always there.
-pub(super) fn presence(columns: &Columns, action: Action, operations: &[Numbered<'_>]) -> Vec<Presence> {
-    let fields = columns.fields.iter().map(|column| {
-        let count = operations.iter().filter(|(_, o)| column.field(&o.record).is_some()).count();
-        match count {
-            _ if action != Action::Send => Presence::Never,
-            0 => Presence::Never,
-            _ if count == operations.len() => Presence::Always,
-            _ => Presence::Sometimes,
-        }
-    });
-    columns.matching.iter().map(|_| Presence::Always).chain(fields).collect()
+/// Which fields the records of a batch hold, and with that the value columns of its temporary table: `c0`, `c1`, … are the
+/// identifiers and fields in the order of the columns, `p2`, `p3`, … say whether a field is in the record.
+pub(super) struct Presences(Vec<Presence>);
+
+impl Presences {
+    /// Of these operations. Identifiers are always there.
+    pub fn of(columns: &Columns, action: Action, operations: &[Numbered<'_>]) -> Self {
+        let fields = columns.fields.iter().map(|column| {
+            let count = operations.iter().filter(|(_, o)| column.field(&o.record).is_some()).count();
+            match count {
+                _ if action != Action::Send => Presence::Never,
+                0 => Presence::Never,
+                _ if count == operations.len() => Presence::Always,
+                _ => Presence::Sometimes,
+            }
+        });
+        Self(columns.matching.iter().map(|_| Presence::Always).chain(fields).collect())
+    }
+
+    /// Which records hold the field at this position among identifiers and fields.
+    pub fn at(&self, position: usize) -> Presence {
+        self.0.get(position).copied().unwrap_or(Presence::Never)
+    }
+
+    /// The positions that there is a column for, and whether another one before it says which records hold the field.
+    pub fn columns(&self) -> impl Iterator<Item = (usize, bool)> {
+        let there = self.0.iter().enumerate().filter(|(_, presence)| **presence != Presence::Never);
+        there.map(|(i, presence)| (i, *presence == Presence::Sometimes))
+    }
+
+    /// The names of the columns.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.columns().flat_map(|(i, flagged)| flagged.then(|| format!("p{i}")).into_iter().chain([format!("c{i}")]))
+    }
+
+    /// What a record gives the columns: of each its position, whether the record holds the field where a column says so,
+    /// and its value.
+    pub fn values<'r>(
+        &self,
+        columns: &'r Columns,
+        record: &'r Record,
+    ) -> impl Iterator<Item = (usize, &'r Column, Option<bool>, &'r Value)> {
+        let identifiers = columns.matching.iter().map(|c| (c, Some(c.identifier(record))));
+        let values = identifiers.chain(columns.fields.iter().map(|c| (c, c.field(record))));
+        let there = values.enumerate().zip(&self.0).filter(|(_, presence)| **presence != Presence::Never);
+        there.map(|((i, (column, value)), presence)| {
+            let flag = (*presence == Presence::Sometimes).then_some(value.is_some());
+            (i, column, flag, value.unwrap_or(&Value::Null))
+        })
+    }
 }
 
 /// What the table holds for one record.

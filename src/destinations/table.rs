@@ -1,6 +1,7 @@
 //! What tables and files have in common: columns, options, capabilities, and records that no destination can take.
 
 use arrow_schema::DataType;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Action, Batch, Capabilities, Class, Operation, Outcome, SendError, Target};
@@ -52,6 +53,11 @@ impl Columns {
     pub fn all(&self) -> impl Iterator<Item = &Column> {
         self.matching.iter().chain(&self.fields)
     }
+
+    /// Their names, in this order.
+    pub fn names(&self) -> Vec<String> {
+        self.all().map(|column| column.name.clone()).collect()
+    }
 }
 
 impl Column {
@@ -77,6 +83,38 @@ pub(super) fn typed<T: DeserializeOwned>(object: &str, options: &super::Options,
         message: format!("the `options` of object `{object}` cannot be used: {e}"),
         help: Some(format!("known options: {known}")),
     })
+}
+
+/// `options` of a table of a database.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    #[serde(default)]
+    create: bool,
+}
+
+/// Whether a table and its columns are made where they are missing: `options: { create: true }`.
+pub(super) fn creates(target: &Target) -> Result<bool, SendError> {
+    options(target, "`create`").map(|options: Options| options.create)
+}
+
+/// What ends a sync before anything is sent, and what to do about it.
+pub(super) fn fatal(message: String, help: &str) -> SendError {
+    SendError::Fatal { message, help: Some(help.into()) }
+}
+
+/// Says that a table has not all columns.
+pub(super) fn without(object: &str, missing: &[&Column], help: &str) -> SendError {
+    let names: Vec<String> = missing.iter().map(|c| format!("`{}`", c.name)).collect();
+    fatal(format!("table `{object}` has no column {}", names.join(", ")), help)
+}
+
+/// Says that a column is the server's own to write.
+pub(super) fn generated(object: &str, column: &Column) -> SendError {
+    fatal(
+        format!("column `{}` of table `{object}` is generated and cannot be written", column.name),
+        "leave it out of the sync's `fields`",
+    )
 }
 
 /// Checks a mode against the ones an object takes.

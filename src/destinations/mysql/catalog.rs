@@ -6,9 +6,9 @@ use mysql_async::{Error, Row};
 use super::link::{Link, number, text};
 use super::literal::literal;
 use super::refusal;
-use super::schema::{Form, Type, fatal};
+use super::schema::{Form, Type};
 use crate::destinations::SendError;
-use crate::destinations::table::Columns;
+use crate::destinations::table::{Columns, fatal};
 use crate::mysql::quoted;
 
 /// Where a table is.

@@ -148,7 +148,7 @@ impl Steps for Merge<'_> {
         self.link.run(&format!("DROP TEMPORARY TABLE IF EXISTS {}", self.batch()), &[]).await?;
         self.link.define(&self.layout.create()).await?;
         self.link.run("START TRANSACTION", &[]).await?;
-        let names = self.layout.names();
+        let names = self.table.columns.names();
         for statement in statements {
             self.link.run_exactly(&statement, &names).await?;
         }

@@ -1,22 +1,12 @@
 //! Opening a table: it is there (or is made), and its columns are there (or are added).
 
-use serde::Deserialize;
-
 use super::catalog::{bytewise, exists, find, indexes, place, present, transactional};
 use super::declare;
 use super::link::Link;
-use crate::destinations::table::{self, Column, Columns};
+use crate::destinations::table::{self, Column, Columns, fatal};
 use crate::destinations::{SendError, Target};
 use crate::manifest::sync::Mode;
 use crate::mysql::quoted;
-
-/// `options` of a table.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Options {
-    #[serde(default)]
-    create: bool,
-}
 
 /// An open table.
 pub(super) struct Table {
@@ -101,11 +91,11 @@ impl Table {
 
 /// Opens the target's table. With `create: true`, makes the table and missing columns.
 pub(super) async fn open(link: &mut Link, target: &Target) -> Result<Table, SendError> {
-    let options: Options = table::options(target, "`create`")?;
+    let creates = table::creates(target)?;
     let columns = Columns::of(target);
     let object = &target.object;
     let place = place(link, object).await?;
-    if options.create && !exists(link, &place).await? {
+    if creates && !exists(link, &place).await? {
         let bytewise = bytewise(link).await?;
         link.define(&declare::create(&place.quoted(), &columns, &bytewise)).await?;
     }
@@ -119,12 +109,9 @@ pub(super) async fn open(link: &mut Link, target: &Target) -> Result<Table, Send
     let mut there = present(link, &place).await?;
     let missing: Vec<&Column> = columns.all().filter(|c| find(&there, &c.name).is_none()).collect();
     if !missing.is_empty() {
-        if !options.create {
-            let names: Vec<String> = missing.iter().map(|c| format!("`{}`", c.name)).collect();
-            return Err(fatal(
-                format!("table `{object}` has no column {}", names.join(", ")),
-                "add it, or set `options: { create: true }` in the sync",
-            ));
+        if !creates {
+            let help = "add it, or set `options: { create: true }` in the sync";
+            return Err(table::without(object, &missing, help));
         }
         let add: Vec<String> = missing.iter().map(|c| format!("ADD COLUMN {}", declare::added(c))).collect();
         let altered = link.define(&format!("ALTER TABLE {} {}", place.quoted(), add.join(", "))).await;
@@ -140,10 +127,7 @@ pub(super) async fn open(link: &mut Link, target: &Target) -> Result<Table, Send
             return Err(fatal(format!("table `{object}` has no column `{}`", column.name), "plan again"));
         };
         if found.generated {
-            return Err(fatal(
-                format!("column `{}` of table `{object}` is generated and cannot be written", column.name),
-                "leave it out of the sync's `fields`",
-            ));
+            return Err(table::generated(object, column));
         }
         types.push(found.of.clone());
     }
@@ -151,8 +135,4 @@ pub(super) async fn open(link: &mut Link, target: &Target) -> Result<Table, Send
     let (name, database) = (place.quoted(), quoted(&place.database));
     link.enter(&database).await?;
     Ok(Table { name, database, mode: target.mode, columns, types, unique, indexed })
-}
-
-pub(super) fn fatal(message: String, help: &str) -> SendError {
-    SendError::Fatal { message, help: Some(help.into()) }
 }

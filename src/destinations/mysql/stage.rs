@@ -1,9 +1,8 @@
 //! A batch in a temporary table: what it looks like, and the statements that fill it.
 
-use crate::destinations::staged::{Numbered, Presence, presence};
+use crate::destinations::staged::{Numbered, Presence, Presences};
 use crate::destinations::table::Column;
 use crate::destinations::{Action, Operation, SendError};
-use crate::mapping::Value;
 use crate::mysql::quoted;
 
 use super::literal::write;
@@ -21,8 +20,7 @@ const SPARE: usize = 1024;
 /// whether a field is in the record.
 pub(super) struct Layout<'a> {
     table: &'a Table,
-    /// By position among identifiers and fields.
-    held: Vec<Presence>,
+    held: Presences,
     /// What a field's default makes is not known here, so a new row must not name the fields that its record does not
     /// hold. These are the different sets of fields with a default that records of the batch hold.
     shapes: Vec<Vec<bool>>,
@@ -49,7 +47,7 @@ pub(super) struct InBatch<'a> {
 impl<'a> Layout<'a> {
     /// The layout for these operations.
     pub fn of(table: &'a Table, action: Action, operations: &[Numbered<'_>]) -> Self {
-        let mut layout = Self { table, held: presence(&table.columns, action, operations), shapes: Vec::new() };
+        let mut layout = Self { table, held: Presences::of(&table.columns, action, operations), shapes: Vec::new() };
         for (_, operation) in operations {
             let shape = layout.shape(operation);
             if !layout.shapes.contains(&shape) {
@@ -64,11 +62,6 @@ impl<'a> Layout<'a> {
         format!("{}._syncline_batch", table.database)
     }
 
-    /// The names of all value columns by their number: what `c0`, `c1`, … stand for.
-    pub fn names(&self) -> Vec<String> {
-        self.table.columns.all().map(|c| c.name.clone()).collect()
-    }
-
     /// `CREATE TEMPORARY TABLE`.
     pub fn create(&self) -> String {
         let mut lines = vec![
@@ -76,12 +69,8 @@ impl<'a> Layout<'a> {
             "r int NOT NULL DEFAULT 1".to_owned(),
             "s int NOT NULL".to_owned(),
         ];
-        for (i, kind) in self.table.types.iter().enumerate() {
-            match self.held_at(i) {
-                Presence::Never => continue,
-                Presence::Sometimes => lines.push(format!("p{i} tinyint NOT NULL")),
-                Presence::Always => {}
-            }
+        for ((i, flagged), kind) in self.held.columns().filter_map(|c| Some((c, self.table.types.get(c.0)?))) {
+            lines.extend(flagged.then(|| format!("p{i} tinyint NOT NULL")));
             lines.push(format!("c{i} {}", kind.declared));
         }
         // Where the table has no index, it is read once, and each of its rows is looked for here. JSON takes none.
@@ -100,16 +89,8 @@ impl<'a> Layout<'a> {
     /// A record is longer than that.
     pub fn inserts(&self, operations: &[Numbered<'_>], packet: usize) -> Result<Vec<String>, SendError> {
         let most = STATEMENT.min(packet.saturating_sub(SPARE));
-        let mut names = vec!["n".to_owned(), "s".to_owned()];
-        for i in 0..self.table.types.len() {
-            match self.held_at(i) {
-                Presence::Never => continue,
-                Presence::Sometimes => names.push(format!("p{i}")),
-                Presence::Always => {}
-            }
-            names.push(format!("c{i}"));
-        }
-        let begin = format!("INSERT INTO {} ({}) VALUES ", Self::name(self.table), names.join(", "));
+        let names: Vec<String> = self.held.names().collect();
+        let begin = format!("INSERT INTO {} (n, s, {}) VALUES ", Self::name(self.table), names.join(", "));
         let (mut statements, mut statement) = (Vec::new(), begin.clone());
         for numbered in operations {
             let row = self.row(numbered);
@@ -135,22 +116,14 @@ impl<'a> Layout<'a> {
     }
 
     fn row(&self, (n, operation): &Numbered<'_>) -> String {
-        let identifiers = self.table.columns.matching.len();
         let shape = self.shape(operation);
         let shape = self.shapes.iter().position(|known| *known == shape).unwrap_or_default();
         let mut out = format!("({n}, {shape}");
-        for (i, (column, kind)) in self.table.columns.all().zip(&self.table.types).enumerate() {
-            let value = match i < identifiers {
-                true => Some(column.identifier(&operation.record)),
-                false => column.field(&operation.record),
-            };
-            match self.held_at(i) {
-                Presence::Never => continue,
-                Presence::Sometimes => out.push_str(if value.is_some() { ", 1" } else { ", 0" }),
-                Presence::Always => {}
-            }
+        for (i, column, flag, value) in self.held.values(&self.table.columns, &operation.record) {
+            let Some(kind) = self.table.types.get(i) else { continue };
+            out.push_str(flag.map_or("", |held| if held { ", 1" } else { ", 0" }));
             out.push_str(", ");
-            write(value.unwrap_or(&Value::Null), kind.form, column.meaning, &mut out);
+            write(value, kind.form, column.meaning, &mut out);
         }
         out.push(')');
         out
@@ -165,7 +138,7 @@ impl<'a> Layout<'a> {
             let Some(kind) = self.table.types.get(position) else { continue };
             let (name, sent) = (quoted(&column.name), format!("b.c{position}"));
             let there = format!("t.{name}");
-            let (updated, same) = match self.held_at(position) {
+            let (updated, same) = match self.held.at(position) {
                 Presence::Never => continue,
                 Presence::Always => (sent.clone(), kind.same(&there, &sent)),
                 Presence::Sometimes => (
@@ -192,14 +165,10 @@ impl<'a> Layout<'a> {
         let identifiers = self.table.columns.matching.len();
         let named = |(i, (column, kind)): (usize, (&Column, &Type))| {
             i < identifiers
-                || self.held_at(i) != Presence::Sometimes
+                || self.held.at(i) != Presence::Sometimes
                 || !kind.defaulted
                 || column.field(&operation.record).is_some()
         };
         self.table.columns.all().zip(&self.table.types).enumerate().map(named).collect()
-    }
-
-    fn held_at(&self, column: usize) -> Presence {
-        self.held.get(column).copied().unwrap_or(Presence::Never)
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::destinations::Action;
-use crate::destinations::staged::{Numbered, Presence, presence};
+use crate::destinations::staged::{Numbered, Presence, Presences};
 use crate::destinations::table::{Column, quoted};
 use crate::mapping::{Meaning, Value};
 
@@ -16,8 +16,7 @@ pub(super) const BATCH: &str = "pg_temp._syncline_batch";
 /// the identifiers and fields in the table's order, `p2`, `p3`, … say whether a field is in the record.
 pub(super) struct Layout<'a> {
     table: &'a Table,
-    /// By position among identifiers and fields.
-    held: Vec<Presence>,
+    held: Presences,
 }
 
 /// One field of a batch in SQL.
@@ -35,23 +34,14 @@ pub(super) struct InBatch<'a> {
 impl<'a> Layout<'a> {
     /// The layout for these operations.
     pub fn of(table: &'a Table, action: Action, operations: &[Numbered<'_>]) -> Self {
-        Self { table, held: presence(&table.columns, action, operations) }
-    }
-
-    /// The names of all value columns by their number: what `c0`, `c1`, … stand for.
-    pub fn names(&self) -> Vec<String> {
-        self.table.columns.all().map(|c| c.name.clone()).collect()
+        Self { table, held: Presences::of(&table.columns, action, operations) }
     }
 
     /// `CREATE TEMP TABLE`.
     pub fn create(&self) -> String {
         let mut lines = vec!["n integer NOT NULL".to_owned(), "r integer NOT NULL DEFAULT 1".to_owned()];
-        for (i, kind) in self.table.types.iter().enumerate() {
-            match self.held_at(i) {
-                Presence::Never => continue,
-                Presence::Sometimes => lines.push(format!("p{i} boolean NOT NULL")),
-                Presence::Always => {}
-            }
+        for ((i, flagged), kind) in self.held.columns().filter_map(|c| Some((c, self.table.types.get(c.0)?))) {
+            lines.extend(flagged.then(|| format!("p{i} boolean NOT NULL")));
             lines.push(format!("c{i} {}", kind.declared));
         }
         format!("CREATE TEMP TABLE _syncline_batch ({}) ON COMMIT DROP", lines.join(", "))
@@ -59,36 +49,20 @@ impl<'a> Layout<'a> {
 
     /// The COPY statement.
     pub fn copy(&self) -> String {
-        let mut names = vec!["n".to_owned()];
-        for i in 0..self.table.types.len() {
-            match self.held_at(i) {
-                Presence::Never => continue,
-                Presence::Sometimes => names.push(format!("p{i}")),
-                Presence::Always => {}
-            }
-            names.push(format!("c{i}"));
-        }
-        format!("COPY {BATCH} ({}) FROM STDIN", names.join(", "))
+        let names: Vec<String> = self.held.names().collect();
+        format!("COPY {BATCH} (n, {}) FROM STDIN", names.join(", "))
     }
 
     /// The lines that COPY reads.
     pub fn lines(&self, operations: &[Numbered<'_>]) -> Vec<u8> {
-        let identifiers = self.table.columns.matching.len();
         let mut out = String::new();
         for (n, operation) in operations {
             out.push_str(&n.to_string());
-            for (i, (column, kind)) in self.table.columns.all().zip(&self.table.types).enumerate() {
-                let value = match i < identifiers {
-                    true => Some(column.identifier(&operation.record)),
-                    false => column.field(&operation.record),
-                };
-                match self.held_at(i) {
-                    Presence::Never => continue,
-                    Presence::Sometimes => out.push_str(if value.is_some() { "\tt" } else { "\tf" }),
-                    Presence::Always => {}
-                }
+            for (i, column, flag, value) in self.held.values(&self.table.columns, &operation.record) {
+                let Some(kind) = self.table.types.get(i) else { continue };
+                out.push_str(flag.map_or("", |held| if held { "\tt" } else { "\tf" }));
                 out.push('\t');
-                write(value.unwrap_or(&Value::Null), kind.form, column.meaning, &mut out);
+                write(value, kind.form, column.meaning, &mut out);
             }
             out.push('\n');
         }
@@ -103,7 +77,7 @@ impl<'a> Layout<'a> {
             let i = identifiers + position;
             let name = quoted(&column.name);
             let default = self.table.types.get(i).and_then(|t| t.default.as_deref()).unwrap_or("NULL");
-            let (updated, inserted) = match self.held_at(i) {
+            let (updated, inserted) = match self.held.at(i) {
                 Presence::Never => continue,
                 Presence::Always => (format!("b.c{i}"), format!("b.c{i}")),
                 Presence::Sometimes => (
@@ -114,10 +88,6 @@ impl<'a> Layout<'a> {
             fields.push(InBatch { column, name, updated, inserted });
         }
         fields
-    }
-
-    fn held_at(&self, column: usize) -> Presence {
-        self.held.get(column).copied().unwrap_or(Presence::Never)
     }
 }
 

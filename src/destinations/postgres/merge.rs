@@ -220,7 +220,7 @@ impl Merge<'_> {
     }
 
     fn failed(&self, error: &tokio_postgres::Error) -> SendError {
-        refusal::before_commit(error, &self.layout.names())
+        refusal::before_commit(error, &self.table.columns.names())
     }
 }
 

@@ -1,22 +1,13 @@
 //! Opening a table: it is there (or is made), its columns are there (or are added), and what the server says of them.
 
 use arrow_schema::DataType;
-use serde::Deserialize;
 use tokio_postgres::Client;
 
 use super::refusal;
-use crate::destinations::table::{self, Column, Columns, quoted};
+use crate::destinations::table::{self, Column, Columns, fatal, quoted};
 use crate::destinations::{SendError, Target};
 use crate::manifest::sync::Mode;
 use crate::mapping::Meaning;
-
-/// `options` of a table.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Options {
-    #[serde(default)]
-    create: bool,
-}
 
 /// An open table.
 pub(super) struct Table {
@@ -65,14 +56,14 @@ struct Present {
 
 /// Opens the target's table. With `create: true`, makes the table and missing columns.
 pub(super) async fn open(client: &Client, target: &Target) -> Result<Table, SendError> {
-    let options: Options = table::options(target, "`create`")?;
+    let creates = table::creates(target)?;
     let sql = |e: tokio_postgres::Error| refusal::before_commit(&e, &[]);
     let columns = Columns::of(target);
     let object = &target.object;
     let name = table_name(object);
 
     let mut oid = oid(client, &name).await.map_err(sql)?;
-    if oid.is_none() && options.create {
+    if oid.is_none() && creates {
         client.batch_execute(&create(&name, &columns)).await.map_err(sql)?;
         oid = self::oid(client, &name).await.map_err(sql)?;
     }
@@ -85,12 +76,9 @@ pub(super) async fn open(client: &Client, target: &Target) -> Result<Table, Send
     let mut present = present(client, oid).await.map_err(sql)?;
     let missing: Vec<&Column> = columns.all().filter(|c| !present.iter().any(|p| p.name == c.name)).collect();
     if !missing.is_empty() {
-        if !options.create {
-            let names: Vec<String> = missing.iter().map(|c| format!("`{}`", c.name)).collect();
-            return Err(fatal(
-                format!("table `{object}` has no column {}", names.join(", ")),
-                "add it, or set `options: { create: true }` in the sync; names are case-sensitive",
-            ));
+        if !creates {
+            let help = "add it, or set `options: { create: true }` in the sync; names are case-sensitive";
+            return Err(table::without(object, &missing, help));
         }
         let add: Vec<String> = missing
             .iter()
@@ -108,10 +96,7 @@ pub(super) async fn open(client: &Client, target: &Target) -> Result<Table, Send
             return Err(fatal(format!("table `{object}` has no column `{}`", column.name), "plan again"));
         };
         if found.generated {
-            return Err(fatal(
-                format!("column `{}` of table `{object}` is generated and cannot be written", column.name),
-                "leave it out of the sync's `fields`",
-            ));
+            return Err(table::generated(object, column));
         }
         if i < columns.matching.len() {
             numbers.push(found.number);
@@ -219,10 +204,6 @@ fn declared(data_type: Option<&DataType>, meaning: Meaning) -> String {
         _ => "text",
     }
     .into()
-}
-
-fn fatal(message: String, help: &str) -> SendError {
-    SendError::Fatal { message, help: Some(help.into()) }
 }
 
 #[cfg(test)]

@@ -5,21 +5,12 @@ use std::time::Duration;
 
 use arrow_schema::DataType;
 use rusqlite::{Connection, OpenFlags};
-use serde::Deserialize;
 
 use super::bind::Affinity;
 use super::refusal;
 use super::write::Table;
-use crate::destinations::table::{self, Column, Columns, quoted};
+use crate::destinations::table::{self, Column, Columns, fatal, quoted};
 use crate::destinations::{Health, SendError, Target};
-
-/// `options` of a table.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Options {
-    #[serde(default)]
-    create: bool,
-}
 
 /// What SQLite says about one column.
 struct Present {
@@ -46,8 +37,8 @@ pub(super) fn examine(path: &Path) -> Result<Health, SendError> {
 
 /// Opens the database and the target's table. With `create: true`, makes the file, the table and missing columns.
 pub(super) fn open(path: &Path, target: &Target) -> Result<Table, SendError> {
-    let options: Options = table::options(target, "`create`")?;
-    let connection = connect(path, options.create)?;
+    let creates = table::creates(target)?;
+    let connection = connect(path, creates)?;
     let sql = |e: rusqlite::Error| refusal::before_commit(&e);
     let columns = Columns::of(target);
     let name = &target.object;
@@ -55,7 +46,7 @@ pub(super) fn open(path: &Path, target: &Target) -> Result<Table, SendError> {
     let kind = kind(&connection, name).map_err(sql)?;
     match kind.as_deref() {
         Some("table") => {}
-        None if options.create => connection.execute_batch(&create(name, &columns)).map_err(sql)?,
+        None if creates => connection.execute_batch(&create(name, &columns)).map_err(sql)?,
         None => {
             return Err(fatal(
                 format!("there is no table `{name}` in {}", path.display()),
@@ -69,12 +60,9 @@ pub(super) fn open(path: &Path, target: &Target) -> Result<Table, SendError> {
     let mut present = present(&connection, name).map_err(sql)?;
     let missing: Vec<&Column> = columns.all().filter(|c| find(&present, &c.name).is_none()).collect();
     if !missing.is_empty() {
-        if !options.create {
-            let names: Vec<String> = missing.iter().map(|c| format!("`{}`", c.name)).collect();
-            return Err(fatal(
-                format!("table `{name}` has no column {}", names.join(", ")),
-                "add it, or set `options: { create: true }` in the sync",
-            ));
+        if !creates {
+            let help = "add it, or set `options: { create: true }` in the sync";
+            return Err(table::without(name, &missing, help));
         }
         for column in missing {
             let declared = declared(column.data_type.as_ref());
@@ -84,10 +72,7 @@ pub(super) fn open(path: &Path, target: &Target) -> Result<Table, SendError> {
         present = self::present(&connection, name).map_err(sql)?;
     }
     if let Some(generated) = columns.all().find(|c| find(&present, &c.name).is_some_and(|p| p.generated)) {
-        return Err(fatal(
-            format!("column `{}` of table `{name}` is generated and cannot be written", generated.name),
-            "leave it out of the sync's `fields`",
-        ));
+        return Err(table::generated(name, generated));
     }
     let rowid = rowid(&connection, name, &present);
     let affinity = |c: &Column| find(&present, &c.name).map_or(Affinity::None, |p| p.affinity);
@@ -185,8 +170,4 @@ fn declared(data_type: Option<&DataType>) -> String {
         }
         Some(_) => "TEXT".into(),
     }
-}
-
-fn fatal(message: String, help: &str) -> SendError {
-    SendError::Fatal { message, help: Some(help.into()) }
 }
